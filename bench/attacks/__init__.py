@@ -1,0 +1,1 @@
+"""Attacks: pure functions that propose adversarial candidates and never judge them."""

@@ -1,0 +1,119 @@
+"""The contract of an attack: what it is told, what it may spend, what it returns.
+
+An attack is a pure function of (model, points, threat, settings, draws) that returns one candidate image per point.
+It runs in *rounds* (one target class, one rung of a ladder, one restart); between rounds the harness verifies the
+candidates and drops the points that no longer stand, so batches stay full. An attack never counts its own success.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+from bench.attacks.draws import Draws
+from bench.registry import Registry
+from bench.tensors import Classifier, Distances, Ids, Images, Labels, Logits
+from bench.threats import Norm, ThreatModel
+
+Settings: TypeAlias = Mapping[str, int | float | str | tuple[int, ...]]
+"""What the protocol says about one attack: steps, queries, grids. Code knows mechanisms, never these numbers."""
+
+
+class Kind(StrEnum):
+    """What an attack looks for."""
+
+    FIXED_BUDGET = "fixed-budget"
+    """Any misclassified image inside the ball; a candidate outside it is rejected and recorded."""
+    MINIMUM_NORM = "minimum-norm"
+    """The nearest misclassified image; a candidate beyond epsilon is no fault, it feeds the curves."""
+
+
+class Access(StrEnum):
+    """What an attack uses of the model."""
+
+    WHITE_BOX = "white-box"
+    BLACK_BOX = "black-box"
+    """Forward passes only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The most passes that one point may cost."""
+
+    forwards: int
+    backwards: int
+
+    def __add__(self, other: "Passes") -> "Passes":
+        """Add forward to forward and backward to backward passes."""
+        return Passes(self.forwards + other.forwards, self.backwards + other.backwards)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One pass of an attack over the points that still stand.
+
+    Attributes:
+        radius: a point takes part while its known distance exceeds this, in the threat model's unit.
+        passes: the most a point may cost in this round; the harness enforces it.
+    """
+
+    index: int
+    radius: float
+    passes: Passes
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The points that an attack works on.
+
+    Attributes:
+        logits: of the clean images, so that no attack computes them again.
+        distance: smallest verified perturbation known so far, in the norm of the threat model.
+    """
+
+    images: Images
+    labels: Labels
+    ids: Ids
+    logits: Logits
+    distance: Distances
+
+    def __len__(self) -> int:
+        """Return the number of points."""
+        return len(self.labels)
+
+
+class Propose(Protocol):
+    """The function behind an attack."""
+
+    def __call__(
+        self, model: Classifier, points: Points, threat: ThreatModel, settings: Settings, draws: Draws
+    ) -> Images:
+        """Return one candidate per point, shaped like ``points.images``, inside [0, 1].
+
+        Return the clean image where nothing was found. Use ``draws`` alone for randomness (``draws.round`` is the
+        index of the round), leave the arguments as they are, keep every computation independent of batch mates.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """A registered attack.
+
+    Attributes:
+        rounds: (settings, threat, number of classes) to the rounds that this attack makes, in order.
+        settings: the keys a protocol must give, each with what it means.
+        source: the paper, with its arXiv id.
+    """
+
+    name: str
+    propose: Propose
+    rounds: Callable[[Settings, ThreatModel, int], tuple[Round, ...]]
+    norms: frozenset[Norm]
+    kind: Kind
+    access: Access
+    settings: Mapping[str, str]
+    source: str
+
+
+ATTACKS: Registry[Attack] = Registry("attack", "bench.attacks.zoo")

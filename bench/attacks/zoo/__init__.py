@@ -1,0 +1,1 @@
+"""One attack a file; a module here is found and registered by itself."""

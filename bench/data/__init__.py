@@ -1,0 +1,1 @@
+"""Data sets, delivered as exact pixels with labels, ids and a digest."""

@@ -1,0 +1,150 @@
+"""From a model reference to a classifier."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import ContractError, UsageError
+from bench.registry import Registry
+from bench.tensors import Images, Logits
+
+
+class Normalised(nn.Module):
+    """A network behind its input normalisation, so that everything outside speaks of pixels in [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Wrap ``network``; one mean and one standard deviation per channel, or one for all."""
+        super().__init__()
+        self.network = network
+        self.register_buffer(
+            "mean", torch.tensor(mean, dtype=torch.float64).float().view(1, -1, 1, 1), persistent=False
+        )
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float64).float().view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Images) -> Logits:
+        """Return the logits of images in [0, 1]."""
+        return self.network((images - self.mean) / self.std)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A reference as typed: ``SOURCE:NAME``, or a path to a ``.safetensors`` file with its architecture.
+
+    Attributes:
+        source: key into SOURCES: ``embedded``, ``timm``, ``robustbench`` or ``checkpoint``.
+        name: what that source knows it by; for ``checkpoint`` the path of the file.
+        architecture, mean, std: given for ``checkpoint`` alone.
+    """
+
+    source: str
+    name: str
+    architecture: str | None = None
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,
+        *,
+        architecture: str | None = None,
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+    ) -> "ModelRef":
+        """Read a reference as the command line takes it.
+
+        Raises:
+            UsageError: for an unknown source, or options that do not go with it.
+        """
+        if text.endswith(".safetensors"):
+            if architecture is None:
+                raise UsageError(f"{text!r} is a file of weights; say what network they belong to with --arch NAME.")
+            return cls("checkpoint", text, architecture, mean or (0.0,), std or (1.0,))
+        source, colon, name = text.partition(":")
+        if not colon or not name:
+            raise UsageError(
+                f"{text!r} is no model reference; write SOURCE:NAME (sources: {', '.join(SOURCES)}) "
+                "or the path of a .safetensors file."
+            )
+        if architecture or mean or std:
+            raise UsageError(f"--arch, --mean and --std go with a .safetensors file, and {text!r} is not one.")
+        SOURCES[source]
+        return cls(source, name)
+
+    def __str__(self) -> str:
+        """Spell the reference as it is typed; a file by its name alone, for records must not hold local paths."""
+        return self.name.rsplit("/", 1)[-1] if self.source == "checkpoint" else f"{self.source}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A network that is ready to be pruned and attacked.
+
+    Attributes:
+        classifier: in evaluation mode, parameters frozen, on the CPU, normalisation inside.
+        architecture: registered name, or the name within its source.
+        shape: channels, height, width of the images it takes.
+        classes: number of logits.
+        digest: sha256 over names, shapes, types and bytes of every tensor of the state dict, in name order.
+        file_digest: sha256 of the weights file, where there is one.
+        notes: what a reader should know (training, source, licence), by key.
+    """
+
+    ref: ModelRef
+    classifier: nn.Module
+    architecture: str
+    shape: tuple[int, int, int]
+    classes: int
+    digest: str
+    file_digest: str | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A registered source of models.
+
+    Attributes:
+        load: a reference to its network.
+        names: the models it knows, one line of description each; empty where the list is open.
+    """
+
+    load: Callable[[ModelRef], LoadedModel]
+    names: Callable[[], dict[str, str]]
+    says: str
+
+
+SOURCES: Registry[ModelSource] = Registry("model source", "bench.models.zoo")
+
+
+def load(ref: ModelRef) -> LoadedModel:
+    """Load a model, frozen and in evaluation mode.
+
+    Raises:
+        UsageError: if nothing carries the name.
+        InputError: if weights are not at hand, saying what to place where.
+        ArtefactError: if weights are unsafe or do not fit the architecture.
+        ContractError: if a weight is not finite.
+    """
+    loaded = SOURCES[ref.source].load(ref)
+    for name, tensor in loaded.classifier.state_dict().items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ContractError(f"{ref}: tensor {name!r} holds NaN or infinity; such a model gives no number.")
+    loaded.classifier.eval().requires_grad_(requires_grad=False)
+    return loaded
+
+
+def state_digest(module: nn.Module) -> str:
+    """Return the sha256 over names, shapes, types and bytes of a module's state, in name order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{name}|{tuple(plain.shape)}|{plain.dtype}|".encode())
+        digest.update(plain.view(torch.uint8).numpy().tobytes() if plain.ndim else plain.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""One source of models a file; a module here is found and registered by itself."""

@@ -1,0 +1,195 @@
+"""Read a protocol file into a frozen object with a digest over its rules."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from bench.errors import ProtocolError, UsageError
+from bench.registry import unknown
+from bench.threats import Norm, ThreatModel, exact
+
+_WORDS = ("title", "summary", "status")
+"""Keys that explain the rules and are no rules; the digest leaves them out."""
+
+
+def _fraction(value: object) -> Fraction:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not exact; quote a fraction, such as '8/255'")  # noqa: TRY004 - pydantic collects ValueError
+    try:
+        return exact(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+def _rising(values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+    if list(values) != sorted(set(values)):
+        raise ValueError("must rise strictly")
+    return values
+
+
+def _shares(values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+    if any(not 0 < value < 1 for value in values):
+        raise ValueError("every sparsity lies strictly between 0 and 1")
+    return values
+
+
+Exact = Annotated[Fraction, BeforeValidator(_fraction)]
+Setting = int | float | str | tuple[int, ...]
+
+
+class _Rules(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Data(_Rules):
+    """Which points are evaluated."""
+
+    dataset: str
+    split: Literal["test", "train"]
+    first: Annotated[int, Field(ge=0)]
+    """Id of the first point."""
+    points: Annotated[int, Field(ge=1)]
+    digest: str | None = None
+    """Over the decoded pixels and labels of the points; absent only in a draft."""
+
+
+class Threat(_Rules):
+    """A threat model and the cascade that stands for it."""
+
+    norm: Norm
+    epsilon: Exact
+    attacks: Annotated[tuple[str, ...], Field(min_length=1)]
+    """In the order in which they run, each on the points that still stand."""
+
+    @property
+    def model(self) -> ThreatModel:
+        """The threat model without its cascade."""
+        return ThreatModel(self.norm, self.epsilon)
+
+
+class Curve(_Rules):
+    """The radii at which a robustness curve is read, and the minimum-norm attacks that feed it."""
+
+    norm: Norm
+    epsilons: Annotated[tuple[Exact, ...], Field(min_length=1), AfterValidator(_rising)]
+    attacks: tuple[str, ...] = ()
+
+
+class Calibration(_Rules):
+    """Training images that recipes and regimes may look at."""
+
+    split: Literal["train"]
+    first: Annotated[int, Field(ge=0)]
+    points: Annotated[int, Field(ge=1)]
+
+
+class Grid(_Rules):
+    """The cells that this protocol's board is about."""
+
+    recipes: tuple[str, ...]
+    sparsities: Annotated[tuple[Exact, ...], AfterValidator(_rising), AfterValidator(_shares)]
+    regimes: tuple[str, ...]
+
+
+class Protocol(_Rules):
+    """One version of the rules; results under the same digest are comparable."""
+
+    name: str
+    status: Literal["draft", "released"]
+    title: str
+    summary: str
+    seed: Annotated[int, Field(ge=0)]
+    precision: Literal["float32"]
+    data: Data
+    threats: Annotated[tuple[Threat, ...], Field(min_length=1)]
+    curves: tuple[Curve, ...]
+    attacks: Mapping[str, Mapping[str, Setting]]
+    """Settings by attack name."""
+    calibration: Calibration
+    grid: Grid
+    digest: str = ""
+    """Sha256 over the canonical JSON of every rule."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Protocol":
+        used = {name for part in (*self.threats, *self.curves) for name in part.attacks}
+        if missing := sorted(used - set(self.attacks)):
+            raise ValueError(f"attacks: no settings for {', '.join(missing)}")
+        if unused := sorted(set(self.attacks) - used):
+            raise ValueError(f"attacks: {', '.join(unused)} belong to no threat and no curve")
+        norms = [threat.norm for threat in self.threats]
+        if len(set(norms)) != len(norms):
+            raise ValueError("threats: a norm is listed twice")
+        if self.status == "released" and self.data.digest is None:
+            raise ValueError("data.digest: a released protocol pins its points")
+        return self
+
+    def threat(self, norm: Norm) -> Threat:
+        """Return the threat of this norm.
+
+        Raises:
+            UsageError: if the protocol has none.
+        """
+        for threat in self.threats:
+            if threat.norm is norm:
+                return threat
+        raise UsageError(f"{self.name} has no {norm} threat; it has {', '.join(t.norm for t in self.threats)}.")
+
+
+def names() -> list[str]:
+    """Return the names of the protocols that ship with this version."""
+    folder = resources.files("bench.protocol")
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+@cache
+def load(name: str) -> Protocol:
+    """Load a protocol that ships with this version.
+
+    Raises:
+        UsageError: if there is none of this name.
+        ProtocolError: if its file breaks the rules for rules.
+    """
+    if name not in names():
+        raise UsageError(unknown("protocol", name, names()))
+    return parse((resources.files("bench.protocol") / f"{name}.toml").read_text("utf-8"), where=f"{name}.toml")
+
+
+def load_file(path: Path) -> Protocol:
+    """Load a protocol from a file, as ``load`` does from the shipped ones."""
+    return parse(path.read_text("utf-8"), where=path.name)
+
+
+def parse(text: str, *, where: str) -> Protocol:
+    """Read a protocol from TOML text.
+
+    Raises:
+        ProtocolError: naming every key that is unknown, missing or inexact, with its place.
+    """
+    try:
+        rules: dict[str, Any] = tomllib.loads(text)
+        if "digest" in rules:
+            raise ProtocolError(f"{where}: digest is computed, it cannot be written.")
+        return Protocol.model_validate({**rules, "digest": digest(rules)})
+    except tomllib.TOMLDecodeError as error:
+        raise ProtocolError(f"{where} is not TOML: {error}.") from None
+    except ValidationError as error:
+        found = "; ".join(
+            f"{'.'.join(str(step) for step in problem['loc']) or 'protocol'}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise ProtocolError(f"{where}: {found}.") from None
+
+
+def digest(rules: Mapping[str, Any]) -> str:
+    """Return the sha256 over the rules' canonical JSON: sorted keys, no spaces, words left out."""
+    kept = {key: value for key, value in rules.items() if key not in _WORDS}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,95 @@
+"""The contract of a pruning recipe: what it is given, what it returns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import Protocol, TypeAlias
+
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from bench.registry import Registry
+from bench.tensors import Images, Labels
+from bench.threats import ThreatModel
+
+Masks: TypeAlias = Mapping[str, Bool[Tensor, "..."]]
+"""Keep (True) or drop (False) per weight, by parameter name as in ``state_dict``; a missing name keeps all."""
+
+Channels: TypeAlias = Mapping[str, tuple[int, ...]]
+"""Kept output channels by module name, for structured recipes."""
+
+
+class Structure(StrEnum):
+    """Which patterns of zeros a recipe makes."""
+
+    DENSE = "dense"
+    UNSTRUCTURED = "unstructured"
+    TWO_OF_FOUR = "2of4"
+    CHANNEL = "channel"
+    """Channels are physically removed."""
+
+
+class Scope(StrEnum):
+    """Over what a recipe ranks its importance scores."""
+
+    NONE = "none"
+    GLOBAL = "global"
+    LAYER = "layer"
+
+
+class Needs(StrEnum):
+    """What a recipe has to be given beyond the weights."""
+
+    NOTHING = "nothing"
+    CALIBRATION = "calibration"
+    TRAINING = "training"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a recipe may look at besides the network.
+
+    Attributes:
+        example: one batch of images in [0, 1], to see which weights a forward pass reaches.
+        seed: of the recipe's own random numbers.
+        calibration: training images with labels, for recipes that need them.
+        threat: radius for recipes that use adversarial gradients.
+    """
+
+    example: Images
+    seed: int = 0
+    calibration: tuple[Images, Labels] | None = None
+    threat: ThreatModel | None = None
+
+
+class Decide(Protocol):
+    """The function behind a recipe."""
+
+    def __call__(self, network: nn.Module, sparsity: Fraction, context: Context) -> Masks | Channels:
+        """Return what to keep; the network stays untouched.
+
+        ``sparsity`` is the share of prunable weights to set to zero (structured: of parameters to remove).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A registered recipe.
+
+    Attributes:
+        version: raised whenever its masks change; golden mask hashes hold it.
+        source: the paper, with its arXiv id.
+    """
+
+    name: str
+    decide: Decide
+    structure: Structure
+    scope: Scope
+    needs: Needs
+    version: int
+    source: str
+
+
+RECIPES: Registry[Recipe] = Registry("recipe", "bench.pruning.zoo")

@@ -1,0 +1,1 @@
+"""The site: submissions in, static pages out, the same bytes every time."""

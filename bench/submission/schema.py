@@ -1,0 +1,285 @@
+"""The files of a submission: result.json, submission.toml, verification.json and the arrays of points.npz."""
+
+from datetime import date
+from enum import StrEnum
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from bench.errors import UsageError
+from bench.threats import Norm, exact
+
+RESULT = "bench.result/1"
+SUBMISSION = "bench.submission/1"
+VERIFICATION = "bench.verification/1"
+
+
+def _exact(text: str) -> str:
+    try:
+        value = exact(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    if str(value) != text:
+        raise ValueError(f"{text!r} is not in lowest terms; write {str(value)!r}")
+    return text
+
+
+def _https(text: str) -> str:
+    if not text.startswith("https://") or any(character.isspace() for character in text):
+        raise ValueError(f"{text!r} is not an https address")
+    return text
+
+
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,119}$")]
+"""A name that is also a folder and a part of an address."""
+Exact = Annotated[str, AfterValidator(_exact)]
+"""A whole number or a fraction in lowest terms, as text: ``"8/255"``."""
+Https = Annotated[str, AfterValidator(_https)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\r\n\x00-\x1f]*$")]
+Words = Annotated[str, StringConstraints(max_length=4000)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
+
+
+class ProtocolStamp(_Frozen):
+    """Under which rules a result was measured."""
+
+    name: Slug
+    digest: Sha256
+
+
+class ModelRecord(_Frozen):
+    """Which network was attacked."""
+
+    ref: Line
+    """As typed, without local paths."""
+    architecture: Line
+    parent: Line | None
+    """Reference of the dense model it came from; null for a dense one."""
+    weights_sha256: Sha256
+    """Over names, shapes, types and bytes of every tensor that was attacked."""
+    parent_sha256: Sha256 | None
+    """The same over the dense parent."""
+    file_sha256: Sha256 | None
+    """Of the weights file that was loaded, where there was one."""
+    parameters: Count
+
+
+class LayerRecord(_Frozen):
+    """One prunable layer."""
+
+    name: Line
+    shape: tuple[int, ...]
+    weights: Count
+    """In the dense parent."""
+    zeros: Count
+    """Exact zeros, and weights of removed channels."""
+    macs: Count
+    """Multiply-accumulates per image in the parent."""
+
+
+class PruningRecord(_Frozen):
+    """What was pruned, as measured on the tensors that were attacked."""
+
+    recipe: Slug
+    version: Count
+    structure: Literal["dense", "unstructured", "2of4", "channel"]
+    scope: Literal["none", "global", "layer"]
+    regime: Slug
+    target: Exact | None
+    """Share of prunable weights asked to be zero; null where nothing was asked."""
+    prunable: Count
+    """Conv2d, Linear and attention weights that a forward pass of the parent reaches."""
+    zeros: Count
+    nonzero: Count
+    """Non-zero parameters of the whole network, biases and affine terms included, unreached ones left out."""
+    parameters: Count
+    """Reached parameters of the whole parent."""
+    macs: Count
+    """Of the network that was attacked, per image."""
+    nonzero_macs: Count
+    """Theoretical: each layer's share of non-zero weights times its multiply-accumulates."""
+    parent_macs: Count
+    bytes_plain: Count
+    """Of the state as safetensors."""
+    bytes_packed: Count
+    """Bit masks and non-zero values in one safetensors file, compressed with zstd level 3."""
+    collapsed_layers: tuple[Line, ...]
+    """Prunable layers without one non-zero weight."""
+    layers: tuple[LayerRecord, ...]
+
+
+class DataRecord(_Frozen):
+    """On which points."""
+
+    name: Slug
+    split: Slug
+    points: Count
+    digest: Sha256
+    classes: tuple[Line, ...]
+
+
+class CleanRecord(_Frozen):
+    """Unperturbed accuracy."""
+
+    correct: Count
+
+
+class AttackRecord(_Frozen):
+    """What one attack did to the points that still stood when it ran."""
+
+    name: Slug
+    attempted: Count
+    broken: Count
+    rejected: Count
+    """Candidates that fooled the model but lay outside the ball."""
+    forwards: Count
+    """Images passed forward, all rounds together."""
+    backwards: Count
+
+
+class ThreatRecord(_Frozen):
+    """The cascade of one threat model; correct = robust + the sum over broken."""
+
+    norm: Norm
+    epsilon: Exact
+    robust: Count
+    """Points that are correct and survive every attack, and every witness of the other norms."""
+    attacks: tuple[AttackRecord, ...]
+    """In order; ``pooled`` counts points broken by a witness that an attack of another norm found."""
+
+    @property
+    def radius(self) -> Fraction:
+        """The exact radius."""
+        return Fraction(self.epsilon)
+
+
+class CurveRecord(_Frozen):
+    """A robustness curve: at each radius, how many points have a larger distance."""
+
+    epsilon: tuple[Exact, ...]
+    robust: tuple[Count, ...]
+
+
+class ScenarioRecord(_Frozen):
+    """What is left standing when the adversary knows less, per norm at the protocol's radius."""
+
+    robust: dict[Norm, Count]
+    forwards: Count
+
+
+class Level(StrEnum):
+    """What a flag does to a result."""
+
+    INFORM = "inform"
+    WARN = "warn"
+    WITHHOLD = "withhold"
+    """The number is not published."""
+
+
+class Flag(_Frozen):
+    """A recorded doubt."""
+
+    check: Slug
+    level: Level
+    figure: float | None
+    threshold: float | None
+    says: Words
+
+
+class CostRecord(_Frozen):
+    """What the evaluation spent, checks and verification included."""
+
+    seconds: float
+    forwards: Count
+    backwards: Count
+
+
+class Result(_Frozen):
+    """result.json: what the machine measured."""
+
+    schema_: Annotated[Literal["bench.result/1"], Field(alias="schema")]
+    standard: bool
+    deviations: tuple[Line, ...]
+    """Why this run is not a standard one; such a result cannot be submitted."""
+    protocol: ProtocolStamp
+    model: ModelRecord
+    pruning: PruningRecord
+    data: DataRecord
+    clean: CleanRecord
+    threats: tuple[ThreatRecord, ...]
+    curves: dict[Norm, CurveRecord]
+    scenarios: dict[Slug, ScenarioRecord]
+    flags: tuple[Flag, ...]
+    collapsed: bool
+    """The clean accuracy says that nothing is left to attack; never ranked."""
+    seed: Count
+    engine: Literal["native", "reference"]
+    batch_size: Annotated[int, Field(ge=1)] | None
+    """Where verdicts may depend on it; null where they do not."""
+    environment: dict[str, Line]
+    cost: CostRecord
+
+    def threat(self, norm: Norm) -> ThreatRecord | None:
+        """Return the record of this norm, if it was measured."""
+        return next((threat for threat in self.threats if threat.norm is norm), None)
+
+
+class Weights(_Frozen):
+    """Where the weights are, pinned."""
+
+    locator: Line
+    """An https address at a fixed revision, or the reference and recipe that rebuild them."""
+    sha256: Sha256
+    bytes: Count
+
+
+class Submission(_Frozen):
+    """submission.toml: what people say."""
+
+    schema_: Annotated[Literal["bench.submission/1"], Field(alias="schema")]
+    id: Slug
+    """Equals the name of the folder."""
+    name: Line
+    authors: tuple[Line, ...]
+    date: date
+    paper: Https | None = None
+    method: Line
+    description: Words = ""
+    extra_data: bool
+    """Trained on more than the data set's own training split."""
+    licence: Line
+    weights: Weights
+    supersedes: Slug | None = None
+
+
+class VerificationLevel(StrEnum):
+    """How far a result has been checked by others, lowest first."""
+
+    CLAIMED = "claimed"
+    SELF_REPORTED = "self-reported"
+    CHECKED = "checked"
+    RE_RUN = "re-run"
+    REPRODUCED = "reproduced"
+
+    @property
+    def ranked(self) -> bool:
+        """Only results that somebody else measured again carry a rank."""
+        return self in {VerificationLevel.RE_RUN, VerificationLevel.REPRODUCED}
+
+
+class Verification(_Frozen):
+    """verification.json: written by whoever measured again."""
+
+    schema_: Annotated[Literal["bench.verification/1"], Field(alias="schema")]
+    level: VerificationLevel
+    by: Line
+    date: date
+    result_sha256: Sha256
+    """Of the result.json that was verified."""
+    says: Words = ""
