@@ -1,0 +1,1 @@
+"""One file per family of networks; each registers its members."""
