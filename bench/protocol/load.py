@@ -113,6 +113,8 @@ class Protocol(_Rules):
     curves: tuple[Curve, ...]
     attacks: Mapping[str, Mapping[str, Setting]]
     """Settings by attack name."""
+    checks: Mapping[str, Mapping[str, float]]
+    """Thresholds by check name."""
     calibration: Calibration
     grid: Grid
     digest: str = ""
@@ -120,7 +122,8 @@ class Protocol(_Rules):
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Protocol":
-        used = {name for part in (*self.threats, *self.curves) for name in part.attacks}
+        used = {name for threat in self.threats for name in threat.attacks}
+        used |= {name for curve in self.curves for name in curve.attacks}
         if missing := sorted(used - set(self.attacks)):
             raise ValueError(f"attacks: no settings for {', '.join(missing)}")
         if unused := sorted(set(self.attacks) - used):

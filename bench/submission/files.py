@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from bench.errors import InputError, SubmissionError
+from bench.errors import BenchError, SubmissionError
 from bench.submission.schema import Result, Submission, Verification
 
 RESULT_FILE = "result.json"
@@ -44,7 +44,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Write a file completely or not at all.
 
     Raises:
-        InputError: if the disk is full or the place cannot be written.
+        BenchError: if the disk is full or the place cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def write_atomic(path: Path, content: bytes) -> None:
                 Path(file.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise InputError(f"cannot write {str(path)!r} ({error.strerror or error}); nothing is half-written.") from None
+        raise BenchError(f"cannot write {str(path)!r} ({error.strerror or error}); nothing is half-written.") from None
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:

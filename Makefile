@@ -1,0 +1,57 @@
+# make demo   the main job on an embedded network      make check  everything that is not a test
+# make test   every test                               make site   leaderboard/ from submissions/
+# make ci     check and test, as the pipeline does     make test-peer, bench-attacks   slow comparisons
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test test-peer bench-attacks check ci site setup lock clean
+.DEFAULT_GOAL := demo
+
+setup: $(READY)
+
+$(READY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (torch is large; this is done once) …"
+	$(BIN)/python -m pip install --quiet --require-virtualenv --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --require-virtualenv --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.ready-*
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/bench demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
+
+test-peer: $(READY)
+	$(BIN)/python -m pytest -q -m peer tests/peer
+
+bench-attacks: $(READY)
+	$(BIN)/python tests/benchmarks/bench_attacks.py
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports --no-cache
+	$(BIN)/typos
+	$(BIN)/bench submission check submissions
+	$(BIN)/bench site build --check
+
+ci: check test
+
+site: $(READY)
+	$(BIN)/bench site build
+
+# Exact versions of everything, from the ranges in pyproject.toml.
+lock:
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
+	  --extra measure --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) build *.egg-info

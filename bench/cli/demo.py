@@ -1,0 +1,43 @@
+"""``bench demo``: the main job on an embedded network, in under a minute."""
+
+import shutil
+from pathlib import Path
+
+import click
+
+from bench.cli import evaluate, output
+
+MODEL = "embedded:digits-cnn-linf"
+POINTS = 100
+SPARSITY = "0.9"
+
+
+@click.command("demo")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True, help="Where to write."
+)
+def command(*, out: Path) -> None:
+    """Evaluate an embedded network dense and pruned under all three norms, then build the site.
+
+    The evaluation takes the first hundred points, so it is no standard run; everything else is the protocol.
+    """
+    from bench.submission.files import RESULT_FILE, read_result
+
+    shutil.rmtree(out, ignore_errors=True)
+    results = []
+    for recipe, sparsity in (("dense", None), ("magnitude-global", SPARSITY)):
+        options = {"recipe": recipe, "sparsity": sparsity, "limit": POINTS}
+        plan = evaluate.settle(model=MODEL, protocol_name="digits-v1", **options)
+        output.say(f"{MODEL}, {recipe}{f' at {sparsity}' if sparsity else ''}: {POINTS} points …")
+        folder = evaluate.carry_out(
+            evaluate.settle(model=MODEL, protocol_name="digits-v1", out=out / plan.name, **options)
+        )
+        results.append((plan.name, read_result(folder / RESULT_FILE)))
+    evaluate.show_results(results)
+    submissions = Path("submissions")
+    if submissions.is_dir():
+        from bench.site.build import build
+        from bench.site.write import write
+
+        write(build(submissions), out / "site")
+        output.say(f"The board of the committed submissions is at {(out / 'site' / 'index.html').resolve().as_uri()}")

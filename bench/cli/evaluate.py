@@ -1,0 +1,158 @@
+"""``bench evaluate``: prune a model, attack it under a protocol, write the result."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli import output, reading
+from bench.errors import IncompleteError
+from bench.threats import Norm
+
+if TYPE_CHECKING:
+    from bench.evaluation.plan import Plan
+    from bench.submission.schema import Result
+
+
+@click.command("evaluate")
+@click.option(
+    "--model", required=True, metavar="REF", help="embedded:NAME, timm:NAME, robustbench:NAME or a .safetensors file."
+)
+@click.option(
+    "--protocol", "protocol_name", default="digits-v1", show_default=True, help="The rules; see `bench list protocols`."
+)
+@click.option("--recipe", default="dense", show_default=True, help="How to prune; see `bench list recipes`.")
+@click.option("--sparsity", metavar="SHARE", help="Share of prunable weights to remove: 0.9 or 9/10.")
+@click.option("--compression", metavar="RATE", help="The same as a rate: 10 keeps one weight of ten.")
+@click.option("--regime", default="one-shot", show_default=True, help="What follows pruning.")
+@click.option("--arch", metavar="NAME", help="Architecture of a .safetensors file; see `bench list architectures`.")
+@click.option("--mean", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
+@click.option("--std", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
+@click.option("--threat", "norms", multiple=True, type=click.Choice(list(Norm)), help="Run these norms only.")
+@click.option("--limit", type=int, metavar="N", help="Evaluate the first N points only.")
+@click.option("--points", metavar="A:B", help="Evaluate points A to B-1 by id.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
+@click.option("--batch-size", default="auto", show_default=True, help="Points per call of an attack.")
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the protocol's.")
+@click.option("--engine", type=click.Choice(["native", "reference"]), default="native", show_default=True,
+              help="Whose Linf and L2 attacks: ours, or pyautoattack's as the auditor.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; a new folder.")
+@click.option("--resume/--no-resume", default=True, help="Go on with an interrupted run, or start afresh.")
+@click.option("--dry-run", is_flag=True, help="Print what would run and what it would cost at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(*, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Prune a model, attack it under a protocol, write the result.
+
+    \b
+    bench evaluate --model embedded:digits-cnn-linf
+    bench evaluate --model embedded:digits-cnn-linf --recipe magnitude-global --sparsity 0.9
+    """  # noqa: D301 - click's mark for lines to keep
+    settled = settle(**options)
+    if dry_run:
+        _show_plan(settled, as_json=as_json)
+        return
+    folder = carry_out(settled)
+    from bench.submission.files import RESULT_FILE, read_result
+
+    result = read_result(folder / RESULT_FILE)
+    if as_json:
+        output.emit(result.model_dump(mode="json", by_alias=True))
+        return
+    show_results([(settled.name, result)])
+    output.say(f"Written to {folder}.")
+
+
+def settle(
+    *,
+    model: str,
+    protocol_name: str,
+    recipe: str = "dense",
+    sparsity: str | None = None,
+    compression: str | None = None,
+    arch: str | None = None,
+    mean: str | None = None,
+    std: str | None = None,
+    norms: tuple[str, ...] = (),
+    points: str | None = None,
+    batch_size: str = "auto",
+    **plain: Any,
+) -> "Plan":
+    """Turn options into a plan, or raise an error that names the option at fault."""
+    from bench.evaluation.plan import Request, plan
+    from bench.models.source import ModelRef
+    from bench.protocol.load import load
+
+    return plan(
+        Request(
+            model=ModelRef.parse(model, architecture=arch, mean=reading.numbers(mean), std=reading.numbers(std)),
+            protocol=load(protocol_name),
+            recipe=recipe,
+            sparsity=reading.sparsity(sparsity, compression),
+            norms=tuple(Norm(norm) for norm in norms) or None,
+            points=reading.points(points),
+            batch_size=reading.batch_size(batch_size),
+            **plain,
+        )
+    )
+
+
+def carry_out(settled: "Plan") -> Path:
+    """Evaluate under a progress bar; an interruption says how to go on."""
+    from bench.evaluation.run import evaluate
+
+    total = sum(_rounds(settled))
+    with output.progress() as bars:
+        bar = bars.add_task(f"{settled.name}: loading", total=total)
+        finished: dict[tuple[str, str], int] = {}
+
+        def watch(threat: str, attack: str, done: int, rounds: int, standing: int) -> None:
+            finished[threat, attack] = done
+            ahead = 0
+            for step, count in zip(settled.steps, _rounds(settled), strict=True):
+                if (str(step.threat), step.attack.name) == (threat, attack):
+                    break
+                ahead += count
+            says = f"{threat} {attack} {done + 1}/{rounds}, {standing} standing"
+            bars.update(bar, completed=ahead + done, description=says)
+
+        try:
+            return evaluate(settled, watch)
+        except KeyboardInterrupt:
+            output.say("bench: interrupted; what was finished is kept, and the same command goes on from there.")
+            raise
+        except OSError as error:
+            raise IncompleteError(
+                f"stopped by the system ({error.strerror}); the same command goes on from here."
+            ) from None
+
+
+def show_results(results: "list[tuple[str, Result]]") -> None:
+    """Print one row per result: sparsity, clean and robust accuracy, and what each attack broke."""
+    from bench.evaluation.summary import rows
+
+    columns, lines = rows(results)
+    output.show("", columns, lines, numbers=range(1, len(columns)))
+    for name, result in results:
+        for deviation in result.deviations:
+            output.say(f"{name}: not a standard run: {deviation}.")
+        for flag in result.flags:
+            output.say(f"{name}: {flag.says}")
+
+
+def _rounds(settled: "Plan") -> list[int]:
+    return [len(step.attack.rounds(step.settings, step.threat, settled.classes)) for step in settled.steps]
+
+
+def _show_plan(settled: "Plan", *, as_json: bool) -> None:
+    from bench.evaluation.estimate import estimate
+
+    predicted = estimate(settled)
+    if as_json:
+        output.emit(predicted.document())
+        return
+    columns, lines = predicted.table()
+    output.show(
+        f"{settled.name} under {settled.protocol.name}, {len(settled.ids)} points", columns, lines, numbers=range(2, 6)
+    )
+    for line in predicted.words():
+        output.say(line)

@@ -1,0 +1,110 @@
+"""``bench list``: everything that has a name."""
+
+from collections.abc import Callable
+
+import click
+
+from bench.cli import output
+
+Listing = tuple[list[str], list[list[str]]]
+"""Columns, and one line per entry."""
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(["models", "recipes", "attacks", "datasets", "protocols", "architectures"]))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(*, kind: str, as_json: bool) -> None:
+    """List what has a name and can be asked for."""
+    columns, lines = _LISTINGS[kind]()
+    if as_json:
+        entries = [dict(zip(columns, line, strict=True)) for line in lines]
+        output.emit({"schema": "bench.list/1", "kind": kind, "entries": entries})
+        return
+    output.show("", columns, lines)
+
+
+def _models() -> Listing:
+    from bench.models.source import SOURCES
+
+    lines = []
+    for name in SOURCES:
+        source = SOURCES[name]
+        known = source.names()
+        lines += [[f"{name}:{model}", says] for model, says in known.items()]
+        if not known:
+            lines.append([name, source.says])
+    return ["model", "says"], lines
+
+
+def _recipes() -> Listing:
+    from bench.pruning.recipe import RECIPES
+
+    columns = ["recipe", "structure", "scope", "needs", "version", "source"]
+    found = [RECIPES[name] for name in RECIPES]
+    return columns, [
+        [recipe.name, recipe.structure, recipe.scope, recipe.needs, str(recipe.version), recipe.source]
+        for recipe in found
+    ]
+
+
+def _attacks() -> Listing:
+    from bench.attacks.attack import ATTACKS
+
+    columns = ["attack", "norms", "kind", "access", "settings", "source"]
+    found = [ATTACKS[name] for name in ATTACKS]
+    return columns, [
+        [
+            attack.name,
+            " ".join(sorted(attack.norms)),
+            attack.kind,
+            attack.access,
+            " ".join(attack.settings),
+            attack.source,
+        ]
+        for attack in found
+    ]
+
+
+def _datasets() -> Listing:
+    from bench.data.dataset import DATASETS
+
+    found = [DATASETS[name] for name in DATASETS]
+    columns = ["data set", "channels × height × width", "classes", "cite"]
+    return columns, [
+        [data.name, "×".join(map(str, data.shape)), str(len(data.classes)), data.citation] for data in found
+    ]
+
+
+def _protocols() -> Listing:
+    from bench.protocol import load
+
+    found = [load.load(name) for name in load.names()]
+    columns = ["protocol", "status", "points", "threats", "digest"]
+    return columns, [
+        [
+            protocol.name,
+            protocol.status,
+            str(protocol.data.points),
+            ", ".join(str(threat.model) for threat in protocol.threats),
+            protocol.digest[:12],
+        ]
+        for protocol in found
+    ]
+
+
+def _architectures() -> Listing:
+    from bench.models.architecture import ARCHITECTURES
+
+    found = [(name, ARCHITECTURES[name]) for name in ARCHITECTURES]
+    columns = ["architecture", "channels × height × width", "classes", "says"]
+    return columns, [[name, "×".join(map(str, entry.shape)), str(entry.classes), entry.note] for name, entry in found]
+
+
+_LISTINGS: dict[str, Callable[[], Listing]] = {
+    "models": _models,
+    "recipes": _recipes,
+    "attacks": _attacks,
+    "datasets": _datasets,
+    "protocols": _protocols,
+    "architectures": _architectures,
+}

@@ -1,0 +1,257 @@
+"""Carries out a plan: the one place that knows models, data, recipes, attacks and records together."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bench.attacks.attack import Passes
+from bench.data.dataset import DATASETS, EvalSet
+from bench.errors import BenchError, ContractError, InputError, UsageError
+from bench.evaluation import environment as machine
+from bench.evaluation.alive import collapse
+from bench.evaluation.cascade import Cascade, Tally, Target, Watch
+from bench.evaluation.journal import Journal
+from bench.evaluation.meter import Meter, clean_logits
+from bench.evaluation.plan import Plan
+from bench.evaluation.pool import Pool, total_broken
+from bench.evaluation.record import (
+    curve_records,
+    data_record,
+    point_arrays,
+    pruning_record,
+    threat_record,
+    witness_arrays,
+)
+from bench.models.source import LoadedModel, load, state_digest
+from bench.pruning.prune import Pruned, prune
+from bench.pruning.recipe import Context
+from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump, pack_arrays, write_atomic
+from bench.submission.schema import CleanRecord, CostRecord, ModelRecord, ProtocolStamp, Result
+from bench.threats import Norm
+
+EXAMPLES = 8
+"""Images shown to the network once to see which weights a forward pass reaches; more than one, for batch mixing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A plan with its model, its data and its pruned network at hand."""
+
+    plan: Plan
+    loaded: LoadedModel
+    points: EvalSet
+    pruned: Pruned
+    digest: str
+    """Of the tensors that are attacked."""
+
+
+def prepare(plan: Plan) -> Cell:
+    """Load the model and the data, prune, measure.
+
+    Raises:
+        InputError: if data are missing or are not the protocol's.
+        UsageError: if the model does not take these images or has other classes.
+    """
+    loaded = load(plan.request.model)
+    points = load_points(plan)
+    source = DATASETS[plan.protocol.data.dataset]
+    if loaded.shape != source.shape or loaded.classes != len(source.classes):
+        raise UsageError(
+            f"{loaded.ref} takes images of shape {loaded.shape} and tells {loaded.classes} classes apart; "
+            f"{source.name} has shape {source.shape} and {len(source.classes)} classes."
+        )
+    calibration = plan.protocol.calibration
+    wanted = range(calibration.first, calibration.first + calibration.points)
+    pruned = prune(
+        loaded.classifier,
+        plan.request.recipe,
+        plan.request.sparsity,
+        _context(plan, points, wanted),
+        plan.request.regime,
+    )
+    return Cell(plan, loaded, points, pruned, state_digest(pruned.network))
+
+
+def load_points(plan: Plan) -> EvalSet:
+    """Load the points of a plan and hold them against the protocol's digest.
+
+    Raises:
+        InputError: if they are missing, or are not the pixels and labels that the protocol was made with.
+    """
+    data = plan.protocol.data
+    points = DATASETS[data.dataset].load(data.split, plan.ids)
+    whole = plan.ids == tuple(range(data.first, data.first + data.points))
+    if whole and data.digest is not None and points.digest != data.digest:
+        raise InputError(
+            f"{data.dataset} {data.split}: the {len(points)} points are not the protocol's "
+            f"(digest {points.digest[:12]}…, expected {data.digest[:12]}…); fetch the data set again."
+        )
+    return points
+
+
+def evaluate(plan: Plan, watch: Watch | None = None) -> Path:
+    """Carry out a plan and return the folder with its result; an interrupted run resumes by the same call.
+
+    Raises:
+        UsageError: if the folder exists already.
+        ContractError: if the model or a component breaks its contract; then there is no number.
+    """
+    if plan.out.exists():
+        raise UsageError(f"{str(plan.out)!r} exists already; remove it or choose another --out.")
+    started = time.perf_counter()
+    device = machine.device(plan.request.device)
+    with _exact_arithmetic():
+        cell = prepare(plan)
+        network = cell.pruned.network.to(device)
+        batch = plan.request.batch_size or automatic_batch(cell)
+        meter = Meter(network)
+        logits = clean_logits(meter, cell.points.images(device), batch)
+        target = Target(network, cell.points.images(device), cell.points.label_tensor(device),
+                        cell.points.id_tensor(device), logits)  # fmt: skip
+        partial = plan.out.with_name(plan.out.name + ".partial")
+        journal = Journal.open(partial, _header(cell, batch), resume=plan.request.resume)
+        pool = Pool(target.images, logits.argmax(dim=1) == target.labels, plan.threats)
+        cascade = Cascade(target, pool, plan.seed, batch, journal, plan.request.engine == "native", watch)
+        tallies: dict[Norm, list[Tally]] = {threat.norm: [] for threat in plan.threats}
+        for step in plan.steps:
+            tallies[step.threat.norm].append(cascade.run(step.attack, step.threat, step.settings))
+    _hold_invariants(plan, pool)
+    spent = Passes(meter.forwards, 0)
+    for tally in (tally for found in tallies.values() for tally in found):
+        spent += Passes(tally.forwards, tally.backwards)
+    seconds = round(time.perf_counter() - started, 1)
+    result = _result(cell, pool, tallies, device, batch, CostRecord(
+        seconds=seconds, forwards=spent.forwards, backwards=spent.backwards))  # fmt: skip
+    _write(plan, result, cell, pool, logits.argmax(dim=1))
+    journal.close()
+    return plan.out
+
+
+def automatic_batch(cell: Cell) -> int:
+    """Return how many points an attack works on at once, by the size of the network's work per image."""
+    work = max(cell.pruned.measured.macs, 1)
+    return max(8, min(512, 4_000_000_000 // work))
+
+
+def _context(plan: Plan, points: EvalSet, wanted: range) -> Context:
+    from bench.pruning.prune import needs_images
+
+    calibration = None
+    if needs_images(plan.request.recipe, plan.request.regime):
+        data = plan.protocol
+        extra = DATASETS[data.data.dataset].load(data.calibration.split, wanted)
+        calibration = (extra.images(), extra.label_tensor())
+    return Context(
+        example=points.images()[:EXAMPLES],
+        seed=plan.seed,
+        calibration=calibration,
+        threat=plan.protocol.threats[0].model,
+    )
+
+
+def _header(cell: Cell, batch: int) -> dict[str, object]:
+    plan = cell.plan
+    return {
+        "protocol": plan.protocol.digest,
+        "weights": cell.digest,
+        "data": cell.points.digest,
+        "engine": plan.request.engine,
+        "seed": plan.seed,
+        "threats": [str(threat) for threat in plan.threats],
+        "batch size": batch if plan.request.engine == "reference" else None,
+        "commit": machine.environment(torch.device("cpu")).get("commit"),
+    }
+
+
+@contextmanager
+def _exact_arithmetic() -> Iterator[None]:
+    """Compute in plain float32, deterministically where the device offers it, and put the settings back."""
+    before = (
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cudnn.deterministic,
+        torch.backends.cudnn.benchmark,
+    )
+
+    def settle(matmul: bool, convolution: bool, deterministic: bool, search: bool) -> None:  # noqa: FBT001 - in torch's order
+        torch.backends.cuda.matmul.allow_tf32 = matmul
+        torch.backends.cudnn.allow_tf32 = convolution
+        torch.backends.cudnn.deterministic = deterministic
+        torch.backends.cudnn.benchmark = search
+
+    settle(False, False, True, False)
+    try:
+        yield
+    finally:
+        settle(*before)
+
+
+def _hold_invariants(plan: Plan, pool: Pool) -> None:
+    for threat in plan.threats:
+        robust = int(pool.standing(threat.norm, float(threat.epsilon)).sum())
+        correct, broken = int(pool.correct.sum()), total_broken(pool.broken[threat.norm])
+        if correct != robust + broken:
+            raise ContractError(f"{threat}: {correct} correct, but {robust} robust and {broken} broken.")
+
+
+def _result(
+    cell: Cell,
+    pool: Pool,
+    tallies: dict[Norm, list[Tally]],
+    device: torch.device,
+    batch: int,
+    cost: CostRecord,
+) -> Result:
+    plan, loaded = cell.plan, cell.loaded
+    correct = int(pool.correct.sum())
+    deviations = list(plan.deviations)
+    if machine.code_is_dirty():
+        deviations.append("the code differs from its commit")
+    flags = collapse(plan.protocol, len(cell.points), correct, loaded.classes)
+    pruned = plan.request.sparsity is not None or cell.pruned.measured.zeros > 0
+    return Result(
+        schema_="bench.result/1",
+        standard=not deviations,
+        deviations=tuple(deviations),
+        protocol=ProtocolStamp(name=plan.protocol.name, digest=plan.protocol.digest),
+        model=ModelRecord(
+            ref=str(loaded.ref),
+            architecture=loaded.architecture,
+            parent=str(loaded.ref) if pruned else None,
+            weights_sha256=cell.digest,
+            parent_sha256=loaded.digest if pruned else None,
+            file_sha256=loaded.file_digest,
+            parameters=cell.pruned.measured.parameters,
+        ),
+        pruning=pruning_record(plan, cell.pruned.measured),
+        data=data_record(cell.points),
+        clean=CleanRecord(correct=correct),
+        threats=tuple(threat_record(threat, pool, tallies[threat.norm]) for threat in plan.threats),
+        curves=curve_records(plan, pool),
+        scenarios={},
+        flags=tuple(flags),
+        collapsed=bool(flags),
+        seed=plan.seed,
+        engine=plan.request.engine,
+        batch_size=batch if plan.request.engine == "reference" else None,
+        environment=machine.environment(device),
+        cost=cost,
+    )
+
+
+def _write(plan: Plan, result: Result, cell: Cell, pool: Pool, predictions: torch.Tensor) -> None:
+    """Write the folder completely or not at all: beside its place first, then moved in one step."""
+    building = plan.out.with_name(f".{plan.out.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    write_atomic(building / RESULT_FILE, dump(result))
+    write_atomic(building / POINTS_FILE, pack_arrays(point_arrays(cell.points, predictions, pool)))
+    write_atomic(building / WITNESSES_FILE, pack_arrays(witness_arrays(cell.points, pool)))
+    try:
+        building.rename(plan.out)
+    except OSError as error:
+        raise BenchError(f"cannot move the result to {str(plan.out)!r} ({error.strerror}).") from None
