@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from typing import Self
 
 from bench.errors import UsageError
 
@@ -60,7 +59,7 @@ class ThreatModel:
             raise UsageError(f"L0 counts pixels, so epsilon must be a whole number, got {self.epsilon}.")
 
     @classmethod
-    def parse(cls, norm: str, epsilon: str) -> Self:
+    def parse(cls, norm: str, epsilon: str) -> "ThreatModel":
         """Build from the spelling used in protocols, e.g. ``("Linf", "8/255")``."""
         if norm not in list(Norm):
             raise UsageError(f"No norm is called {norm!r}; known: {', '.join(Norm)}.")

@@ -8,7 +8,7 @@ candidates and drops the points that no longer stand, so batches stay full. An a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from bench.attacks.draws import Draws
 from bench.registry import Registry
@@ -82,6 +82,7 @@ class Points:
         return len(self.labels)
 
 
+@runtime_checkable
 class Propose(Protocol):
     """The function behind an attack."""
 
