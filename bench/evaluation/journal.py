@@ -6,7 +6,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class Journal:
     _known: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, folder: Path, header: dict[str, Any], *, resume: bool) -> Self:
+    def open(cls, folder: Path, header: dict[str, Any], *, resume: bool) -> "Journal":
         """Open the journal of a run, or start one.
 
         Args:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from bench.errors import ContractError
 from bench.evaluation.distances import ceiling, distance
@@ -26,7 +27,7 @@ class Verdict(NamedTuple):
 
 @torch.no_grad()
 def verify(
-    classifier: Classifier, originals: Images, candidates: Images, labels: Labels, threat: ThreatModel
+    classifier: Classifier, originals: Images, candidates: Tensor, labels: Labels, threat: ThreatModel
 ) -> Verdict:
     """Judge candidates, whatever their attack believes.
 
