@@ -102,7 +102,15 @@ def save(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """
     from safetensors.torch import save as serialise
 
-    content = serialise({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+    write(path, serialise({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}))
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file, all of it or nothing, and make the folder it goes into.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
