@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--arch", metavar="NAME", help="Architecture of a .safetensors file; see `bench list architectures`.")
 @click.option("--mean", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
 @click.option("--std", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
-@click.option("--threat", "norms", multiple=True, type=click.Choice(list(Norm)), help="Run these norms only.")
+@click.option("--threat", "norms", multiple=True, type=click.Choice([norm.value for norm in Norm]), help="Run these norms only.")
 @click.option("--limit", type=int, metavar="N", help="Evaluate the first N points only.")
 @click.option("--points", metavar="A:B", help="Evaluate points A to B-1 by id.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")

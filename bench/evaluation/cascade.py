@@ -92,18 +92,18 @@ class Cascade:
     def _round(
         self, attack: Attack, threat: ThreatModel, settings: Settings, turn: Round, rows: Tensor, tally: Tally
     ) -> None:
-        waiting = list(rows.split(self.batch))
+        waiting = list(rows.split(self.batch)) if len(rows) else []
         while waiting:
             part = waiting.pop(0)
             key = f"{threat}/{attack.name}/{turn.index}/{_name(self.target.ids[part])}"
-            entry = self.journal.find(key) if self.journal else None
+            entry = self.journal.find(key) if self.journal is not None else None
             if entry is None:
                 try:
                     entry = self._propose(attack, threat, settings, turn, part)
                 except torch.OutOfMemoryError:
                     waiting = self._shrink(part, waiting)
                     continue
-                if self.journal:
+                if self.journal is not None:
                     self.journal.add(key, entry)
             self._judge(attack, threat, part, entry, tally)
 
