@@ -2,6 +2,7 @@
 
 BenchError                   1  something failed at run time
 ├── UsageError               2  the command line names something wrong
+│   └── InfeasibleError      2  no mask or plan of this recipe reaches the sparsity asked for
 ├── InputError               3  an input is missing or invalid
 │   ├── ProtocolError        3  a protocol file breaks the rules for rules
 │   └── SubmissionError      3  a submission is malformed or inconsistent
@@ -27,6 +28,10 @@ class UsageError(BenchError):
     """The command line names something that does not exist or does not fit."""
 
     exit_code = 2
+
+
+class InfeasibleError(UsageError):
+    """No mask or plan of this recipe reaches the sparsity asked for on this network; an outcome, never missed silently."""
 
 
 class InputError(BenchError):

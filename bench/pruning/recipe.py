@@ -16,8 +16,9 @@ from bench.threats import ThreatModel
 Masks: TypeAlias = Mapping[str, Bool[Tensor, "..."]]
 """Keep (True) or drop (False) per weight, by parameter name as in ``state_dict``; a missing name keeps all."""
 
-Channels: TypeAlias = Mapping[str, tuple[int, ...]]
-"""Kept output channels by module name, for structured recipes."""
+
+class Channels(dict[str, tuple[int, ...]]):
+    """Kept output channels by module name, in rising order, for structured recipes; a missing name keeps all."""
 
 
 class Structure(StrEnum):
@@ -81,6 +82,7 @@ class Recipe:
     Attributes:
         version: raised whenever its masks change; golden mask hashes hold it.
         source: the paper, with its arXiv id.
+        nested: what is kept at a higher sparsity is kept at every lower one.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Recipe:
     needs: Needs
     version: int
     source: str
+    nested: bool
 
 
 RECIPES: Registry[Recipe] = Registry("recipe", "bench.pruning.zoo")

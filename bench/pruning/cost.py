@@ -1,0 +1,68 @@
+"""What a network costs: multiply-accumulates per image, and bytes."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+from bench.pruning.masks import evaluating
+from bench.tensors import Images
+
+
+class _ByWeight(TorchDispatchMode):
+    """Attributes the operations of a forward pass to the weight whose memory they read."""
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._names = {weight.untyped_storage().data_ptr(): name for name, weight in weights.items()}
+        self.flops = dict.fromkeys(weights, 0)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run the operation and file its count under the weight among its arguments, if there is one."""
+        del types
+        out = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func.overloadpacket)
+        if count is not None:
+            tensors = (part for part in args if isinstance(part, Tensor))
+            found = (self._names.get(tensor.untyped_storage().data_ptr()) for tensor in tensors)
+            name = next((name for name in found if name is not None), None)
+            if name is not None:
+                self.flops[name] += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Compute attention by plain matrix products: fused kernels hide their work from the counter."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def macs(network: nn.Module, weights: Mapping[str, Tensor], example: Images) -> tuple[int, dict[str, int]]:
+    """Return the multiply-accumulates of one image: of the whole network, and of each weight.
+
+    Products of activations with each other, as in attention, count in the whole alone.
+    """
+    total = FlopCounterMode(display=False)
+    parts = _ByWeight(weights)
+    with evaluating(network), torch.no_grad(), plain_attention(), total, parts:
+        network(example[:1])
+    return total.get_total_flops() // 2, {name: flops // 2 for name, flops in parts.flops.items()}
+
+
+def plain(network: nn.Module) -> bytes:
+    """Return the state as a safetensors file; tensors that share memory are written apart."""
+    return save({name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()})

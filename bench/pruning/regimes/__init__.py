@@ -1,0 +1,1 @@
+"""One regime a file; importing a file registers it."""
