@@ -1,0 +1,54 @@
+"""The objectives that gradient attacks ascend, one number per point."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from bench.tensors import Labels, Logits
+
+_TINY = 1e-12
+
+
+def cross_entropy(logits: Logits, labels: Labels) -> Float[Tensor, " batch"]:
+    """Return the cross-entropy of the true class."""
+    return functional.cross_entropy(logits, labels, reduction="none")
+
+
+def margin(logits: Logits, labels: Labels) -> Float[Tensor, " batch"]:
+    """Return the true logit minus the largest other one: negative exactly where the point is lost."""
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return of_class(logits, labels) - others.amax(dim=1)
+
+
+def targeted_difference(logits: Logits, labels: Labels, targets: Labels) -> Float[Tensor, " batch"]:
+    """Return the target's logit minus the true one: positive once the target has overtaken the true class."""
+    return of_class(logits, targets) - of_class(logits, labels)
+
+
+def targeted_dlr(logits: Logits, labels: Labels, targets: Labels) -> Float[Tensor, " batch"]:
+    """Return the targeted difference over the gap from the largest logit to the mean of the third and fourth.
+
+    The quotient does not change when the logits are shifted or scaled. Three classes have no fourth logit, so the
+    third alone stands for the mean; two classes have neither, and the plain difference is returned.
+
+    Source:
+        Croce & Hein 2020, arXiv:2003.01690, equation 7.
+    """
+    difference = targeted_difference(logits, labels, targets)
+    classes = logits.shape[1]
+    if classes < 3:
+        return difference
+    largest = logits.topk(min(classes, 4), dim=1).values
+    return difference / (largest[:, 0] - largest[:, 2:].mean(dim=1) + _TINY)
+
+
+def runner_up(logits: Logits, labels: Labels, rank: int) -> Labels:
+    """Return the class with the ``rank``-th largest logit (from 0) among those that are not the true one."""
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return others.argsort(dim=1, descending=True, stable=True)[:, rank]
+
+
+def of_class(logits: Logits, classes: Labels) -> Float[Tensor, " batch"]:
+    """Return each point's logit of one class."""
+    return logits.gather(1, classes[:, None])[:, 0]

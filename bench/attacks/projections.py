@@ -1,0 +1,131 @@
+"""Sizes of perturbations, and nearest points: in a ball, in the box [0, 1], on a hyperplane within the box.
+
+Everything reduces over the last three dimensions by name of dimension, so any memory format will do.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.errors import UsageError
+from bench.tensors import Distances, Images
+from bench.threats import Norm, ThreatModel
+
+Deltas = Float[Tensor, "batch channels height width"]
+"""Differences of images."""
+
+_PIXELS = (1, 2, 3)
+_TINY = 1e-12
+_ULP = 2.0**-24  # spacing of float32 just below 1, the coarsest in the box
+_LENGTH_SLACK = 1e-6  # rounding of a Euclidean length summed in float32
+_NEWTON_BLOCK, _NEWTON_BLOCKS = 4, 16
+
+
+def size(delta: Deltas, norm: Norm) -> Distances:
+    """Measure each perturbation in ``norm``.
+
+    Raises:
+        UsageError: for L0, which has no gradient geometry and is counted elsewhere.
+    """
+    if norm is Norm.LINF:
+        return delta.abs().amax(dim=_PIXELS)
+    if norm is Norm.L2:
+        return torch.linalg.vector_norm(delta, dim=_PIXELS)
+    raise UsageError(f"This attack measures perturbations in Linf or L2, not in {norm}: take a sparse attack.")
+
+
+def spread(per_point: Float[Tensor, " batch"]) -> Float[Tensor, "batch 1 1 1"]:
+    """Shape one number per point so that it multiplies images."""
+    return per_point[:, None, None, None]
+
+
+def safe_radius(threat: ThreatModel) -> float:
+    """Return the radius, reduced by the rounding of float32, so that a candidate on the rim still measures inside."""
+    radius = float(threat.epsilon)
+    return radius * (1 - _LENGTH_SLACK) if threat.norm is Norm.L2 else max(radius - _ULP, radius / 2)
+
+
+def direction(delta: Deltas, norm: Norm) -> Deltas:
+    """Scale each perturbation to size 1; a zero one stays zero."""
+    return delta / spread(size(delta, norm) + _TINY)
+
+
+def onto_l2(delta: Deltas, radius: float) -> Deltas:
+    """Return the nearest point of the ball ‖δ‖₂ ≤ radius; points inside stay put."""
+    length = torch.linalg.vector_norm(delta, dim=_PIXELS, keepdim=True)
+    return delta * (radius / length.clamp_min(_TINY)).clamp_max(1)
+
+
+class Ball:
+    """The images of the box [0, 1] within a radius of some originals."""
+
+    def __init__(self, originals: Images, norm: Norm, radius: float) -> None:
+        self._originals = originals
+        self._norm = norm
+        self._radius = radius
+        if norm is Norm.LINF:
+            self.lower = (originals - radius).clamp_min_(0)
+            self.upper = (originals + radius).clamp_max_(1)
+
+    def project(self, images: Images) -> Images:
+        """Return images of the ball: the nearest ones for Linf, for L2 onto the ball and then into the box."""
+        if self._norm is Norm.LINF:
+            return torch.clamp(images, self.lower, self.upper)
+        return (self._originals + onto_l2(images - self._originals, self._radius)).clamp_(0, 1)
+
+
+class _Piecewise(NamedTuple):
+    """g(λ) = Σᵢ min(λ·rateᵢ, capᵢ), which grows with λ and is concave."""
+
+    rate: Float[Tensor, "batch numbers"]
+    cap: Float[Tensor, "batch numbers"]
+    bend: Float[Tensor, "batch numbers"]
+    """Where the i-th summand stops growing: capᵢ/rateᵢ."""
+
+
+def onto_hyperplane(images: Images, normal: Deltas, excess: Float[Tensor, " batch"], norm: Norm) -> Deltas:
+    """Return the smallest step from each image to its hyperplane that stays in the box [0, 1].
+
+    The step δ solves ⟨normal, δ⟩ = −excess with 0 ≤ image + δ ≤ 1, of least size in ``norm``; where the box does not
+    reach the hyperplane, it goes as far as the box allows. Numbers that the hyperplane ignores do not move.
+
+    Moving number i by at most its room mᵢ towards the plane, the optimum moves each by min(λ, mᵢ) for Linf and by
+    min(λ|wᵢ|, mᵢ) for L2, with the one λ that covers the excess. That λ is the root of a concave, piecewise linear,
+    growing function, so Newton's method from the left climbs to it and ends exactly there, without sorting.
+
+    Source:
+        The problem is that of Croce & Hein 2020, arXiv:1907.02044, equation 5.
+    """
+    shape = images.shape
+    scale = normal.abs().amax(dim=_PIXELS).clamp_min(torch.finfo(normal.dtype).tiny)
+    toward = (normal * spread(-excess.sign() / scale)).reshape(shape[0], -1)
+    start = images.reshape(shape[0], -1)
+    room = torch.where(toward > 0, 1 - start, start)
+    weight = toward.abs()
+    if norm is Norm.LINF:
+        root = _climb(_Piecewise(weight, weight * room, room), excess.abs() / scale)
+        length = torch.minimum(root, room)
+    else:
+        bend = torch.where(weight > 0, room / weight, torch.inf)
+        root = _climb(_Piecewise(weight.square(), weight * room, bend), excess.abs() / scale)
+        length = torch.minimum(root * weight, room)
+    return (length * toward.sign()).reshape(shape)
+
+
+def _climb(g: _Piecewise, need: Float[Tensor, " batch"]) -> Float[Tensor, "batch 1"]:
+    """Return the smallest λ with g(λ) ≥ need, or a λ beyond every bend where there is none."""
+    terms = torch.stack((g.rate, g.cap), dim=2)
+    total = terms.sum(dim=1)
+    root = (need / total[:, 0].clamp_min(_TINY))[:, None]
+    for _ in range(_NEWTON_BLOCKS):
+        before = root
+        for _ in range(_NEWTON_BLOCK):
+            growing = (g.bend > root).to(g.rate.dtype)
+            rate, cap = torch.bmm(growing[:, None, :], terms)[:, 0].unbind(dim=1)
+            ahead = (need - (total[:, 1] - cap)) / rate.clamp_min(_TINY)
+            root = torch.maximum(root, torch.where(rate > 0, ahead, torch.inf)[:, None])
+        if torch.equal(root, before):
+            break
+    return root.clamp_max(torch.finfo(root.dtype).max)
