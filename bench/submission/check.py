@@ -1,0 +1,241 @@
+"""Every problem of a submission folder at once; a folder without one may be published."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+from pathlib import Path
+from typing import TypeVar
+
+from bench.errors import SubmissionError
+from bench.protocol.load import Protocol, load, names
+from bench.registry import unknown
+from bench.submission.agreement import point_problems, witness_problems
+from bench.submission.files import (
+    POINTS_FILE,
+    RESULT_FILE,
+    SUBMISSION_FILE,
+    VERIFICATION_FILE,
+    WITNESSES_FILE,
+    dump,
+    read_arrays,
+    read_result,
+    read_submission,
+    read_verification,
+    sha256,
+)
+from bench.submission.points import PointTable, read_points
+from bench.submission.schema import PruningRecord, Result, Submission, ThreatRecord, Verification, VerificationLevel
+
+POOLED = "pooled"
+"""The record that counts points broken by a witness which an attack of another norm found."""
+_FILES = (SUBMISSION_FILE, RESULT_FILE, POINTS_FILE, WITNESSES_FILE, VERIFICATION_FILE)
+_FIXED = re.compile(r"/[0-9a-f]{40}/|//zenodo\.org/records?/\d+")
+_VERIFIED = (VerificationLevel.CHECKED, VerificationLevel.RE_RUN, VerificationLevel.REPRODUCED)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A submission as read from its folder."""
+
+    submission: Submission
+    result: Result
+    points: PointTable
+    verification: Verification | None
+
+
+def problems(folder: Path) -> list[str]:
+    """Return one sentence per problem; none means that the submission may be published."""
+    return examine(folder)[1]
+
+
+def examine(folder: Path) -> tuple[Folder | None, list[str]]:
+    """Return what a folder holds and every problem of it; nothing in place of a folder that cannot be read."""
+    if not folder.is_dir():
+        return None, [f"{str(folder)!r} is no folder; expected one that holds {SUBMISSION_FILE}."]
+    found = [
+        f"{path.name!r} does not belong into a submission, which holds {', '.join(_FILES)} alone; remove it."
+        for path in sorted(folder.iterdir())
+        if path.name not in _FILES
+    ]
+
+    def read(reader: Callable[[Path], _T], name: str) -> _T | None:
+        try:
+            return reader(folder / name)
+        except SubmissionError as error:
+            found.append(str(error))
+            return None
+
+    submission, result = read(read_submission, SUBMISSION_FILE), read(read_result, RESULT_FILE)
+    points = read(read_points, POINTS_FILE)
+    witnesses = read(read_arrays, WITNESSES_FILE) if (folder / WITNESSES_FILE).exists() else None
+    verification = read(read_verification, VERIFICATION_FILE) if (folder / VERIFICATION_FILE).exists() else None
+    if submission is not None:
+        found += _people(submission, folder.resolve().name, result)
+    if result is not None:
+        found += _machine(result, (folder / RESULT_FILE).read_bytes())
+        found += point_problems(result, points) if points is not None else []
+        found += _verified(verification, submission, sha256(folder / RESULT_FILE)) if verification else []
+    if points is not None and witnesses is not None:
+        found += witness_problems(points, witnesses)
+    if submission is None or result is None or points is None:
+        return None, found
+    return Folder(submission, result, points, verification), found
+
+
+def _people(submission: Submission, folder: str, result: Result | None) -> Iterator[str]:
+    if submission.id != folder:
+        yield f"{SUBMISSION_FILE}: id is {submission.id!r}, expected the name of its folder, {folder!r}."
+    if submission.supersedes == submission.id:
+        yield f"{SUBMISSION_FILE}: {submission.id!r} cannot supersede itself."
+    if not submission.authors:
+        yield f"{SUBMISSION_FILE}: authors is empty; name at least one."
+    weights = submission.weights
+    if "://" in weights.locator and not (weights.locator.startswith("https://") and _FIXED.search(weights.locator)):
+        yield (
+            f"{SUBMISSION_FILE}: weights.locator {weights.locator!r} is not pinned; expected an https address with a "
+            "40-digit revision or a Zenodo record."
+        )
+    if result is not None:
+        known = {result.model.weights_sha256, result.model.file_sha256}
+        if weights.sha256 not in known:
+            yield (
+                f"{SUBMISSION_FILE}: weights.sha256 is {weights.sha256}, but {RESULT_FILE} was measured on "
+                f"{result.model.weights_sha256}."
+            )
+
+
+def _machine(result: Result, written: bytes) -> Iterator[str]:
+    if written != dump(result):
+        yield f"{RESULT_FILE}: not as the benchmark writes it; it is never edited by hand."
+    if not result.standard or result.deviations:
+        reasons = "; ".join(result.deviations) or "no reason given"
+        yield f"{RESULT_FILE}: not a standard run ({reasons}); measure again without deviations."
+    yield from _pruning(result.pruning)
+    for threat in result.threats:
+        yield from _threat(threat, result.clean.correct)
+    if result.clean.correct > result.data.points:
+        yield f"{RESULT_FILE}: {result.clean.correct} of {result.data.points} points cannot be correct."
+    yield from _curves(result)
+    if result.protocol.name not in names():
+        yield f"{RESULT_FILE}: {unknown('protocol', result.protocol.name, names())}"
+    else:
+        yield from _rules(result, load(result.protocol.name))
+
+
+def _curves(result: Result) -> Iterator[str]:
+    for norm, curve in result.curves.items():
+        if len(curve.epsilon) != len(curve.robust):
+            yield f"{RESULT_FILE}: curves.{norm} has {len(curve.epsilon)} radii and {len(curve.robust)} counts."
+        if any(later > earlier for earlier, later in zip(curve.robust, curve.robust[1:], strict=False)):
+            yield f"{RESULT_FILE}: curves.{norm} rises; more room for the adversary cannot leave more points standing."
+    for name, scenario in result.scenarios.items():
+        for norm, robust in scenario.robust.items():
+            threat_record = result.threat(norm)
+            worst = threat_record.robust if threat_record else 0
+            if not worst <= robust <= result.clean.correct:
+                yield (
+                    f"{RESULT_FILE}: scenarios.{name} leaves {robust} points under {norm}, expected between the worst "
+                    f"case, {worst}, and the correct ones, {result.clean.correct}."
+                )
+
+
+def _pruning(pruning: PruningRecord) -> Iterator[str]:
+    where = f"{RESULT_FILE}: pruning"
+    weights = sum(layer.weights for layer in pruning.layers)
+    zeros = sum(layer.zeros for layer in pruning.layers)
+    if weights != pruning.prunable:
+        yield f"{where}.prunable is {pruning.prunable}, but the layers hold {weights} weights."
+    if zeros != pruning.zeros:
+        yield f"{where}.zeros is {pruning.zeros}, but the layers hold {zeros}."
+    for layer in pruning.layers:
+        if layer.zeros > layer.weights or prod(layer.shape) != layer.weights:
+            yield f"{where}: {layer.name!r} of shape {layer.shape}: {layer.zeros} zeros in {layer.weights} weights."
+    dead = tuple(layer.name for layer in pruning.layers if layer.weights and layer.zeros == layer.weights)
+    if set(dead) != set(pruning.collapsed_layers):
+        yield f"{where}.collapsed_layers is {list(pruning.collapsed_layers)}, but all weights are zero in {list(dead)}."
+    if pruning.nonzero > pruning.parameters - pruning.zeros:
+        yield (
+            f"{where}.nonzero is {pruning.nonzero}, more than {pruning.parameters} parameters without "
+            f"{pruning.zeros} zeros leave."
+        )
+    if not pruning.nonzero_macs <= pruning.macs <= pruning.parent_macs:
+        got = f"{pruning.nonzero_macs}, {pruning.macs}, {pruning.parent_macs}"
+        yield f"{where}: expected nonzero_macs ≤ macs ≤ parent_macs, got {got}."
+    yield from _target(pruning)
+
+
+def _target(pruning: PruningRecord) -> Iterator[str]:
+    where, target = f"{RESULT_FILE}: pruning", pruning.target
+    if (target is None) != (pruning.structure == "dense"):
+        yield f"{where}: a dense model has no target and a pruned one has, got {pruning.structure} with {target}."
+    if target is not None and pruning.structure == "unstructured":
+        asked, room = Fraction(target) * pruning.prunable, 1 if pruning.scope == "global" else len(pruning.layers)
+        if abs(pruning.zeros - asked) > room:
+            yield f"{where}: {pruning.zeros} zeros, a target of {target} asks for {float(asked):.1f} ± {room}."
+
+
+def _threat(threat: ThreatRecord, correct: int) -> Iterator[str]:
+    where = f"{RESULT_FILE}: {threat.norm} {threat.epsilon}"
+    broken = sum(attack.broken for attack in threat.attacks)
+    if threat.robust + broken != correct:
+        yield f"{where}: robust {threat.robust} + broken {broken} should equal {correct} correct points."
+    pooled = sum(attack.broken for attack in threat.attacks if attack.name == POOLED)
+    standing = correct
+    for attack in threat.attacks:
+        if attack.broken > attack.attempted:
+            yield f"{where}: {attack.name} broke {attack.broken} of {attack.attempted} points."
+        if attack.name == POOLED:
+            continue
+        if not standing - pooled <= attack.attempted <= correct:
+            least = standing - pooled
+            yield f"{where}: {attack.name} tried {attack.attempted} points, expected {least} to {correct}."
+        if attack.forwards < attack.attempted:
+            yield f"{where}: {attack.name} tried {attack.attempted} points with {attack.forwards} forward passes."
+        standing -= attack.broken
+
+
+def _rules(result: Result, protocol: Protocol) -> Iterator[str]:
+    where = f"{RESULT_FILE}: {protocol.name}"
+    if result.protocol.digest != protocol.digest:
+        yield (
+            f"{RESULT_FILE}: measured under {result.protocol.name} with digest {result.protocol.digest}, the rules now "
+            f"are {protocol.digest}; measure again."
+        )
+    data, rules = result.data, protocol.data
+    if (data.name, data.split, data.points) != (rules.dataset, rules.split, rules.points):
+        yield (
+            f"{where} asks for {rules.points} points of {rules.dataset} {rules.split}, got {data.points} of "
+            f"{data.name} {data.split}."
+        )
+    if rules.digest is not None and data.digest != rules.digest:
+        yield f"{where} expects data of digest {rules.digest}, got {data.digest}."
+    if result.seed != protocol.seed:
+        yield f"{where} fixes seed {protocol.seed}, got {result.seed}."
+    wanted = [(threat.norm, str(threat.epsilon)) for threat in protocol.threats]
+    measured = [(threat.norm, threat.epsilon) for threat in result.threats]
+    if measured != wanted:
+        yield f"{where} has the threats {_spell(wanted)}, got {_spell(measured)}."
+    for threat in protocol.threats:
+        record = result.threat(threat.norm)
+        ran = tuple(attack.name for attack in record.attacks if attack.name != POOLED) if record else threat.attacks
+        if ran != threat.attacks:
+            yield f"{where} attacks {threat.norm} with {', '.join(threat.attacks)} in this order, got {', '.join(ran)}."
+    grids = {curve.norm: tuple(str(epsilon) for epsilon in curve.epsilons) for curve in protocol.curves}
+    if {norm: curve.epsilon for norm, curve in result.curves.items()} != grids:
+        yield f"{where} reads curves at {grids}, got others."
+
+
+def _spell(threats: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{norm} {epsilon}" for norm, epsilon in threats) or "none"
+
+
+def _verified(verification: Verification, submission: Submission | None, digest: str) -> Iterator[str]:
+    if verification.result_sha256 != digest:
+        yield f"{VERIFICATION_FILE}: verifies {verification.result_sha256}, {RESULT_FILE} has sha256 {digest}."
+    if verification.level not in _VERIFIED:
+        yield f"{VERIFICATION_FILE}: level is {verification.level}, expected one of {', '.join(_VERIFIED)}."
+    if submission is not None and verification.date < submission.date:
+        yield f"{VERIFICATION_FILE}: dated {verification.date}, before the submission of {submission.date}."
