@@ -4,7 +4,8 @@ A position counts as one pixel however many of its channels change. Images are a
 clean and new values, so an untouched pixel is the clean one to the last bit and counting needs no tolerance.
 """
 
-from typing import NamedTuple
+from dataclasses import fields, replace
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,6 +20,9 @@ ROWS = 64
 
 _GREEDY = 64
 """Up to this many pixels, elimination gives back one pixel at a time; above, as many as it can."""
+
+
+State = TypeVar("State", bound=Any)
 
 
 class Judgement(NamedTuple):
@@ -77,6 +81,22 @@ def corners(codes: Int[Tensor, "batch pixels"], channels: int) -> Float[Tensor, 
     """Return the colours in {0, 1}^channels that codes stand for."""
     places = torch.arange(channels, device=codes.device)
     return ((codes[:, None, :] >> places[None, :, None]) & 1).to(torch.float32)
+
+
+def select(state: State, which: Flags) -> State:
+    """Return a dataclass whose every field holds one entry per point, for some of its points."""
+    return replace(state, **{field.name: getattr(state, field.name)[which] for field in fields(state)})
+
+
+def top(scores: Float[Tensor, "batch pixels"], size: int) -> Bool[Tensor, "batch pixels"]:
+    """Tell which pixels have the ``size`` largest scores; ties keep the earlier pixel.
+
+    Only the smallest value of ``topk`` is used, for the order in which it lists ties is nowhere promised.
+    """
+    last = scores.topk(size, dim=1).values[:, -1:]
+    above, level = scores > last, scores == last
+    room = size - above.sum(dim=1, keepdim=True)
+    return above | (level & (level.cumsum(dim=1) <= room))
 
 
 def whole(settings: Settings, key: str, *, least: int = 1) -> int:

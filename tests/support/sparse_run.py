@@ -34,6 +34,8 @@ def run(model, images, labels, attacks, *, ids=None, distance=None, batch=1000, 
         attack = ATTACKS[name]
         for turn in attack.rounds(settings, THREAT, logits.shape[1]):
             for rows in (known > turn.radius).nonzero().flatten().split(batch):
+                if not len(rows):
+                    continue
                 limit = Passes(turn.passes.forwards * len(rows), turn.passes.backwards * len(rows))
                 meter = Meter(model, limit)
                 points = Points(images[rows], labels[rows], ids[rows], logits[rows], known[rows])
