@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import ContractError, UsageError
+from bench.models.weights import refuse_pickled
 from bench.registry import Registry
 from bench.tensors import Images, Logits
 
@@ -61,7 +63,10 @@ class ModelRef:
 
         Raises:
             UsageError: for an unknown source, or options that do not go with it.
+            ArtefactError: for a pickled file, which is never opened.
         """
+        if ":" not in text:
+            refuse_pickled(Path(text))
         if text.endswith(".safetensors"):
             if architecture is None:
                 raise UsageError(f"{text!r} is a file of weights; say what network they belong to with --arch NAME.")

@@ -21,6 +21,24 @@ _SHOWN = 3
 """How many mismatches a message names."""
 
 
+def model_folder() -> Path:
+    """Return the folder for weights placed by hand: ``BENCH_MODEL_DIR``, else one in the user's cache."""
+    return Path(os.environ.get("BENCH_MODEL_DIR") or Path.home() / ".cache" / "prunebench" / "models")
+
+
+def refuse_pickled(path: Path) -> None:
+    """Refuse a file by its name, before anything opens it.
+
+    Raises:
+        ArtefactError: if its ending is one of the kinds that may run code, saying how to convert it.
+    """
+    if path.suffix.lower() in PICKLED:
+        raise ArtefactError(
+            f"{str(path)!r} is not opened, for a pickled file may run code; if you trust it, convert it first: "
+            f"bench convert {path} {path.with_suffix('.safetensors')}."
+        )
+
+
 def read(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file.
 
@@ -31,11 +49,7 @@ def read(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    if path.suffix.lower() in PICKLED:
-        raise ArtefactError(
-            f"{str(path)!r} is not opened, for a pickled file may run code; if you trust it, convert it first: "
-            f"bench convert {path.name} {path.stem}.safetensors."
-        )
+    refuse_pickled(path)
     if path.suffix != ".safetensors":
         raise ArtefactError(f"{str(path)!r} is not opened; weights are files that end in .safetensors.")
     try:

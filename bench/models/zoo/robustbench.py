@@ -1,0 +1,127 @@
+"""Networks of RobustBench's model zoo, with weights that the user downloaded and converted."""
+
+import importlib
+import importlib.util
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import InputError, UsageError
+from bench.models.fit import probe
+from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
+from bench.models.weights import file_digest, fill, model_folder, read
+from bench.registry import unknown
+
+_CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}
+_SIDE = {"cifar10": 32, "cifar100": 32, "imagenet": 224}
+_CONSTANTS = frozenset({"mu", "sigma", "mean", "std"})
+"""Normalisation that RobustBench's classes set themselves; their checkpoints often lack it."""
+
+_LAST = ("Kireev2021Effectiveness", "Andriushchenko2020Understanding")
+"""Checkpoints that hold two state dicts, of which RobustBench takes ``last``."""
+
+
+def load(ref: ModelRef) -> LoadedModel:
+    """Load ``DATASET/THREAT/NAME``; normalisation is inside the network, as RobustBench has it."""
+    dataset, entry = _entry(ref.name)
+    path = _placed(ref.name, entry)
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network: nn.Module = entry["model"]()
+    what = f"RobustBench's {ref.name!r}"
+    fill(network, _aligned(read(path), network), where=repr(path.name), what=what)
+    shape, classes = (3, _SIDE[dataset], _SIDE[dataset]), _CLASSES[dataset]
+    probe(network, shape, classes, where=repr(path.name), what=what)
+    classifier = Normalised(network, (0.0,), (1.0,))
+    return LoadedModel(
+        ref=ref,
+        classifier=classifier,
+        architecture=type(network).__name__,
+        shape=shape,
+        classes=classes,
+        digest=state_digest(classifier),
+        file_digest=file_digest(path),
+        notes={"source": f"RobustBench, Google Drive {entry['gdrive_id']}, converted by the user"},
+    )
+
+
+def _zoo() -> Mapping[Any, Mapping[Any, Mapping[str, Any]]]:
+    """Import the model zoo without the package around it.
+
+    ``robustbench/__init__.py`` imports ``autoattack``, which no package index carries, and ``pkg_resources``, which
+    setuptools dropped; the zoo needs neither.
+    """
+    if "robustbench" not in sys.modules:
+        found = importlib.util.find_spec("robustbench")
+        if found is None:
+            raise ModuleNotFoundError("No module named 'robustbench'", name="robustbench")
+        package = ModuleType("robustbench")
+        package.__path__ = list(found.submodule_search_locations or [])
+        sys.modules["robustbench"] = package
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # written for older releases of timm and torch
+        return importlib.import_module("robustbench.model_zoo.models").model_dicts
+
+
+def _entry(name: str) -> tuple[str, Mapping[str, Any]]:
+    dataset, _, rest = name.partition("/")
+    threat, _, model = rest.partition("/")
+    zoo = {kind.value: {norm.value: models for norm, models in norms.items()} for kind, norms in _zoo().items()}
+    if not model or dataset not in zoo or threat not in zoo[dataset]:
+        groups = [f"{kind}/{norm}" for kind, norms in zoo.items() for norm in norms]
+        raise UsageError(
+            f"robustbench:{name} should be robustbench:DATASET/THREAT/NAME, with one of {', '.join(groups)}."
+        )
+    models = zoo[dataset][threat]
+    if model not in models:
+        raise UsageError(unknown(f"RobustBench model in {dataset}/{threat}", model, list(models)))
+    entry = models[model]
+    if not isinstance(entry["gdrive_id"], str) or not entry["gdrive_id"]:
+        kind = "an ensemble" if entry["gdrive_id"] else "built with weights that RobustBench downloads unchecked"
+        raise UsageError(f"robustbench:{name} is {kind}; only single networks with one file of weights are offered.")
+    return dataset, entry
+
+
+def _placed(name: str, entry: Mapping[str, Any]) -> Path:
+    path = model_folder() / "robustbench" / f"{name}.safetensors"
+    if not path.is_file():
+        model = path.stem
+        key = " --key last" if model.startswith(_LAST) else ""
+        raise InputError(
+            f"robustbench:{name} has no weights at {path}; download "
+            f"https://drive.google.com/uc?id={entry['gdrive_id']} as {model}.pt and, if you trust it, run: "
+            f"bench convert {model}.pt {path}{key}."
+        )
+    return path
+
+
+def _aligned(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Rename every tensor alike, by a prefix that training or RobustBench's wrapper put there, until names agree."""
+    state = network.state_dict()
+    optional = {
+        name for name, _ in network.named_buffers() if name.rpartition(".")[2] in _CONSTANTS | {"num_batches_tracked"}
+    }
+    needed = state.keys() - optional
+    for old, new in (("", ""), ("module.", ""), ("model.", ""), ("module.model.", ""), ("", "model.")):
+        if all(name.startswith(old) for name in tensors):
+            renamed = {new + name.removeprefix(old): tensor for name, tensor in tensors.items()}
+            if needed <= renamed.keys() <= state.keys():
+                constants = {name: state[name] for name in optional - renamed.keys()}
+                return constants | renamed
+    return dict(tensors)
+
+
+def names() -> dict[str, str]:
+    """Return nothing; the zoo is RobustBench's."""
+    return {}
+
+
+SOURCES.register("robustbench")(
+    ModelSource(load, names, says="robustbench:DATASET/THREAT/NAME, weights converted from RobustBench's by you")
+)

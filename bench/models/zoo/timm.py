@@ -1,0 +1,111 @@
+"""Pretrained networks of timm, from the hub or from a file placed by hand."""
+
+import difflib
+import os
+import re
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.errors import InputError, UsageError
+from bench.models.fit import probe
+from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
+from bench.models.weights import file_digest, fill, model_folder, read
+
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FILE = "model.safetensors"
+_PATIENCE = 10.0
+"""Seconds to wait for the hub's first answer."""
+
+
+def load(ref: ModelRef) -> LoadedModel:
+    """Load ``NAME.TAG`` or ``NAME.TAG@REVISION`` with its pretrained weights and its own normalisation."""
+    name, at, revision = ref.name.partition("@")
+    if at and not _REVISION.fullmatch(revision):
+        raise UsageError(f"{ref}: {revision!r} is no revision; write a commit, a tag or a branch of the hub after @.")
+    network, config = _network(name)
+    path, notes = _weights(ref.name, config, revision or None)
+    where = f"{ref} ({path.name})"
+    fill(network, read(path), where=where, what=f"timm's {name!r}")
+    channels, height, width = config["input_size"]
+    probe(network, (channels, height, width), config["num_classes"], where=where, what=f"timm's {name!r}")
+    classifier = Normalised(network, tuple(config["mean"]), tuple(config["std"]))
+    return LoadedModel(
+        ref=ref,
+        classifier=classifier,
+        architecture=name.partition(".")[0],
+        shape=(channels, height, width),
+        classes=config["num_classes"],
+        digest=state_digest(classifier),
+        file_digest=file_digest(path),
+        notes=notes | {key: str(config[key]) for key in ("license", "origin_url") if config.get(key)},
+    )
+
+
+def _library() -> ModuleType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # timm calls interfaces that torch deprecates
+        import timm
+    return timm
+
+
+def _network(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    """Build a network without weights; only names with a tag are known, for a tag says which weights."""
+    timm = _library()
+    known = timm.list_models(pretrained=True)
+    if name not in known:
+        tagged = [other for other in known if other.partition(".")[0] == name]
+        if tagged:
+            raise UsageError(f"timm:{name} does not say which weights; write one of timm:{', timm:'.join(tagged)}.")
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise UsageError(
+            f"No pretrained timm model is called {name!r}.{hint} timm.list_models(pretrained=True) lists all."
+        )
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = timm.create_model(name, pretrained=False)
+    return network, network.pretrained_cfg
+
+
+def _weights(name: str, config: dict[str, Any], revision: str | None) -> tuple[Path, dict[str, str]]:
+    placed = model_folder() / "timm" / f"{name}.safetensors"
+    if placed.is_file():
+        return placed, {"source": f"placed by hand as {placed.name}"}
+    hub = config.get("hf_hub_id")
+    advice = (
+        f"place {_FILE} of https://huggingface.co/{hub} as {placed}"
+        if hub
+        else f"place its weights, converted with bench convert, as {placed}"
+    )
+    if not hub or config.get("hf_hub_filename"):
+        raise InputError(f"timm:{name} has no safetensors in timm's own layout on the hub; {advice}.")
+    path = _download(name, hub, revision, advice)
+    return path, {"source": f"{hub}@{path.parent.name}"}
+
+
+def _download(name: str, hub: str, revision: str | None, advice: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(
+            hf_hub_download(
+                hub, _FILE, revision=revision, endpoint=os.environ.get("HF_ENDPOINT"), etag_timeout=_PATIENCE
+            )
+        )
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(f"timm:{name}: its weights cannot be fetched from the hub ({reason}); {advice}.") from None
+
+
+def names() -> dict[str, str]:
+    """Return nothing; timm has over a thousand."""
+    return {}
+
+
+SOURCES.register("timm")(ModelSource(load, names, says="timm:NAME.TAG[@REVISION], pretrained weights from the hub"))
