@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from bench.pruning.masks import evaluating
+from bench.pruning.owners import Owners
 from bench.tensors import Images
 
 
@@ -20,7 +21,7 @@ class _ByWeight(TorchDispatchMode):
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._names = {weight.untyped_storage().data_ptr(): name for name, weight in weights.items()}
+        self._owners = Owners(weights)
         self.flops = dict.fromkeys(weights, 0)
 
     def __torch_dispatch__(
@@ -31,11 +32,9 @@ class _ByWeight(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         count = flop_registry.get(func.overloadpacket)
         if count is not None:
-            tensors = (part for part in args if isinstance(part, Tensor))
-            found = (self._names.get(tensor.untyped_storage().data_ptr()) for tensor in tensors)
-            name = next((name for name in found if name is not None), None)
-            if name is not None:
-                self.flops[name] += count(*args, **(kwargs or {}), out_val=out)
+            found = next((owner for owner in map(self._owners.of, args) if owner is not None), None)
+            if found is not None:
+                self.flops[found.name] += count(*args, **(kwargs or {}), out_val=out)
         return out
 
 

@@ -1,7 +1,7 @@
 """Which weights may be pruned, which are kept, and how a mask is applied."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 
@@ -141,6 +141,23 @@ def keep_per_layer(
     for name, weight in weights.items():
         masks |= keep_largest({name: weight}, {name: scores[name]}, quota[name])
     return masks
+
+
+def keep_per_row(name: str, weight: Tensor, scores: Tensor, quota: Sequence[int]) -> Tensor:
+    """Keep in each output row its quota of weights with the largest scores; ties keep the earlier one.
+
+    Raises:
+        InfeasibleError: if a row has fewer non-zero weights than its quota.
+    """
+    ranked = _ranked(weight, scores, name).view(len(weight), -1)
+    wanted = torch.tensor(quota).unsqueeze(1)
+    if short := int(((ranked > float("-inf")).sum(dim=1, keepdim=True) < wanted).sum()):
+        raise InfeasibleError(
+            f"{name}: {short} rows have fewer non-zero weights than should stay; ask for a higher sparsity."
+        )
+    order = ranked.argsort(dim=1, descending=True, stable=True)
+    places = torch.arange(ranked.shape[1]).expand_as(order)
+    return torch.zeros(order.shape, dtype=torch.bool).scatter_(1, order, places < wanted).view(weight.shape)
 
 
 def _ranked(weight: Tensor, score: Tensor, name: str) -> Tensor:

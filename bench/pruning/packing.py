@@ -29,7 +29,7 @@ def pack(state: Mapping[str, Tensor]) -> bytes:
     for name, tensor in state.items():
         value = tensor.detach().cpu().contiguous()
         present = _present(value)
-        if not value.ndim or bool(present.all()):
+        if bool(present.all()):
             parts[name] = value.clone()
             continue
         shapes[name] = list(value.shape)
@@ -64,8 +64,7 @@ def unpack(content: bytes) -> dict[str, Tensor]:
 
 def _present(value: Tensor) -> Tensor:
     """Tell where any bit is set, in flat order."""
-    raw = value.flatten().view(torch.uint8).view(value.numel(), -1) if value.ndim else value.view(1, 1)
-    return (raw != 0).any(dim=1)
+    return (value.flatten().view(torch.uint8).view(value.numel(), value.element_size()) != 0).any(dim=1)
 
 
 def _belongs(name: str, shapes: Mapping[str, list[int]]) -> bool:

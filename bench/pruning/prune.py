@@ -7,6 +7,7 @@ from fractions import Fraction
 from torch import Tensor, nn
 
 from bench.errors import ContractError, InfeasibleError, UsageError
+from bench.pruning.blocks import eligible, violations
 from bench.pruning.masks import apply, prunable, refuse_reparametrised, zeros_wanted
 from bench.pruning.measure import Measured, measure
 from bench.pruning.recipe import RECIPES, Channels, Context, Masks, Needs, Recipe, Structure
@@ -52,12 +53,11 @@ def prune(
         raise UsageError(f"{recipe} with regime {regime} looks at training images, and none were given.")
     refuse_reparametrised(parent)
     network = copy.deepcopy(parent).eval()
-    masks = chosen.decide(copy.deepcopy(parent).eval(), target or Fraction(0), context)
-    if isinstance(masks, Channels):
-        raise ContractError(f"{recipe} returned channels to keep, and only masks can be applied.")
-    apply(network, masks)
-    _hold_target(chosen, target, network, parent, context)
-    if regime != "one-shot":
+    masks: Masks = {}
+    for stage in follow.stages(target) if target else (Fraction(0),):
+        masks = _masks(chosen, network, stage, context)
+        apply(network, masks)
+        _hold_target(chosen, stage, network, parent, context)
         follow.follow(network, masks, context)
         _hold_masks(regime, network, masks)
     network.eval().requires_grad_(requires_grad=False)
@@ -87,13 +87,25 @@ def checked_target(recipe: Recipe, sparsity: Fraction | None) -> Fraction | None
     return sparsity
 
 
-def _hold_target(
-    recipe: Recipe, target: Fraction | None, network: nn.Module, parent: nn.Module, context: Context
-) -> None:
-    if recipe.structure is not Structure.UNSTRUCTURED or target is None:
-        return
+def _masks(recipe: Recipe, network: nn.Module, sparsity: Fraction, context: Context) -> Masks:
+    """Ask the recipe, on a copy: what it does to its network never reaches the one that is attacked."""
+    decision = recipe.decide(copy.deepcopy(network).eval(), sparsity, context)
+    if isinstance(decision, Channels):
+        raise ContractError(f"{recipe.name} returned channels to keep, and only masks can be applied.")
+    return decision
+
+
+def _hold_target(recipe: Recipe, target: Fraction, network: nn.Module, parent: nn.Module, context: Context) -> None:
     weights = prunable(parent, context.example)
     after = dict(network.named_parameters())
+    if recipe.structure is Structure.TWO_OF_FOUR:
+        for name, weight in weights.items():
+            if eligible(weight) and (found := violations(after[name])):
+                raise ContractError(
+                    f"{recipe.name} left {found} blocks of {name!r} with more than two weights of four."
+                )
+    if recipe.structure is not Structure.UNSTRUCTURED:
+        return
     wanted = zeros_wanted(weights, target)
     got = sum(_zeros(after[name]) for name in weights)
     if got == wanted:

@@ -1,7 +1,7 @@
 """The contract of a pruning recipe: what it is given, what it returns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from typing import Protocol, TypeAlias
@@ -48,20 +48,44 @@ class Needs(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """How recipes and regimes train, by stochastic gradient descent with a cosine schedule.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch: images a step.
+        rate: first learning rate.
+        decay: weight decay.
+        steps: of the PGD attack that adversarial training looks at.
+        beta: weight of the robust term in TRADES.
+    """
+
+    epochs: int = 20
+    batch: int = 128
+    rate: float = 0.01
+    momentum: float = 0.9
+    decay: float = 5e-4
+    steps: int = 10
+    beta: float = 6.0
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a recipe may look at besides the network.
 
     Attributes:
         example: one batch of images in [0, 1], to see which weights a forward pass reaches.
         seed: of the recipe's own random numbers.
-        calibration: training images with labels, for recipes that need them.
-        threat: radius for recipes that use adversarial gradients.
+        calibration: training images with labels, for recipes and regimes that need them.
+        threat: radius for recipes and regimes that use adversarial gradients.
+        training: for recipes and regimes that train.
     """
 
     example: Images
     seed: int = 0
     calibration: tuple[Images, Labels] | None = None
     threat: ThreatModel | None = None
+    training: Training = field(default_factory=Training)
 
 
 class Decide(Protocol):

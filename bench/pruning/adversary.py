@@ -1,0 +1,96 @@
+"""The adversarial images that recipes and regimes look at: projected gradient descent, nothing that grades a result."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.errors import UsageError
+from bench.pruning.chance import uniform
+from bench.pruning.recipe import Context
+from bench.tensors import Images, Labels
+from bench.threats import Norm, ThreatModel
+
+
+def threat_of(context: Context, who: str) -> ThreatModel:
+    """Return the threat model that ``who`` works under.
+
+    Raises:
+        UsageError: if there is none, or none that a gradient step can follow.
+    """
+    if context.threat is None or context.threat.norm is Norm.L0:
+        raise UsageError(f"{who} follows adversarial gradients; it needs a threat model in Linf or L2.")
+    return context.threat
+
+
+def calibration_of(context: Context, who: str) -> tuple[Images, Labels]:
+    """Return the training images that ``who`` may look at.
+
+    Raises:
+        UsageError: if there are none.
+    """
+    if context.calibration is None or not len(context.calibration[0]):
+        raise UsageError(f"{who} looks at training images, and none were given.")
+    return context.calibration
+
+
+def pgd(
+    network: nn.Module, images: Images, labels: Labels, threat: ThreatModel, *, steps: int, seed: int, purpose: str
+) -> Images:
+    """Return images moved inside the ball against the cross-entropy of their labels.
+
+    Random start, ``steps`` steps of a quarter of the radius; gradients with respect to the images alone. The network
+    keeps its mode.
+
+    Source: Madry et al. 2018, arXiv:1706.06083.
+    """
+
+    def loss(logits: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, labels, reduction="sum")
+
+    return ascend(network, images, loss, threat, steps=steps, seed=seed, purpose=purpose)
+
+
+def ascend(
+    network: nn.Module,
+    images: Images,
+    loss: Callable[[Tensor], Tensor],
+    threat: ThreatModel,
+    *,
+    steps: int,
+    seed: int,
+    purpose: str,
+) -> Images:
+    """Return images moved inside the ball so that ``loss(logits)`` grows."""
+    radius = float(threat.epsilon)
+    noise = uniform(images.numel(), seed=seed, purpose=purpose).view(images.shape).to(images) * 2 - 1
+    moved = (images + _inside(noise * radius, radius, threat.norm)).clamp(0, 1)
+    frozen = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad = False
+    try:
+        for _ in range(steps):
+            moved = moved.detach().requires_grad_()
+            with torch.enable_grad():
+                (gradient,) = torch.autograd.grad(loss(network(moved)), moved)
+            step = moved.detach() + radius / 4 * _direction(gradient, threat.norm)
+            moved = (images + _inside(step - images, radius, threat.norm)).clamp(0, 1)
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad = True
+    return moved.detach()
+
+
+def _direction(gradient: Tensor, norm: Norm) -> Tensor:
+    if norm is Norm.LINF:
+        return gradient.sign()
+    length = gradient.flatten(1).norm(dim=1).clamp_min(1e-12)
+    return gradient / length.view(-1, 1, 1, 1)
+
+
+def _inside(delta: Tensor, radius: float, norm: Norm) -> Tensor:
+    if norm is Norm.LINF:
+        return delta.clamp(-radius, radius)
+    length = delta.flatten(1).norm(dim=1).clamp_min(1e-12)
+    return delta * (radius / length).clamp_max(1.0).view(-1, 1, 1, 1)

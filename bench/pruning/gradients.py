@@ -1,0 +1,56 @@
+"""Gradients of the loss with respect to the weights, over the calibration images."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from bench.pruning.adversary import calibration_of, pgd, threat_of
+from bench.pruning.masks import evaluating
+from bench.pruning.recipe import Context
+from bench.tensors import Images, Labels
+
+BATCH = 128
+
+
+def clean_gradients(network: nn.Module, weights: Mapping[str, Tensor], context: Context, who: str) -> dict[str, Tensor]:
+    """Return the mean gradient of the cross-entropy on the calibration images, per weight."""
+    images, labels = calibration_of(context, who)
+    return _mean_gradients(network, weights, images, labels)
+
+
+def adversarial_gradients(
+    network: nn.Module, weights: Mapping[str, Tensor], context: Context, who: str
+) -> dict[str, Tensor]:
+    """Return the mean gradient of the cross-entropy on PGD images, per weight."""
+    threat = threat_of(context, who)
+    images, labels = calibration_of(context, who)
+    with evaluating(network):
+        moved = [
+            pgd(
+                network, batch, truth, threat, steps=context.training.steps, seed=context.seed, purpose=f"{who}|{index}"
+            )
+            for index, (batch, truth) in enumerate(zip(images.split(BATCH), labels.split(BATCH), strict=True))
+        ]
+    return _mean_gradients(network, weights, torch.cat(moved), labels)
+
+
+def saliency(weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return |w · ∂L/∂w|, the first-order change of the loss when a weight goes."""
+    return {name: (weight.double() * gradients[name].double()).abs() for name, weight in weights.items()}
+
+
+def _mean_gradients(
+    network: nn.Module, weights: Mapping[str, Tensor], images: Images, labels: Labels
+) -> dict[str, Tensor]:
+    """Differentiate in evaluation mode: in training mode batch norm would change under the eyes of the recipe."""
+    leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+    total = {name: torch.zeros_like(weight, dtype=torch.float64) for name, weight in weights.items()}
+    with evaluating(network), torch.enable_grad():
+        for batch, truth in zip(images.split(BATCH), labels.split(BATCH), strict=True):
+            loss = functional.cross_entropy(functional_call(network, leaves, (batch,)), truth, reduction="sum")
+            for name, gradient in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):
+                total[name] += gradient
+    return {name: gradient / len(images) for name, gradient in total.items()}
