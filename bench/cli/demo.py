@@ -26,12 +26,11 @@ def command(*, out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     results = []
     for recipe, sparsity in (("dense", None), ("magnitude-global", SPARSITY)):
-        options = {"recipe": recipe, "sparsity": sparsity, "limit": POINTS}
-        plan = evaluate.settle(model=MODEL, protocol_name="digits-v1", **options)
-        output.say(f"{MODEL}, {recipe}{f' at {sparsity}' if sparsity else ''}: {POINTS} points …")
-        folder = evaluate.carry_out(
-            evaluate.settle(model=MODEL, protocol_name="digits-v1", out=out / plan.name, **options)
+        plan = evaluate.settle(
+            model=MODEL, protocol_name="digits-v1", recipe=recipe, sparsity=sparsity, limit=POINTS, folder=out
         )
+        output.say(f"{plan.name}: {POINTS} points …")
+        folder = evaluate.carry_out(plan)
         results.append((plan.name, read_result(folder / RESULT_FILE)))
     evaluate.show_results(results)
     submissions = Path("submissions")

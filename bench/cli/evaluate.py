@@ -1,5 +1,6 @@
 """``bench evaluate``: prune a model, attack it under a protocol, write the result."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from bench.threats import Norm
 if TYPE_CHECKING:
     from bench.evaluation.plan import Plan
     from bench.submission.schema import Result
+
+
+_NORMS = [norm.value for norm in Norm]
 
 
 @click.command("evaluate")
@@ -28,7 +32,9 @@ if TYPE_CHECKING:
 @click.option("--arch", metavar="NAME", help="Architecture of a .safetensors file; see `bench list architectures`.")
 @click.option("--mean", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
 @click.option("--std", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
-@click.option("--threat", "norms", multiple=True, type=click.Choice([norm.value for norm in Norm]), help="Run these norms only.")
+@click.option(
+    "--threat", "norms", multiple=True, type=click.Choice([norm.value for norm in Norm]), help="Run these norms only."
+)
 @click.option("--limit", type=int, metavar="N", help="Evaluate the first N points only.")
 @click.option("--points", metavar="A:B", help="Evaluate points A to B-1 by id.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--engine", type=click.Choice(["native", "reference"]), default="native", show_default=True,
               help="Whose Linf and L2 attacks: ours, or pyautoattack's as the auditor.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; a new folder.")
+@click.option("--parent", type=click.Path(path_type=Path), metavar="DIR", help="The dense parent's run, for transfer.")
 @click.option("--resume/--no-resume", default=True, help="Go on with an interrupted run, or start afresh.")
 @click.option("--dry-run", is_flag=True, help="Print what would run and what it would cost at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -75,14 +82,18 @@ def settle(
     norms: tuple[str, ...] = (),
     points: str | None = None,
     batch_size: str = "auto",
+    folder: Path | None = None,
     **plain: Any,
 ) -> "Plan":
-    """Turn options into a plan, or raise an error that names the option at fault."""
+    """Turn options into a plan, or raise an error that names the option at fault.
+
+    ``folder`` is where the entry's own folder goes; ``--out`` names that folder itself.
+    """
     from bench.evaluation.plan import Request, plan
     from bench.models.source import ModelRef
     from bench.protocol.load import load
 
-    return plan(
+    settled = plan(
         Request(
             model=ModelRef.parse(model, architecture=arch, mean=reading.numbers(mean), std=reading.numbers(std)),
             protocol=load(protocol_name),
@@ -94,6 +105,7 @@ def settle(
             **plain,
         )
     )
+    return replace(settled, out=folder / settled.name) if folder else settled
 
 
 def carry_out(settled: "Plan") -> Path:

@@ -97,7 +97,7 @@ def _architectures() -> Listing:
 
     found = [(name, ARCHITECTURES[name]) for name in ARCHITECTURES]
     columns = ["architecture", "channels × height × width", "classes", "says"]
-    return columns, [[name, "×".join(map(str, entry.shape)), str(entry.classes), entry.note] for name, entry in found]
+    return columns, [[name, "×".join(map(str, entry.shape)), str(entry.classes), entry.says] for name, entry in found]
 
 
 _LISTINGS: dict[str, Callable[[], Listing]] = {

@@ -3,7 +3,7 @@
 import gc
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from bench.evaluation.meter import Meter
 from bench.evaluation.pool import Pool
 from bench.evaluation.verify import verify
 from bench.tensors import Classifier, Ids, Images, Labels, Logits
-from bench.threats import ThreatModel
+from bench.threats import Scenario, ThreatModel
 
 Watch = Callable[[str, str, int, int, int], None]
 """(threat model, attack, rounds finished, rounds in all, points standing): what a progress bar shows."""
@@ -56,6 +56,7 @@ class Cascade:
     Attributes:
         batch: points per call of an attack; halved when memory runs out, if ``may_shrink``.
         may_shrink: verdicts do not depend on the batch size.
+        label: sets the journal's entries of one scenario apart from another's.
     """
 
     target: Target
@@ -65,7 +66,7 @@ class Cascade:
     journal: Journal | None = None
     may_shrink: bool = True
     watch: Watch | None = None
-    tallies: dict[str, Tally] = field(default_factory=dict)
+    label: str = str(Scenario.WHITE_BOX)
 
     def run(self, attack: Attack, threat: ThreatModel, settings: Settings) -> Tally:
         """Run all rounds of one attack on the points that stand.
@@ -86,7 +87,6 @@ class Cascade:
                 self.watch(str(threat), attack.name, done, len(rounds), standing)
             self._round(attack, threat, settings, turn, rows, tally)
         tally.attempted = int(touched.sum())
-        self.tallies[f"{threat.norm}/{attack.name}"] = tally
         return tally
 
     def _round(
@@ -95,7 +95,7 @@ class Cascade:
         waiting = list(rows.split(self.batch)) if len(rows) else []
         while waiting:
             part = waiting.pop(0)
-            key = f"{threat}/{attack.name}/{turn.index}/{_name(self.target.ids[part])}"
+            key = f"{self.label}/{threat}/{attack.name}/{turn.index}/{_name(self.target.ids[part])}"
             entry = self.journal.find(key) if self.journal is not None else None
             if entry is None:
                 try:

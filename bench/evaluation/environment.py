@@ -2,6 +2,8 @@
 
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -53,6 +55,29 @@ def environment(on: torch.device) -> dict[str, str]:
 def code_is_dirty() -> bool:
     """Tell whether the code differs from its commit; False where it is not a checkout (an installed release)."""
     return bool(_git("status", "--porcelain", "--", "bench"))
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Compute in plain float32, deterministically where the device offers it, and put the settings back."""
+    before = (
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cudnn.deterministic,
+        torch.backends.cudnn.benchmark,
+    )
+
+    def settle(matmul: bool, convolution: bool, deterministic: bool, search: bool) -> None:  # noqa: FBT001 - in torch's order
+        torch.backends.cuda.matmul.allow_tf32 = matmul
+        torch.backends.cudnn.allow_tf32 = convolution
+        torch.backends.cudnn.deterministic = deterministic
+        torch.backends.cudnn.benchmark = search
+
+    settle(False, False, True, False)
+    try:
+        yield
+    finally:
+        settle(*before)
 
 
 def _git(*arguments: str) -> str:

@@ -29,6 +29,7 @@ class Request:
         points: ids from (inclusive) and to (exclusive); None takes the protocol's.
         limit: only so many of the points.
         seed: None takes the protocol's.
+        parent: folder of the dense parent's run, for transfer; None looks beside ``out`` and in submissions/.
     """
 
     model: ModelRef
@@ -44,6 +45,7 @@ class Request:
     batch_size: int | None = None
     device: str = "auto"
     out: Path | None = None
+    parent: Path | None = None
     resume: bool = True
 
 
@@ -161,10 +163,8 @@ def _audited(name: str) -> Attack:
 
 
 def _steps(protocol: Protocol, threat: Threat, find: Callable[[str], Attack]) -> list[Step]:
-    steps = [Step(find(name), threat.model, protocol.attacks[name]) for name in threat.attacks]
-    for curve in protocol.curves:
-        if curve.norm is threat.norm:
-            steps += [Step(find(name), threat.model, protocol.attacks[name]) for name in curve.attacks]
+    names = protocol.cascade(threat.norm)
+    steps = [Step(find(name), threat.model, protocol.attacks[name]) for name in names]
     for step in steps:
         missing = sorted(set(step.attack.settings) - set(step.settings))
         surplus = sorted(set(step.settings) - set(step.attack.settings))

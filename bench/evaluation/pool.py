@@ -64,6 +64,18 @@ class Pool:
             better = verdict.fooled & (verdict.distances[each] < self.distance[each][rows])
             self.distance[each][rows[better]] = verdict.distances[each][better]
             self.witness[each][rows[better]] = candidates[better]
+        self._book_new(before, attack, norm)
+
+    def merge(self, other: "Pool", *, attack: str, norm: Norm) -> None:
+        """Take in the witnesses of another pool over the same points, verified on the same model."""
+        before = {threat.norm: self._within(threat) for threat in self.threats}
+        for each in Norm:
+            better = other.correct & (other.distance[each] < self.distance[each])
+            self.distance[each][better] = other.distance[each][better]
+            self.witness[each][better] = other.witness[each][better]
+        self._book_new(before, attack, norm)
+
+    def _book_new(self, before: Mapping[Norm, Flags], attack: str, norm: Norm) -> None:
         for threat in self.threats:
             newly = self._within(threat) & ~before[threat.norm]
             self.book(threat.norm, attack if threat.norm is norm else POOLED, newly)

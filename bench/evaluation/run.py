@@ -2,8 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from bench.errors import BenchError, ContractError, InputError, UsageError
 from bench.evaluation import environment as machine
 from bench.evaluation.alive import collapse
 from bench.evaluation.cascade import Cascade, Tally, Target, Watch
+from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.journal import Journal
 from bench.evaluation.meter import Meter, clean_logits
 from bench.evaluation.plan import Plan
@@ -27,11 +26,13 @@ from bench.evaluation.record import (
     threat_record,
     witness_arrays,
 )
+from bench.evaluation.scenarios import measure_scenarios
 from bench.models.source import LoadedModel, load, state_digest
 from bench.pruning.prune import Pruned, prune
 from bench.pruning.recipe import Context
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump, pack_arrays, write_atomic
-from bench.submission.schema import CleanRecord, CostRecord, ModelRecord, ProtocolStamp, Result
+from bench.submission.schema import CleanRecord, CostRecord, ModelRecord, ProtocolStamp, Result, ScenarioRecord
+from bench.tensors import Labels
 from bench.threats import Norm
 
 EXAMPLES = 8
@@ -94,6 +95,24 @@ def load_points(plan: Plan) -> EvalSet:
     return points
 
 
+@dataclass(slots=True)
+class Measurement:
+    """What the attacks found and what they spent.
+
+    Attributes:
+        predictions: class per point on clean images.
+        tallies: per norm, one per attack in order.
+        deviations: why this run is not a standard one, found while it ran.
+    """
+
+    pool: Pool
+    predictions: Labels
+    tallies: dict[Norm, list[Tally]]
+    scenarios: dict[str, ScenarioRecord]
+    deviations: list[str]
+    spent: Passes
+
+
 def evaluate(plan: Plan, watch: Watch | None = None) -> Path:
     """Carry out a plan and return the folder with its result; an interrupted run resumes by the same call.
 
@@ -105,31 +124,40 @@ def evaluate(plan: Plan, watch: Watch | None = None) -> Path:
         raise UsageError(f"{str(plan.out)!r} exists already; remove it or choose another --out.")
     started = time.perf_counter()
     device = machine.device(plan.request.device)
-    with _exact_arithmetic():
+    with exact_arithmetic():
         cell = prepare(plan)
-        network = cell.pruned.network.to(device)
         batch = plan.request.batch_size or automatic_batch(cell)
-        meter = Meter(network)
-        logits = clean_logits(meter, cell.points.images(device), batch)
-        target = Target(network, cell.points.images(device), cell.points.label_tensor(device),
-                        cell.points.id_tensor(device), logits)  # fmt: skip
         partial = plan.out.with_name(plan.out.name + ".partial")
         journal = Journal.open(partial, _header(cell, batch), resume=plan.request.resume)
-        pool = Pool(target.images, logits.argmax(dim=1) == target.labels, plan.threats)
-        cascade = Cascade(target, pool, plan.seed, batch, journal, plan.request.engine == "native", watch)
-        tallies: dict[Norm, list[Tally]] = {threat.norm: [] for threat in plan.threats}
-        for step in plan.steps:
-            tallies[step.threat.norm].append(cascade.run(step.attack, step.threat, step.settings))
-    _hold_invariants(plan, pool)
-    spent = Passes(meter.forwards, 0)
-    for tally in (tally for found in tallies.values() for tally in found):
-        spent += Passes(tally.forwards, tally.backwards)
-    seconds = round(time.perf_counter() - started, 1)
-    result = _result(cell, pool, tallies, device, batch, CostRecord(
-        seconds=seconds, forwards=spent.forwards, backwards=spent.backwards))  # fmt: skip
-    _write(plan, result, cell, pool, logits.argmax(dim=1))
+        found = attack(cell, device, batch, journal, watch)
+    _hold_invariants(plan, found.pool)
+    result = _result(cell, found, device, batch, round(time.perf_counter() - started, 1))
+    _write(plan, result, cell, found)
     journal.close()
     return plan.out
+
+
+def attack(
+    cell: Cell, device: torch.device, batch: int, journal: Journal | None = None, watch: Watch | None = None
+) -> Measurement:
+    """Run every cascade of the plan, then the scenarios, on one pool of witnesses."""
+    plan = cell.plan
+    network = cell.pruned.network.to(device)
+    images, labels = cell.points.images(device), cell.points.label_tensor(device)
+    meter = Meter(network)
+    logits = clean_logits(meter, images, batch)
+    predictions = logits.argmax(dim=1)
+    pool = Pool(images, predictions == labels, plan.threats)
+    target = Target(network, images, labels, cell.points.id_tensor(device), logits)
+    cascade = Cascade(target, pool, plan.seed, batch, journal, plan.request.engine == "native", watch)
+    tallies: dict[Norm, list[Tally]] = {threat.norm: [] for threat in plan.threats}
+    for step in plan.steps:
+        tallies[step.threat.norm].append(cascade.run(step.attack, step.threat, step.settings))
+    scenarios, missing = measure_scenarios(plan, cell.loaded, cascade)
+    spent = Passes(meter.forwards + sum(record.forwards for record in scenarios.values()), 0)
+    for tally in (tally for row in tallies.values() for tally in row):
+        spent += Passes(tally.forwards, tally.backwards)
+    return Measurement(pool, predictions, tallies, scenarios, missing, spent)
 
 
 def automatic_batch(cell: Cell) -> int:
@@ -168,29 +196,6 @@ def _header(cell: Cell, batch: int) -> dict[str, object]:
     }
 
 
-@contextmanager
-def _exact_arithmetic() -> Iterator[None]:
-    """Compute in plain float32, deterministically where the device offers it, and put the settings back."""
-    before = (
-        torch.backends.cuda.matmul.allow_tf32,
-        torch.backends.cudnn.allow_tf32,
-        torch.backends.cudnn.deterministic,
-        torch.backends.cudnn.benchmark,
-    )
-
-    def settle(matmul: bool, convolution: bool, deterministic: bool, search: bool) -> None:  # noqa: FBT001 - in torch's order
-        torch.backends.cuda.matmul.allow_tf32 = matmul
-        torch.backends.cudnn.allow_tf32 = convolution
-        torch.backends.cudnn.deterministic = deterministic
-        torch.backends.cudnn.benchmark = search
-
-    settle(False, False, True, False)
-    try:
-        yield
-    finally:
-        settle(*before)
-
-
 def _hold_invariants(plan: Plan, pool: Pool) -> None:
     for threat in plan.threats:
         robust = int(pool.standing(threat.norm, float(threat.epsilon)).sum())
@@ -199,17 +204,11 @@ def _hold_invariants(plan: Plan, pool: Pool) -> None:
             raise ContractError(f"{threat}: {correct} correct, but {robust} robust and {broken} broken.")
 
 
-def _result(
-    cell: Cell,
-    pool: Pool,
-    tallies: dict[Norm, list[Tally]],
-    device: torch.device,
-    batch: int,
-    cost: CostRecord,
-) -> Result:
+def _result(cell: Cell, found: Measurement, device: torch.device, batch: int, seconds: float) -> Result:
     plan, loaded = cell.plan, cell.loaded
+    pool, spent = found.pool, found.spent
     correct = int(pool.correct.sum())
-    deviations = list(plan.deviations)
+    deviations = [*plan.deviations, *found.deviations]
     if machine.code_is_dirty():
         deviations.append("the code differs from its commit")
     flags = collapse(plan.protocol, len(cell.points), correct, loaded.classes)
@@ -231,26 +230,26 @@ def _result(
         pruning=pruning_record(plan, cell.pruned.measured),
         data=data_record(cell.points),
         clean=CleanRecord(correct=correct),
-        threats=tuple(threat_record(threat, pool, tallies[threat.norm]) for threat in plan.threats),
+        threats=tuple(threat_record(threat, pool, found.tallies[threat.norm]) for threat in plan.threats),
         curves=curve_records(plan, pool),
-        scenarios={},
+        scenarios=found.scenarios,
         flags=tuple(flags),
         collapsed=bool(flags),
         seed=plan.seed,
         engine=plan.request.engine,
         batch_size=batch if plan.request.engine == "reference" else None,
         environment=machine.environment(device),
-        cost=cost,
+        cost=CostRecord(seconds=seconds, forwards=spent.forwards, backwards=spent.backwards),
     )
 
 
-def _write(plan: Plan, result: Result, cell: Cell, pool: Pool, predictions: torch.Tensor) -> None:
+def _write(plan: Plan, result: Result, cell: Cell, found: Measurement) -> None:
     """Write the folder completely or not at all: beside its place first, then moved in one step."""
     building = plan.out.with_name(f".{plan.out.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     write_atomic(building / RESULT_FILE, dump(result))
-    write_atomic(building / POINTS_FILE, pack_arrays(point_arrays(cell.points, predictions, pool)))
-    write_atomic(building / WITNESSES_FILE, pack_arrays(witness_arrays(cell.points, pool)))
+    write_atomic(building / POINTS_FILE, pack_arrays(point_arrays(cell.points, found.predictions, found.pool)))
+    write_atomic(building / WITNESSES_FILE, pack_arrays(witness_arrays(cell.points, found.pool)))
     try:
         building.rename(plan.out)
     except OSError as error:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bench.errors import ProtocolError, UsageError
 from bench.registry import unknown
-from bench.threats import Norm, ThreatModel, exact
+from bench.threats import Norm, Scenario, ThreatModel, exact
 
 _WORDS = ("title", "summary", "status")
 """Keys that explain the rules and are no rules; the digest leaves them out."""
@@ -111,6 +111,8 @@ class Protocol(_Rules):
     data: Data
     threats: Annotated[tuple[Threat, ...], Field(min_length=1)]
     curves: tuple[Curve, ...]
+    scenarios: tuple[Literal[Scenario.TRANSFER, Scenario.BLACK_BOX], ...]
+    """What weaker adversaries are measured besides the one who knows everything."""
     attacks: Mapping[str, Mapping[str, Setting]]
     """Settings by attack name."""
     checks: Mapping[str, Mapping[str, float]]
@@ -134,6 +136,11 @@ class Protocol(_Rules):
         if self.status == "released" and self.data.digest is None:
             raise ValueError("data.digest: a released protocol pins its points")
         return self
+
+    def cascade(self, norm: Norm) -> tuple[str, ...]:
+        """Return the attacks of this norm in the order they run: the threat's, then those that feed its curve."""
+        curves = [name for curve in self.curves if curve.norm is norm for name in curve.attacks]
+        return (*self.threat(norm).attacks, *curves)
 
     def threat(self, norm: Norm) -> Threat:
         """Return the threat of this norm.

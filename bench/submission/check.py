@@ -220,9 +220,10 @@ def _rules(result: Result, protocol: Protocol) -> Iterator[str]:
         yield f"{where} has the threats {_spell(wanted)}, got {_spell(measured)}."
     for threat in protocol.threats:
         record = result.threat(threat.norm)
-        ran = tuple(attack.name for attack in record.attacks if attack.name != POOLED) if record else threat.attacks
-        if ran != threat.attacks:
-            yield f"{where} attacks {threat.norm} with {', '.join(threat.attacks)} in this order, got {', '.join(ran)}."
+        order = protocol.cascade(threat.norm)
+        ran = tuple(attack.name for attack in record.attacks if attack.name != POOLED) if record else order
+        if ran != order:
+            yield f"{where} attacks {threat.norm} with {', '.join(order)} in this order, got {', '.join(ran)}."
     grids = {curve.norm: tuple(str(epsilon) for epsilon in curve.epsilons) for curve in protocol.curves}
     if {norm: curve.epsilon for norm, curve in result.curves.items()} != grids:
         yield f"{where} reads curves at {grids}, got others."
