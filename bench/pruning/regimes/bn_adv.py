@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from bench.pruning.adversary import calibration_of, pgd, threat_of
-from bench.pruning.training import recalibrate
 from bench.pruning.recipe import Context, Masks, Needs
 from bench.pruning.regime import REGIMES, Regime
+from bench.pruning.training import recalibrate
 
 
 def bn_adv(network: nn.Module, masks: Masks, context: Context) -> None:
