@@ -23,8 +23,8 @@ Loss: TypeAlias = Callable[[nn.Module, Images, Labels, str], Tensor]
 def recalibrate(network: nn.Module, images: Images, batch: int) -> None:
     """Replace the running statistics of every batch norm by the average over the images, passed once, in order.
 
-    Nothing but batch norm is in training mode, and no weight moves. Batches are of equal size, give or take one, so that
-    each counts alike. A network without batch norm stays as it is.
+    Nothing but batch norm is in training mode, and no weight moves. Batches are of equal size, give or take one, so
+    that each counts alike. A network without batch norm stays as it is.
 
     Source: the batch-norm recalibration of Li et al. 2020, arXiv:2007.02491 (EagleEye).
     """
@@ -114,12 +114,11 @@ def finetune(network: nn.Module, masks: Masks, context: Context, loss: Loss, who
     parameters = dict(network.named_parameters())
     dropped = {name: ~mask.to(parameters[name].device) for name, mask in masks.items()}
     for step in range(training.epochs * steps):
-        if step % steps == 0:
-            order = torch.tensor(permutation(len(images), seed=context.seed, purpose=f"{who}|{step // steps}"))
-            parts = order.to(images.device).tensor_split(steps)
+        epoch, part = divmod(step, steps)
+        order = torch.tensor(permutation(len(images), seed=context.seed, purpose=f"{who}|{epoch}"))
+        chosen = order.to(images.device).tensor_split(steps)[part]
         for group in optimizer.param_groups:
             group["lr"] = training.rate * (1 + math.cos(math.pi * step / (training.epochs * steps))) / 2
-        chosen = parts[step % steps]
         optimizer.zero_grad(set_to_none=True)
         value = loss(network, images[chosen], labels[chosen], f"{who}|{step}")
         if not value.isfinite():
