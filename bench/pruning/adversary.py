@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from bench.errors import UsageError
 from bench.pruning.chance import uniform
-from bench.pruning.recipe import Context
+from bench.pruning.recipe import Calibration, Context
 from bench.tensors import Images, Labels
 from bench.threats import Norm, ThreatModel
 
@@ -24,7 +24,7 @@ def threat_of(context: Context, who: str) -> ThreatModel:
     return context.threat
 
 
-def calibration_of(context: Context, who: str) -> tuple[Images, Labels]:
+def calibration_of(context: Context, who: str) -> Calibration:
     """Return the training images that ``who`` may look at.
 
     Raises:

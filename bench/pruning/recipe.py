@@ -4,17 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from bench.registry import Registry
-from bench.tensors import Images, Labels
+from bench.tensors import Images
 from bench.threats import ThreatModel
 
 Masks: TypeAlias = Mapping[str, Bool[Tensor, "..."]]
 """Keep (True) or drop (False) per weight, by parameter name as in ``state_dict``; a missing name keeps all."""
+
+
+Calibration: TypeAlias = tuple[Float[Tensor, "points channels height width"], Int[Tensor, " points"]]
+"""Training images in [0, 1] with their labels."""
 
 
 class Channels(dict[str, tuple[int, ...]]):
@@ -83,11 +87,12 @@ class Context:
 
     example: Images
     seed: int = 0
-    calibration: tuple[Images, Labels] | None = None
+    calibration: Calibration | None = None
     threat: ThreatModel | None = None
     training: Training = field(default_factory=Training)
 
 
+@runtime_checkable
 class Decide(Protocol):
     """The function behind a recipe."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -11,6 +11,7 @@ from bench.pruning.recipe import Context, Masks, Needs
 from bench.registry import Registry
 
 
+@runtime_checkable
 class Follow(Protocol):
     """The function behind a regime."""
 
