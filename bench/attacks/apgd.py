@@ -27,7 +27,7 @@ from bench.threats import Norm, ThreatModel
 Loss: TypeAlias = Callable[[Logits, Labels, Labels], Float[Tensor, " batch"]]
 """(logits, true classes, target classes) to what the attack wants to grow."""
 
-RHO = 0.75  # share of rising steps below which the step halves, section 3.2
+RHO = 0.75  # share of rising steps up to which the step halves, condition 1
 MOMENTUM = 0.75  # α of algorithm 1: weight of the new step
 FIRST_STEP = 2.0  # η⁽⁰⁾ = 2ε
 PERIODS = (0.22, 0.03, 0.06)  # first checkpoint, shrinkage and least distance of checkpoints, in shares of all steps

@@ -33,7 +33,7 @@ def targeted_dlr(logits: Logits, labels: Labels, targets: Labels) -> Float[Tenso
     third alone stands for the mean; two classes have neither, and the plain difference is returned.
 
     Source:
-        Croce & Hein 2020, arXiv:2003.01690, equation 7.
+        Croce & Hein 2020, arXiv:2003.01690.
     """
     difference = targeted_difference(logits, labels, targets)
     classes = logits.shape[1]

@@ -20,7 +20,8 @@ _PIXELS = (1, 2, 3)
 _TINY = 1e-12
 _ULP = 2.0**-24  # spacing of float32 just below 1, the coarsest in the box
 _LENGTH_SLACK = 1e-6  # rounding of a Euclidean length summed in float32
-_NEWTON_BLOCK, _NEWTON_BLOCKS = 4, 16
+_NEWTON_STEPS = 64  # three to six suffice on images
+_LOOK = 4  # steps between looks at convergence where looking makes the host wait
 
 
 def size(delta: Deltas, norm: Norm) -> Distances:
@@ -52,10 +53,12 @@ def direction(delta: Deltas, norm: Norm) -> Deltas:
     return delta / spread(size(delta, norm) + _TINY)
 
 
-def onto_l2(delta: Deltas, radius: float) -> Deltas:
-    """Return the nearest point of the ball ‖δ‖₂ ≤ radius; points inside stay put."""
-    length = torch.linalg.vector_norm(delta, dim=_PIXELS, keepdim=True)
-    return delta * (radius / length.clamp_min(_TINY)).clamp_max(1)
+def onto_ball(delta: Deltas, radius: Float[Tensor, " batch"], norm: Norm) -> Deltas:
+    """Return the nearest point of each perturbation's ball; points inside stay put."""
+    if norm is Norm.LINF:
+        bound = spread(radius)
+        return torch.clamp(delta, -bound, bound)
+    return delta * spread((radius / size(delta, norm).clamp_min(_TINY)).clamp_max(1))
 
 
 class Ball:
@@ -64,7 +67,7 @@ class Ball:
     def __init__(self, originals: Images, norm: Norm, radius: float) -> None:
         self._originals = originals
         self._norm = norm
-        self._radius = radius
+        self._rim = originals.new_full((len(originals),), radius)
         if norm is Norm.LINF:
             self.lower = (originals - radius).clamp_min_(0)
             self.upper = (originals + radius).clamp_max_(1)
@@ -73,7 +76,8 @@ class Ball:
         """Return images of the ball: the nearest ones for Linf, for L2 onto the ball and then into the box."""
         if self._norm is Norm.LINF:
             return torch.clamp(images, self.lower, self.upper)
-        return (self._originals + onto_l2(images - self._originals, self._radius)).clamp_(0, 1)
+        delta = images - self._originals
+        return (self._originals + onto_ball(delta, self._rim, self._norm)).clamp_(0, 1)
 
 
 class _Piecewise(NamedTuple):
@@ -96,7 +100,7 @@ def onto_hyperplane(images: Images, normal: Deltas, excess: Float[Tensor, " batc
     growing function, so Newton's method from the left climbs to it and ends exactly there, without sorting.
 
     Source:
-        The problem is that of Croce & Hein 2020, arXiv:1907.02044, equation 5.
+        The problem is that of Croce & Hein 2020, arXiv:1907.02044.
     """
     shape = images.shape
     scale = normal.abs().amax(dim=_PIXELS).clamp_min(torch.finfo(normal.dtype).tiny)
@@ -115,17 +119,16 @@ def onto_hyperplane(images: Images, normal: Deltas, excess: Float[Tensor, " batc
 
 
 def _climb(g: _Piecewise, need: Float[Tensor, " batch"]) -> Float[Tensor, "batch 1"]:
-    """Return the smallest λ with g(λ) ≥ need, or a λ beyond every bend where there is none."""
-    terms = torch.stack((g.rate, g.cap), dim=2)
-    total = terms.sum(dim=1)
-    root = (need / total[:, 0].clamp_min(_TINY))[:, None]
-    for _ in range(_NEWTON_BLOCKS):
-        before = root
-        for _ in range(_NEWTON_BLOCK):
-            growing = (g.bend > root).to(g.rate.dtype)
-            rate, cap = torch.bmm(growing[:, None, :], terms)[:, 0].unbind(dim=1)
-            ahead = (need - (total[:, 1] - cap)) / rate.clamp_min(_TINY)
-            root = torch.maximum(root, torch.where(rate > 0, ahead, torch.inf)[:, None])
-        if torch.equal(root, before):
+    """Return the smallest λ with g(λ) ≥ need, or one beyond every bend where there is none."""
+    most = torch.finfo(need.dtype).max
+    all_caps = g.cap.sum(dim=1)
+    root = (need / g.rate.sum(dim=1).clamp_min(_TINY))[:, None]
+    period = 1 if root.device.type == "cpu" else _LOOK
+    for turn in range(_NEWTON_STEPS):
+        growing = (g.bend > root).to(g.rate.dtype)
+        rate, cap = torch.linalg.vecdot(growing, g.rate), torch.linalg.vecdot(growing, g.cap)
+        ahead = torch.where(rate > 0, (need - (all_caps - cap)) / rate.clamp_min(_TINY), most)
+        before, root = root, torch.maximum(root, ahead[:, None])
+        if turn % period == period - 1 and torch.equal(root, before):
             break
-    return root.clamp_max(torch.finfo(root.dtype).max)
+    return root

@@ -23,7 +23,7 @@ from bench.attacks.standing import Compaction, select
 from bench.tensors import Classifier, Flags, Images
 from bench.threats import Norm, ThreatModel
 
-HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # queries after which p halves, of 10,000; section 4.1
+HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # queries after which p halves, of 10,000
 _SCHEDULED = 10_000
 _BLOCK = 32  # queries whose random numbers are drawn together
 _TINY = 1e-12
@@ -194,7 +194,7 @@ def _lanes(shape: _Shape, norm: Norm) -> int:
 
 
 def _tile(shape: _Shape) -> int:
-    """Return the side of a tile of the L2 start: a fifth of the image, section 4.3."""
+    """Return the side of a tile of the L2 start: a fifth of the image."""
     return max(min(shape.height, shape.width) // 5, 1)
 
 
@@ -221,7 +221,7 @@ def _pattern(side: int) -> Float[Tensor, "side side"]:
     """Return the L2 update of unit length: a pyramid over the upper half, its negative over the lower half.
 
     Source:
-        arXiv:1912.00049, section 4.3 and figure 3.
+        arXiv:1912.00049.
     """
     upper = side // 2
     halves = [sign * _pyramid(height, side) for sign, height in ((1, upper), (-1, side - upper)) if height]
