@@ -84,7 +84,7 @@ def _slices(folder: Path, split: str) -> list[tuple[int, int, Path]]:
 
 def _read(layout: Layout, split: str, path: Path, first: int, last: int) -> EvalSet:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             images, labels, ids = (arrays[name] for name in ("images", "labels", "ids"))
     except KeyError as error:
         raise InputError(f"{path} has no array {error.args[0]}; a slice holds images, labels and ids.") from None

@@ -1,5 +1,6 @@
 """Turn an old pickled checkpoint into safetensors without running what is in it."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -40,7 +41,9 @@ def _open(old: Path) -> object:
     if not old.is_file():
         raise InputError(f"There is no file {str(old)!r} to convert.")
     try:
-        return torch.load(old, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on old formats, and the user cannot help the file's age
+            return torch.load(old, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - a hostile or broken file makes torch.load raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ArtefactError(

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -89,16 +90,21 @@ def _weights(name: str, config: dict[str, Any], revision: str | None) -> tuple[P
 
 
 def _download(name: str, hub: str, revision: str | None, advice: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
+    """Return the file from the hub, or from the hub's cache where the hub does not answer."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
+    endpoint = os.environ.get("HF_ENDPOINT")
     try:
-        return Path(
-            hf_hub_download(
-                hub, _FILE, revision=revision, endpoint=os.environ.get("HF_ENDPOINT"), etag_timeout=_PATIENCE
-            )
-        )
-    except (OSError, ValueError, HfHubHTTPError) as error:
+        try:
+            # asked once and first, for the download itself knocks at a dead line for half a minute
+            get_hf_file_metadata(hf_hub_url(hub, _FILE, revision=revision, endpoint=endpoint), timeout=_PATIENCE)
+        except Exception:  # what the transport raises changes with the client's release
+            with suppress(LocalEntryNotFoundError):
+                return Path(hf_hub_download(hub, _FILE, revision=revision, local_files_only=True))
+            raise
+        return Path(hf_hub_download(hub, _FILE, revision=revision, endpoint=endpoint))
+    except Exception as error:  # noqa: BLE001 - as above
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(f"timm:{name}: its weights cannot be fetched from the hub ({reason}); {advice}.") from None
 
