@@ -1,0 +1,64 @@
+import pytest
+import torch
+
+from bench.attacks.attack import ATTACKS, Passes
+from bench.errors import ContractError
+from tests.support.sparse_oracle import LinearProblem, enumerated
+from tests.support.sparse_run import THREAT, run
+
+
+@pytest.mark.parametrize(("shape", "queries"), [((1, 8, 8), 128), ((3, 6, 5), 240)])
+def test_exactly_the_points_that_one_pixel_can_break_are_broken(shape, queries):
+    problem = LinearProblem(60, shape)
+    found = run(problem, problem.images, problem.labels, {"corners": {"queries": queries}})
+    assert torch.equal(found.distance == 1, problem.needed == 1)
+    assert torch.equal(found.distance == 1, enumerated(problem, problem.images, problem.labels, most=1) == 1)
+    assert 0 < int((found.distance == 1).sum()) < 60
+
+
+def test_a_point_that_stands_costs_every_corner_once():
+    images = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    tried = []
+
+    def constant(x):
+        tried.append(x)
+        return torch.tensor([[1.0, 0.0]]).expand(len(x), -1)
+
+    found = run(constant, images, torch.zeros(2, dtype=torch.int64), {"corners": {"queries": 160}})
+    assert found.forwards == 2 * 160
+    assert torch.equal(found.images, images)
+    trials = torch.cat(tried[1:-1])  # the first and last calls are the runner's
+    assert len({tuple(trial.flatten().tolist()) for trial in trials}) == 2 * 160
+
+
+def test_the_first_corner_that_fools_is_taken_at_any_batch_size():
+    problem = LinearProblem(12, (3, 8, 8))
+    settings = {"corners": {"queries": 512}}
+    whole = run(problem, problem.images, problem.labels, settings)
+    assert bool(whole.distance.isfinite().any())
+    for batch in (1, 7):
+        assert torch.equal(run(problem, problem.images, problem.labels, settings, batch=batch).images, whole.images)
+    order = torch.arange(11, -1, -1)
+    last = problem.images[order].to(memory_format=torch.channels_last)
+    assert torch.equal(run(problem, last, problem.labels[order], settings, ids=order).images, whole.images[order])
+
+
+def test_an_image_with_more_corners_than_queries_is_refused():
+    problem = LinearProblem(2, (3, 8, 8))
+    with pytest.raises(ContractError, match="512 queries"):
+        run(problem, problem.images, problem.labels, {"corners": {"queries": 511}})
+
+
+def test_one_round_takes_part_beyond_one_pixel():
+    (turn,) = ATTACKS["corners"].rounds({"queries": 128}, THREAT, 10)
+    assert (turn.radius, turn.passes) == (1.0, Passes(128, 0))
+
+
+def test_nan_logits_give_no_number():
+    with pytest.raises(ContractError, match="NaN"):
+        run(
+            lambda x: torch.full((len(x), 2), torch.nan),
+            torch.zeros(1, 1, 2, 2),
+            torch.zeros(1, dtype=torch.int64),
+            {"corners": {"queries": 8}},
+        )
