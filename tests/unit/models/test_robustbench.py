@@ -1,0 +1,103 @@
+import pytest
+import torch
+
+from bench.errors import ArtefactError, InputError, UsageError
+from bench.models.architecture import ARCHITECTURES
+from bench.models.source import ModelRef, load
+from bench.models.weights import save
+
+NAME = "cifar10/Linf/Addepalli2022Efficient_RN18"
+
+
+@pytest.fixture(autouse=True)
+def _models(monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_MODEL_DIR", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def state():
+    return ARCHITECTURES["resnet18"].build().state_dict()
+
+
+def model(name=NAME):
+    return load(ModelRef.parse(f"robustbench:{name}"))
+
+
+def place(folder, state, name=NAME):
+    save(folder / "robustbench" / f"{name}.safetensors", state)
+
+
+def test_a_converted_file_gives_the_network_that_our_own_architecture_gives(tmp_path, state):
+    place(tmp_path, state)
+    ours = ARCHITECTURES["resnet18"].build().eval()
+    ours.load_state_dict(state)
+    loaded = model()
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(loaded.classifier(images), ours(images), rtol=1e-4, atol=1e-5)
+    assert loaded.shape == (3, 32, 32)
+    assert loaded.classes == 10
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "module.model."])
+def test_prefixes_that_every_name_carries_are_cut(tmp_path, state, prefix):
+    place(tmp_path, {prefix + name: tensor for name, tensor in state.items()})
+    assert model().classes == 10
+
+
+def test_normalisation_that_the_class_sets_itself_may_be_missing(tmp_path):
+    from bench.models.zoo.robustbench import _entry
+
+    name = "cifar10/L2/Rice2020Overfitting"
+    network = _entry(name)[1]["model"]()
+    state = network.state_dict()
+    assert {"mu", "sigma"} <= state.keys() or not {"mu", "sigma"} & state.keys()
+    place(tmp_path, {key: tensor for key, tensor in state.items() if key not in {"mu", "sigma"}}, name)
+    loaded = load(ModelRef.parse(f"robustbench:{name}")).classifier.state_dict()
+    assert all(torch.equal(loaded[f"network.{key}"], tensor) for key, tensor in state.items())
+
+
+def test_missing_weights_say_where_to_get_and_how_to_convert_them(tmp_path):
+    with pytest.raises(InputError) as caught:
+        model()
+    says = str(caught.value)
+    assert "https://drive.google.com/uc?id=1m5vhdzIUUKhDbsZdOG9z76Eyp6f4xe_f" in says
+    assert f"bench convert Addepalli2022Efficient_RN18.pt {tmp_path}/robustbench/{NAME}.safetensors." in says
+
+
+def test_a_pickled_file_in_the_place_is_not_opened(tmp_path):
+    path = tmp_path / "robustbench" / f"{NAME}.pt"
+    path.parent.mkdir(parents=True)
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(InputError, match="bench convert"):
+        model()
+
+
+def test_a_checkpoint_of_two_state_dicts_says_which_one_counts():
+    with pytest.raises(InputError, match=r"--key last\.$"):
+        model("cifar10/Linf/Andriushchenko2020Understanding")
+
+
+def test_missing_and_other_tensors_are_refused(tmp_path, state):
+    short = dict(state)
+    del short["layer4.1.conv2.weight"]
+    place(tmp_path, short)
+    with pytest.raises(ArtefactError, match=r"'layer4\.1\.conv2\.weight' is missing"):
+        model()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("cifar10", "should be robustbench:DATASET/THREAT/NAME"),
+        ("cifar10/L0/Standard", "cifar10/Linf"),
+        ("cifar10/Linf/", "DATASET/THREAT/NAME"),
+        ("cifar10/Linf/Carmon2019Unlabelled", "Did you mean 'Carmon2019Unlabeled'"),
+        ("cifar10/Linf/Chen2020Adversarial", "an ensemble"),
+        ("cifar10/Linf/Debenedetti2022Light_XCiT-S12", "downloads unchecked"),
+        ("imagenet/Linf/Standard_R50", "downloads unchecked"),
+        ("cifar10/Linf/../../../x", "No RobustBench model"),
+    ],
+)
+def test_names_that_are_not_offered_are_usage_errors(name, says):
+    with pytest.raises(UsageError, match=says):
+        model(name)
