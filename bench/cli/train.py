@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.output import emit, progress, say, show
-from bench.errors import UsageError
+from bench.errors import BenchError, UsageError
 from bench.registry import unknown
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ def command(names: tuple[str, ...], out: Path, *, as_json: bool) -> None:
     for name in names:
         if name not in known:
             raise UsageError(unknown("embedded model", name, list(known)))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"{str(out)!r} cannot be made: {error.strerror}.") from None
     recorded = outcomes()
     trained = {name: _train(name, out) for name in names or known}
     _record(out / "models.json", trained)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench.errors import ArtefactError, InputError
+from bench.errors import ArtefactError, BenchError, InputError
 
 PICKLED = frozenset({".pt", ".pth", ".th", ".bin", ".ckpt", ".pkl", ".pickle", ".tar", ".model"})
 """Endings of files that may run code when they are opened."""
@@ -112,7 +112,7 @@ def save(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write a safetensors file, all of it or nothing.
 
     Raises:
-        InputError: if the file cannot be written.
+        BenchError: if the disk is full or the place cannot be written.
     """
     from safetensors.torch import save as serialise
 
@@ -123,7 +123,7 @@ def write(path: Path, content: bytes) -> None:
     """Write a file, all of it or nothing, and make the folder it goes into.
 
     Raises:
-        InputError: if the file cannot be written.
+        BenchError: if the disk is full or the place cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ def write(path: Path, content: bytes) -> None:
                 Path(file.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be written: {_reason(error)}.") from None
+        raise BenchError(f"{str(path)!r} cannot be written: {_reason(error)}.") from None
 
 
 def _reason(error: BaseException) -> str:

@@ -114,4 +114,6 @@ def names() -> dict[str, str]:
     return {}
 
 
-SOURCES.register("timm")(ModelSource(load, names, says="timm:NAME.TAG[@REVISION], pretrained weights from the hub"))
+SOURCES.register("timm")(
+    ModelSource(load, names, says="timm:NAME.TAG or timm:NAME.TAG@REVISION, pretrained weights from the hub")
+)

@@ -114,12 +114,15 @@ def test_training_the_tiny_network_again_reproduces_its_record(tmp_path, capfd):
     assert (tmp_path / "digits-tiny-linf.safetensors").stat().st_size == network["trained"]["bytes"]
 
 
-def test_an_unknown_network_is_named_before_anything_is_trained(tmp_path, capfd):
+def test_what_cannot_work_is_said_before_anything_is_trained(tmp_path, capfd):
     from bench.cli.main import run
 
     assert run(["train", "digits-tiny", "--out", str(tmp_path / "out")]) == 2
     assert "Did you mean 'digits-tiny-linf'" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
+    (tmp_path / "file").touch()
+    assert run(["train", "digits-tiny-linf", "--out", str(tmp_path / "file" / "out")]) == 1
+    assert "cannot be made" in capfd.readouterr().err
 
 
 def test_the_records_are_what_the_shipped_networks_do():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.errors import ArtefactError, InputError
+from bench.errors import ArtefactError, BenchError, InputError
 from bench.models.weights import PICKLED, file_digest, fill, read, save, write
 
 
@@ -69,10 +69,10 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 def test_a_place_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(BenchError, match="cannot be written"):
         write(tmp_path / "file" / "w.safetensors", b"")
     (tmp_path / "taken.safetensors").mkdir()
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(BenchError, match="cannot be written"):
         write(tmp_path / "taken.safetensors", b"content")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "taken.safetensors"]
 
