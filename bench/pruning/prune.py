@@ -3,6 +3,7 @@
 import copy
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -12,6 +13,8 @@ from bench.pruning.masks import apply, prunable, refuse_reparametrised, zeros_wa
 from bench.pruning.measure import Measured, measure
 from bench.pruning.recipe import RECIPES, Channels, Context, Masks, Needs, Recipe, Structure
 from bench.pruning.regime import REGIMES
+from bench.pruning.slices import SlicePlan, compose, materialise, prove, same_function, slice_plan
+from bench.pruning.structure import inner_groups, parameters, widest_channel
 
 HALF = Fraction(1, 2)
 
@@ -23,12 +26,14 @@ class Pruned:
     Attributes:
         network: in evaluation mode, parameters frozen, without hooks.
         masks: keep or drop per weight; empty where nothing is masked.
-        target: share of prunable weights asked to be zero; None for ``dense``.
+        plan: kept indices per tensor and dimension; empty where nothing is removed.
+        target: share of prunable weights asked to be zero, of parameters for structured recipes; None for ``dense``.
     """
 
     network: nn.Module
     measured: Measured
     masks: Masks
+    plan: SlicePlan
     target: Fraction | None
 
 
@@ -54,14 +59,23 @@ def prune(
     refuse_reparametrised(parent)
     network = copy.deepcopy(parent).eval()
     masks: Masks = {}
+    plan: SlicePlan = {}
+    step = 0
     for stage in follow.stages(target) if target else (Fraction(0),):
-        masks = _masks(chosen, network, stage, context)
-        apply(network, masks)
+        share = _share_left(stage, network, parent, context) if chosen.structure is Structure.CHANNEL else stage
+        decision = chosen.decide(copy.deepcopy(network).eval(), share, context)
+        if isinstance(decision, Channels):
+            network, cut, step = _cut(network, decision, context)
+            plan = compose(plan, cut)
+            _hold_share(chosen, stage, network, parent, context, step)
+        else:
+            masks = decision
+            apply(network, masks)
         _hold_target(chosen, stage, network, parent, context)
         follow.follow(network, masks, context)
         _hold_masks(regime, network, masks)
     network.eval().requires_grad_(requires_grad=False)
-    return Pruned(network, measure(parent, network, context.example), masks, target)
+    return Pruned(network, measure(parent, network, context.example), masks, plan, target)
 
 
 def checked_target(recipe: Recipe, sparsity: Fraction | None) -> Fraction | None:
@@ -87,12 +101,39 @@ def checked_target(recipe: Recipe, sparsity: Fraction | None) -> Fraction | None
     return sparsity
 
 
-def _masks(recipe: Recipe, network: nn.Module, sparsity: Fraction, context: Context) -> Masks:
-    """Ask the recipe, on a copy: what it does to its network never reaches the one that is attacked."""
-    decision = recipe.decide(copy.deepcopy(network).eval(), sparsity, context)
-    if isinstance(decision, Channels):
-        raise ContractError(f"{recipe.name} returned channels to keep, and only masks can be applied.")
-    return decision
+def _share_left(stage: Fraction, network: nn.Module, parent: nn.Module, context: Context) -> Fraction:
+    """Return what to remove of a network that is smaller than the parent already, to reach a share of the parent."""
+    return 1 - (1 - stage) * parameters(parent, context.example) / parameters(network, context.example)
+
+
+class _Cut(NamedTuple):
+    network: nn.Module
+    plan: SlicePlan
+    step: int
+    """The most parameters that one channel carries."""
+
+
+def _cut(network: nn.Module, kept: Channels, context: Context) -> _Cut:
+    """Build the smaller network and prove that it is a part of the whole one and computes as that part should."""
+    groups = inner_groups(network, context.example)
+    if odd := kept.keys() - {group.producer for group in groups}:
+        raise ContractError(f"the recipe cuts {min(odd)!r}, which is no producer of an inner group.")
+    plan = slice_plan(groups, kept)
+    child = materialise(network, plan)
+    prove(network, child, plan)
+    if not same_function(network, groups, kept, context.example):
+        raise ContractError("the network without its channels computes something else than with the channels unread.")
+    return _Cut(child, plan, widest_channel(network, groups))
+
+
+def _hold_share(
+    recipe: Recipe, target: Fraction, network: nn.Module, parent: nn.Module, context: Context, step: int
+) -> None:
+    total, left = parameters(parent, context.example), parameters(network, context.example)
+    if abs(total - left - target * total) > step:
+        raise ContractError(
+            f"{recipe.name} removed {total - left} of {total} parameters, asked for {float(target):.1%}."
+        )
 
 
 def _hold_target(recipe: Recipe, target: Fraction, network: nn.Module, parent: nn.Module, context: Context) -> None:
