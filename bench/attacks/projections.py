@@ -6,7 +6,7 @@ Everything reduces over the last three dimensions by name of dimension, so any m
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from bench.errors import UsageError
@@ -37,8 +37,8 @@ def size(delta: Deltas, norm: Norm) -> Distances:
     raise UsageError(f"This attack measures perturbations in Linf or L2, not in {norm}: take a sparse attack.")
 
 
-def spread(per_point: Float[Tensor, " batch"]) -> Float[Tensor, "batch 1 1 1"]:
-    """Shape one number per point so that it multiplies images."""
+def spread(per_point: Shaped[Tensor, " batch"]) -> Shaped[Tensor, "batch 1 1 1"]:
+    """Shape one number or flag per point so that it goes with images."""
     return per_point[:, None, None, None]
 
 
@@ -122,13 +122,14 @@ def _climb(g: _Piecewise, need: Float[Tensor, " batch"]) -> Float[Tensor, "batch
     """Return the smallest λ with g(λ) ≥ need, or one beyond every bend where there is none."""
     most = torch.finfo(need.dtype).max
     all_caps = g.cap.sum(dim=1)
-    root = (need / g.rate.sum(dim=1).clamp_min(_TINY))[:, None]
+    need = need.clamp_max(most)
+    root = (need / g.rate.sum(dim=1).clamp_min(_TINY)).clamp_max(most)[:, None]
     period = 1 if root.device.type == "cpu" else _LOOK
     for turn in range(_NEWTON_STEPS):
         growing = (g.bend > root).to(g.rate.dtype)
         rate, cap = torch.linalg.vecdot(growing, g.rate), torch.linalg.vecdot(growing, g.cap)
         ahead = torch.where(rate > 0, (need - (all_caps - cap)) / rate.clamp_min(_TINY), most)
-        before, root = root, torch.maximum(root, ahead[:, None])
+        before, root = root, torch.maximum(root, ahead.clamp_max(most)[:, None])
         if turn % period == period - 1 and torch.equal(root, before):
             break
     return root

@@ -1,10 +1,12 @@
 """When an attack lets go of the points it has already fooled."""
 
-from typing import NamedTuple, TypeVar
+from typing import Any, TypeVar
+
+from torch import Tensor
 
 from bench.tensors import Flags
 
-State = TypeVar("State", bound=NamedTuple)
+State = TypeVar("State", bound=tuple[Tensor, ...])
 
 _SHARE = 16  # a smaller share of idle rows costs less than copying the state of the others
 _LOOK = 8  # queueing this many steps hides the wait for an answer from the device
@@ -27,5 +29,6 @@ class Compaction:
 
 
 def select(state: State, rows: Flags) -> State:
-    """Return the state of some rows; every field holds one entry per row."""
-    return type(state)(*(field[rows] for field in state))
+    """Return the state of some rows: a named tuple whose every field holds one entry per row."""
+    kind: Any = type(state)
+    return kind(*(field[rows] for field in state))

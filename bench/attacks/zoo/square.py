@@ -30,6 +30,8 @@ _TINY = 1e-12
 
 _Rows = Float[Tensor, "batch numbers"]
 """Images as rows of numbers: channel by channel, each row by row."""
+_Drawn = Float[Tensor, "batch lanes"]
+"""Random numbers in [0, 1)."""
 _Window = Int[Tensor, "batch window"]
 """Which numbers of its image lie in a point's window."""
 
@@ -104,7 +106,7 @@ def _begin(model: Classifier, points: Points, shape: _Shape, threat: ThreatModel
 
 
 def _query(
-    model: Classifier, search: _Search, shape: _Shape, threat: ThreatModel, share: float, drawn: _Rows
+    model: Classifier, search: _Search, shape: _Shape, threat: ThreatModel, share: float, drawn: _Drawn
 ) -> _Search:
     """Try one random window per point and keep it where the margin falls."""
     radius, pixels = safe_radius(threat), shape.height * shape.width
@@ -134,7 +136,7 @@ def _judge(model: Classifier, search: _Search, images: Images) -> tuple[Flags, _
     return kept, search._replace(margin=torch.where(kept, value, search.margin), fallen=search.fallen | fooled)
 
 
-def _moved_mass(search: _Search, shape: _Shape, radius: float, side: int, drawn: _Rows) -> _Rows:
+def _moved_mass(search: _Search, shape: _Shape, radius: float, side: int, drawn: _Drawn) -> _Rows:
     """Move the perturbation of a second window into the first one, added to a fresh pattern, at full length.
 
     Source:
@@ -203,7 +205,7 @@ def _tiles(shape: _Shape) -> int:
     return (shape.height // _tile(shape)) * (shape.width // _tile(shape)) * (shape.channels + 1)
 
 
-def _tiling(drawn: _Rows, shape: _Shape) -> _Rows:
+def _tiling(drawn: _Drawn, shape: _Shape) -> _Rows:
     """Cover the image with patterns of random sign and orientation; a margin that no tile fits into stays zero."""
     side = _tile(shape)
     rows, columns = shape.height // side, shape.width // side
