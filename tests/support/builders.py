@@ -13,7 +13,7 @@ from bench.protocol.load import Protocol, load
 from bench.submission.agreement import measure
 from bench.submission.files import canonical, pack_arrays
 from bench.submission.points import SLACK, PointTable
-from bench.submission.schema import Flag
+from bench.submission.schema import Flag, Level
 from bench.threats import Norm
 
 RECIPES = ("magnitude-global", "magnitude-uniform", "random-erk")
@@ -118,7 +118,7 @@ def board(root: Path, count: int, protocol: str = "digits-v1") -> Path:
 
 ZERO_GRADIENTS = Flag(
     check="zero-gradients",
-    level="warn",
+    level=Level.WARN,
     figure=0.21,
     threshold=0.1,
     says="21 % of the points give APGD no gradient at all; gradient attacks may overstate robustness.",

@@ -1,0 +1,225 @@
+"""Which submissions the site shows, how they relate, and who is ranked."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+
+from bench.errors import SubmissionError
+from bench.protocol.load import Protocol, load
+from bench.submission.check import Folder, examine
+from bench.submission.files import POINTS_FILE, RESULT_FILE, SUBMISSION_FILE, WITNESSES_FILE
+from bench.submission.schema import Level, Result, Submission, Verification, VerificationLevel
+from bench.submission.score import Bits, Contender, Paired, Place, order, places, rate
+from bench.threats import Norm
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One submission, with what is needed to show it."""
+
+    path: Path
+    protocol: Protocol
+    folder: Folder
+    correct: Bits
+    robust: dict[Norm, Bits]
+    """Which points survive, per norm that the protocol attacks."""
+
+    @property
+    def id(self) -> str:
+        """Name of the folder, unique within a protocol."""
+        return self.folder.submission.id
+
+    @property
+    def submission(self) -> Submission:
+        """What people say."""
+        return self.folder.submission
+
+    @property
+    def result(self) -> Result:
+        """What the machine measured."""
+        return self.folder.result
+
+    @property
+    def verification(self) -> Verification | None:
+        """What whoever measured again says."""
+        return self.folder.verification
+
+    @property
+    def level(self) -> VerificationLevel:
+        """How far others have checked this entry."""
+        return self.verification.level if self.verification else VerificationLevel.SELF_REPORTED
+
+    @property
+    def sparsity(self) -> Fraction:
+        """Measured zeros over prunable weights."""
+        return rate(self.result.pruning.zeros, self.result.pruning.prunable)
+
+    @property
+    def compression(self) -> Fraction | None:
+        """One over the density of the prunable weights; None where nothing is left."""
+        pruning = self.result.pruning
+        left = pruning.prunable - pruning.zeros
+        return Fraction(pruning.prunable, left) if left else None
+
+    @property
+    def dense(self) -> bool:
+        """Nothing was pruned."""
+        return self.result.pruning.structure == "dense"
+
+    @property
+    def withheld(self) -> bool:
+        """A reliability check forbids publishing the robust accuracy."""
+        return any(flag.level is Level.WITHHOLD for flag in self.result.flags)
+
+    @property
+    def address(self) -> str:
+        """Where its page lies on the site."""
+        return f"entries/{self.protocol.name}/{self.id}/index.html"
+
+    def survivors(self, norm: Norm) -> int:
+        """Return the robust count under this norm."""
+        return int(self.robust[norm].sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The entries of one protocol under one threat model, best first, unranked ones where they would stand."""
+
+    protocol: Protocol
+    norm: Norm
+    epsilon: Fraction
+    entries: tuple[Entry, ...]
+    places: dict[Entry, Place]
+
+    @property
+    def address(self) -> str:
+        """Where it lies on the site."""
+        return f"boards/{self.protocol.name}-{self.norm.lower()}.html"
+
+    @property
+    def leader(self) -> Entry | None:
+        """The first ranked entry."""
+        return next((entry for entry in self.entries if entry in self.places), None)
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """Everything that is published."""
+
+    by_protocol: dict[str, list[Entry]]
+    parents: dict[Entry, Entry] = field(default_factory=dict)
+    superseded: dict[Entry, Entry] = field(default_factory=dict)
+    """Entry to the newer one that replaces it."""
+    boards: list[Board] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Iterate over all entries, protocol by protocol, by id."""
+        for entries in self.by_protocol.values():
+            yield from entries
+
+    @property
+    def protocols(self) -> list[Protocol]:
+        """The protocols that have entries."""
+        return [entries[0].protocol for entries in self.by_protocol.values()]
+
+    @property
+    def updated(self) -> date | None:
+        """The newest date that any submission or verification carries; the site knows no clock."""
+        dates = [entry.submission.date for entry in self]
+        dates += [entry.verification.date for entry in self if entry.verification]
+        return max(dates, default=None)
+
+    def children(self, parent: Entry) -> list[Entry]:
+        """Return the entries that were pruned from this one."""
+        return [entry for entry in self.by_protocol[parent.protocol.name] if self.parents.get(entry) is parent]
+
+    def unranked(self, entry: Entry) -> str | None:
+        """Return why an entry carries no rank, in words; None for one that does."""
+        if entry in self.superseded:
+            return f"superseded by {self.superseded[entry].id}"
+        if entry.result.collapsed:
+            return "collapsed: clean accuracy is no better than guessing"
+        if entry.withheld:
+            return "withheld: a reliability check failed"
+        if not entry.level.ranked:
+            return f"{entry.level}: nobody else has measured it again yet"
+        return None
+
+
+def read(submissions: Path) -> Catalogue:
+    """Read ``submissions/<protocol>/<entry-id>/`` and relate the entries to each other.
+
+    Raises:
+        SubmissionError: if any folder has a problem; a site is built from valid submissions or not at all.
+    """
+    by_protocol: dict[str, list[Entry]] = {}
+    found: list[str] = []
+    for place in sorted(path for path in submissions.glob("*/*") if path.is_dir()):
+        folder, problems = examine(place)
+        found += [f"{place.parent.name}/{place.name}: {problem}" for problem in problems]
+        if folder is not None and folder.result.protocol.name != place.parent.name:
+            found.append(f"{place.parent.name}/{place.name}: measured under {folder.result.protocol.name!r}.")
+        if folder is not None and not found:
+            by_protocol.setdefault(place.parent.name, []).append(_entry(place, folder))
+    if found:
+        rest = [f"and {len(found) - 10} more; bench submission check names them all."] if len(found) > 10 else []
+        raise SubmissionError("\n".join([f"{len(found)} problems in {str(submissions)!r}:", *found[:10], *rest]))
+    catalogue = Catalogue(by_protocol)
+    for entries in by_protocol.values():
+        _relate(catalogue, entries)
+        catalogue.boards += [_board(catalogue, entries, threat.norm) for threat in entries[0].protocol.threats]
+    return catalogue
+
+
+def files(entry: Entry) -> list[str]:
+    """Return the names of the files an entry's folder holds."""
+    known = (SUBMISSION_FILE, RESULT_FILE, POINTS_FILE, WITNESSES_FILE, "verification.json")
+    return [name for name in known if (entry.path / name).exists()]
+
+
+def paired(first: Entry, second: Entry, norm: Norm) -> Paired:
+    """Compare two entries of the same protocol point by point."""
+    return Paired.of(first.robust[norm], second.robust[norm])
+
+
+def _entry(place: Path, folder: Folder) -> Entry:
+    protocol = load(folder.result.protocol.name)
+    rows = folder.points.id.argsort()
+    robust = {threat.norm: folder.points.robust(threat.norm)[rows] for threat in protocol.threats}
+    return Entry(place, protocol, folder, folder.points.correct[rows], robust)
+
+
+def _relate(catalogue: Catalogue, entries: list[Entry]) -> None:
+    by_id = {entry.id: entry for entry in entries}
+    dense: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.submission.supersedes in by_id:
+            catalogue.superseded[by_id[entry.submission.supersedes]] = entry
+        if entry.dense:
+            dense.setdefault(entry.result.model.weights_sha256, entry)
+    current = defaultdict(lambda: None, {key: _newest(catalogue, entry) for key, entry in dense.items()})
+    for entry in entries:
+        parent = current[entry.result.model.parent_sha256 or ""]
+        if parent is not None and parent is not entry and not entry.dense:
+            catalogue.parents[entry] = parent
+
+
+def _newest(catalogue: Catalogue, entry: Entry) -> Entry | None:
+    seen = {entry}
+    while entry in catalogue.superseded and catalogue.superseded[entry] not in seen:
+        entry = catalogue.superseded[entry]
+        seen.add(entry)
+    return entry
+
+
+def _board(catalogue: Catalogue, entries: list[Entry], norm: Norm) -> Board:
+    def describe(entry: Entry) -> Contender:
+        return Contender(entry.robust[norm], int(entry.correct.sum()), entry.id)
+
+    shown = sorted(entries, key=lambda entry: order(describe(entry)))
+    ranked = [entry for entry in shown if catalogue.unranked(entry) is None]
+    protocol = entries[0].protocol
+    return Board(protocol, norm, protocol.threat(norm).epsilon, tuple(shown), places(ranked, describe))

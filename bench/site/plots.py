@@ -1,0 +1,212 @@
+"""Which figures a page carries, filled from the entries."""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any
+
+from bench.site import charts
+from bench.site.draw import Drawing, Figure, draw
+from bench.site.entries import Board, Catalogue, Entry, paired
+from bench.site.figures import p_value, percent, symbol, thousands, threat
+from bench.site.sweetspots import Ladder, ladders
+from bench.submission.check import POOLED
+from bench.submission.score import SIGNIFICANCE, Paired, rate, wilson
+from bench.threats import Norm
+
+LINES = 6
+"""Curves in one figure; more cannot be told apart."""
+LADDERS = 6
+"""Ladders on one board."""
+
+
+def label(entry: Entry) -> str:
+    """Name an entry in a legend."""
+    return f"{entry.submission.name}, {entry.submission.method}"
+
+
+def unique(entries: Sequence[Entry]) -> dict[Entry, str]:
+    """Name entries in one legend, apart from each other."""
+    names = [label(entry) for entry in entries]
+    return {
+        entry: name if names.count(name) == 1 else f"{name} ({entry.id})"
+        for entry, name in zip(entries, names, strict=True)
+    }
+
+
+def _share(entry: Entry, count: int) -> dict[str, float]:
+    total = entry.result.data.points
+    ends = wilson(count, total)
+    return {"robust": round(count / total, 6), "low": round(ends.low, 6), "high": round(ends.high, 6)}
+
+
+def pareto(board: Board, measure: str, page: str) -> Drawing:
+    """Draw robust accuracy against one of the measured sizes."""
+    title, size = {
+        "nonzero": ("Size against robustness", "non-zero parameters"),
+        "nonzero_macs": ("Compute against robustness", "multiply-accumulates with non-zero weights"),
+    }[measure]
+    rows, ranked = [], []
+    for entry in board.entries:
+        x = getattr(entry.result.pruning, measure)
+        if entry.withheld or not x:
+            continue
+        standing = "ranked" if entry in board.places else "unranked"
+        values = _share(entry, entry.survivors(board.norm))
+        kind = "dense" if entry.dense else "pruned"
+        rows.append({"x": x, "name": label(entry), "standing": standing, "kind": kind, **values})
+        rows[-1]["address"] = entry.address
+        if standing == "ranked":
+            ranked.append((x, values["robust"]))
+    front = [{"x": x, "robust": robust} for x, robust in pareto_front(ranked)]
+    says = (
+        f"Scatter plot of {len(rows)} entries: {size} on a logarithmic axis against robust accuracy under "
+        f"{threat(board.norm, board.epsilon)}; the dashed front joins {len(front)} ranked entries that no smaller "
+        "entry beats. The table holds the same numbers."
+    )
+    figure = Figure(charts.pareto, {"points": rows, "front": front}, (size,))
+    return draw(figure, measure.replace("_", "-"), title, says, page)
+
+
+def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points that no smaller or equal one matches in robustness, smallest first."""
+    front: list[tuple[float, float]] = []
+    for x, robust in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or robust > front[-1][1]:
+            front.append((x, robust))
+    return front
+
+
+def curves(entries: Sequence[Entry], norm: Norm, page: str) -> Drawing:
+    """Draw robustness curves of up to six entries."""
+    names = unique(entries)
+    rows = []
+    for entry, name in names.items():
+        curve = entry.result.curves[norm]
+        for says, robust in zip(curve.epsilon, curve.robust, strict=True):
+            epsilon = round(float(Fraction(says)), 9)
+            rows.append({"epsilon": epsilon, "says": says, "series": name, **_share(entry, robust)})
+    radius = entries[0].protocol.threat(norm).epsilon
+    headline = {"epsilon": float(radius), "says": str(radius)}
+    says = (
+        f"Robustness curves in {symbol(norm)} of {'; '.join(names.values())}: share of points whose nearest "
+        f"adversarial image lies beyond epsilon. The dotted line marks the radius that ranks, {radius}."
+    )
+    figure = Figure(charts.curves, {"curves": rows, "headline": [headline]}, (symbol(norm),))
+    return draw(figure, f"curves-{norm.lower()}", f"Robustness curves, {symbol(norm)}", says, page)
+
+
+def ladder(found: Ladder, page: str, name: str) -> Drawing:
+    """Draw what rising compression leaves of one parent."""
+    rows, spots = [], []
+    for entry, recipe in found.rungs:
+        if entry.compression is None or entry.withheld:
+            continue
+        values = _share(entry, entry.survivors(found.norm))
+        compression = round(float(entry.compression), 6)
+        rows.append({"compression": compression, "recipe": recipe, "name": label(entry), **values})
+    for spot in found.spots.values():
+        if spot is not None and spot.entry.compression is not None:
+            robust = round(spot.entry.survivors(found.norm) / spot.entry.result.data.points, 6)
+            spots.append({"compression": round(float(spot.entry.compression), 6), "robust": robust})
+    parent = _share(found.parent, found.parent.survivors(found.norm))
+    recipes = list(found.spots)
+    says = (
+        f"Robust accuracy of {found.parent.submission.name} over compression for {', '.join(recipes)}; the dashed line "
+        f"is the dense parent at {percent(parent['robust'])} %, diamonds mark the sweet spots."
+    )
+    title = f"Sparsity ladder of {found.parent.submission.name}"
+    figure = Figure(charts.ladder, {"ladder": rows, "parent": [parent], "spots": spots})
+    return draw(figure, name, title, says, page)
+
+
+def board_figures(catalogue: Catalogue, board: Board) -> list[Drawing]:
+    """Return the figures of a board."""
+    page = f"{board.protocol.name}-{board.norm.lower()}"
+    drawn = [pareto(board, "nonzero", page), pareto(board, "nonzero_macs", page)]
+    best = [entry for entry in board.entries if entry in board.places and not entry.withheld][:LINES]
+    if best and board.norm in best[0].result.curves:
+        drawn.append(curves(best, board.norm, page))
+    for number, found in enumerate(ladders(catalogue, board)[:LADDERS]):
+        drawn.append(ladder(found, page, f"ladder-{number + 1}"))
+    return drawn
+
+
+def waterfall(entry: Entry, norm: Norm, page: str) -> Drawing:
+    """Draw what each attack takes away."""
+    record = entry.result.threat(norm)
+    assert record is not None
+    total, standing = entry.result.data.points, entry.result.clean.correct
+    rows: list[dict[str, Any]] = [_stage("correct", 0, standing, total, "standing")]
+    for attack in record.attacks:
+        name = "other norms" if attack.name == POOLED else attack.name
+        rows.append(_stage(name, standing - attack.broken, standing, total, "broken"))
+        standing -= attack.broken
+    rows.append(_stage("robust", 0, standing, total, "standing"))
+    says = "; ".join(f"{row['stage']} {row['count']}" for row in rows)
+    title = f"Attack by attack, {threat(norm, record.epsilon)}"
+    description = f"Waterfall from {entry.result.clean.correct} correct points to {standing} robust ones: {says}."
+    return draw(Figure(charts.waterfall, {"stages": rows}), f"waterfall-{norm.lower()}", title, description, page)
+
+
+def _stage(name: str, low: int, high: int, total: int, kind: str) -> dict[str, Any]:
+    says = thousands(high - low) if kind == "standing" else f"−{thousands(high - low)}" if high > low else "0"
+    ends = {"low": round(low / total, 6), "high": round(high / total, 6)}
+    return {"stage": name, **ends, "kind": kind, "count": high - low, "says": says}
+
+
+def layers(entry: Entry, page: str) -> Drawing:
+    """Draw the density of every prunable layer."""
+    rows = []
+    for layer in entry.result.pruning.layers:
+        density = 1 - rate(layer.zeros, layer.weights)
+        values = {"density": round(float(density), 6), "weights": layer.weights, "says": f"{percent(density)} %"}
+        rows.append({"layer": layer.name, **values})
+    says = "Density by layer: " + "; ".join(f"{row['layer']} {row['says']}" for row in rows) + "."
+    return draw(Figure(charts.layers, {"layers": rows}), "layers", "Density by layer", says, page)
+
+
+def entry_figures(catalogue: Catalogue, entry: Entry) -> list[Drawing]:
+    """Return the figures of an entry; none of its robustness where that is withheld."""
+    page = f"{entry.protocol.name}-{entry.id}"
+    drawn: list[Drawing] = []
+    if not entry.withheld:
+        parent = catalogue.parents.get(entry)
+        shown = [entry] if parent is None or parent.withheld else [entry, parent]
+        drawn += [curves(shown, norm, page) for norm in entry.result.curves]
+        drawn += [waterfall(entry, norm, page) for norm in entry.robust]
+    if entry.result.pruning.layers:
+        drawn.append(layers(entry, page))
+    return drawn
+
+
+def verdict(pair: Paired) -> str:
+    """Say in words what a paired test finds."""
+    if pair.p_value >= SIGNIFICANCE:
+        return "not separated"
+    return "better" if pair.first > pair.second else "worse"
+
+
+def difference_rows(base: Entry, others: Sequence[Entry], norm: Norm) -> list[dict[str, Any]]:
+    """Return each entry's paired difference to the first, ready to draw."""
+    rows = []
+    for entry, name in unique(others).items():
+        pair = paired(entry, base, norm)
+        ends = pair.interval
+        rows.append({
+            "name": name,
+            "difference": round(float(pair.difference), 6),
+            "low": round(ends.low, 6),
+            "high": round(ends.high, 6),
+            "verdict": verdict(pair),
+            "says": p_value(pair.p_value),
+        })  # fmt: skip
+    return rows
+
+
+def differences(base: Entry, others: Sequence[Entry], norm: Norm, page: str) -> Drawing:
+    """Draw paired differences to one entry."""
+    rows = difference_rows(base, others, norm)
+    found = "; ".join(f"{row['name']} {percent(row['difference'])} points, {row['verdict']}" for row in rows)
+    title = f"Paired difference to {label(base)}"
+    figure = Figure(charts.differences, {"differences": rows, "zero": [{"at": 0}]})
+    return draw(figure, "differences", title, f"{title}: {found}.", page)

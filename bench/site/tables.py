@@ -1,0 +1,217 @@
+"""The columns of a board: what each one says, how it sorts, what it means."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from bench.site.entries import Board, Catalogue, Entry
+from bench.site.figures import interval, metric, percent, signed, threat
+from bench.submission.schema import Level, VerificationLevel
+from bench.submission.score import Paired, rate, wilson
+from bench.threats import Norm
+
+LAST = -1e9
+"""Sorts below every number; a missing value never leads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table."""
+
+    text: str
+    order: float | None = None
+    """What it sorts by where the text does not say it."""
+    small: str = ""
+    """An interval or a reason, printed small."""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry on one board."""
+
+    entry: Entry
+    board: Board
+    catalogue: Catalogue
+
+    @property
+    def norm(self) -> Norm:
+        """Of the board."""
+        return self.board.norm
+
+    @property
+    def shown(self) -> bool:
+        """The robust accuracy may be published."""
+        return not self.entry.withheld
+
+    @property
+    def against_parent(self) -> Paired | None:
+        """The paired comparison with the dense parent, where it has been measured too."""
+        parent = self.catalogue.parents.get(self.entry)
+        return None if parent is None else Paired.of(self.entry.robust[self.norm], parent.robust[self.norm])
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column."""
+
+    key: str
+    header: str
+    says: str
+    cell: Callable[[Row], Cell]
+    number: bool = False
+    facet: bool = False
+    """Readers may filter by its values."""
+    extra: bool = False
+    """Hidden until a reader asks for it."""
+
+
+def notes(catalogue: Catalogue, entry: Entry) -> list[str]:
+    """Return, in words, everything that a reader must know before trusting an entry."""
+    reason = catalogue.unranked(entry)
+    found = [reason] if reason else []
+    found += [_flag(flag.check, flag.level) for flag in entry.result.flags]
+    if entry.result.pruning.collapsed_layers:
+        found.append(f"{len(entry.result.pruning.collapsed_layers)} layers without a weight")
+    if entry.submission.extra_data:
+        found.append("trained on extra data")
+    return found
+
+
+def rows(catalogue: Catalogue, board: Board) -> list[Row]:
+    """Return the rows of a board, best first."""
+    return [Row(entry, board, catalogue) for entry in board.entries]
+
+
+def columns(board: Board) -> list[Column]:
+    """Return the columns of a board, in the order in which they are read."""
+    under = threat(board.norm, board.epsilon)
+    return [
+        Column(
+            "rank",
+            "Rank",
+            "Shared where a paired test at 5 % cannot separate entries; “–” is unranked.",
+            _rank,
+            number=True,
+        ),
+        Column("entry", "Entry", "The network, and how it was pruned.", _name),
+        Column("level", "Level", "How far others have checked it.", _level, facet=True),
+        Column("recipe", "Recipe", "Importance score, structure, scope and schedule.", _word("recipe"), facet=True),
+        Column("structure", "Structure", "The pattern of the zeros.", _word("structure"), facet=True, extra=True),
+        Column("regime", "Regime", "What followed the pruning.", _word("regime"), facet=True, extra=True),
+        Column("network", "Network", "Architecture.", _network, facet=True, extra=True),
+        Column(
+            "sparsity", "Sparsity %", "Exact zeros among the prunable weights, as measured.", _sparsity, number=True
+        ),
+        Column("weights", "Weights left", "Non-zero parameters of the whole network.", _size("nonzero"), number=True),
+        Column(
+            "macs",
+            "MACs",
+            "Multiply-accumulates an image with non-zero weights; theoretical.",
+            _size("nonzero_macs"),
+            number=True,
+        ),
+        Column(
+            "bytes",
+            "Packed bytes",
+            "Bit masks and non-zero values, compressed.",
+            _size("bytes_packed"),
+            number=True,
+            extra=True,
+        ),
+        Column("clean", "Clean %", "Correct without any perturbation.", _clean, number=True),
+        Column(
+            "robust",
+            "Robust %",
+            f"Points that survive every attack under {under}, with the 95 % interval.",
+            _robust,
+            number=True,
+        ),
+        Column(
+            "change", "Δ parent", "Robust accuracy minus that of the dense parent, in points.", _change, number=True
+        ),
+        *_attacks(board),
+        Column("notes", "Notes", "Flags and reasons, in words.", _notes),
+    ]
+
+
+def _attacks(board: Board) -> Iterator[Column]:
+    rules = board.protocol.threat(board.norm)
+    for attack in rules.attacks:
+        says = f"Robust accuracy after {attack}, in the order of the cascade."
+        yield Column(f"after-{attack}", f"after {attack} %", says, _after(attack), number=True, extra=True)
+
+
+def _after(attack: str) -> Callable[[Row], Cell]:
+    def cell(row: Row) -> Cell:
+        record = row.entry.result.threat(row.norm)
+        if record is None or not row.shown:
+            return Cell("–", LAST)
+        standing = row.entry.result.clean.correct
+        for run in record.attacks:
+            standing -= run.broken
+            if run.name == attack:
+                break
+        return Cell(percent(rate(standing, row.entry.result.data.points)))
+
+    return cell
+
+
+def _rank(row: Row) -> Cell:
+    place = row.board.places.get(row.entry)
+    return Cell("–", 1e9) if place is None else Cell(str(place), place.rank)
+
+
+def _name(row: Row) -> Cell:
+    return Cell(row.entry.submission.name, small=row.entry.submission.method, link=row.entry.address)
+
+
+def _level(row: Row) -> Cell:
+    return Cell(row.entry.level.value, list(VerificationLevel).index(row.entry.level))
+
+
+def _word(field: str) -> Callable[[Row], Cell]:
+    return lambda row: Cell(str(getattr(row.entry.result.pruning, field)))
+
+
+def _size(field: str) -> Callable[[Row], Cell]:
+    def cell(row: Row) -> Cell:
+        count: int = getattr(row.entry.result.pruning, field)
+        return Cell(metric(count), count)
+
+    return cell
+
+
+def _network(row: Row) -> Cell:
+    return Cell(row.entry.result.model.architecture)
+
+
+def _sparsity(row: Row) -> Cell:
+    return Cell(percent(row.entry.sparsity))
+
+
+def _clean(row: Row) -> Cell:
+    result = row.entry.result
+    return Cell(percent(rate(result.clean.correct, result.data.points)))
+
+
+def _robust(row: Row) -> Cell:
+    if not row.shown:
+        return Cell("withheld", LAST)
+    survivors, points = row.entry.survivors(row.norm), row.entry.result.data.points
+    return Cell(percent(rate(survivors, points)), survivors, interval(wilson(survivors, points)))
+
+
+def _change(row: Row) -> Cell:
+    pair = row.against_parent
+    if pair is None or not row.shown:
+        return Cell("–", LAST)
+    return Cell(signed(pair.difference), float(Fraction(pair.difference)))
+
+
+def _notes(row: Row) -> Cell:
+    return Cell("; ".join(notes(row.catalogue, row.entry)))
+
+
+def _flag(check: str, level: Level) -> str:
+    return f"{check.replace('-', ' ')} ({level})"
