@@ -36,7 +36,7 @@ def command(*, out: Path) -> None:
     submissions = Path("submissions")
     if submissions.is_dir():
         from bench.site.build import build
-        from bench.site.write import write
+        from bench.site.place import place
 
-        write(build(submissions), out / "site")
+        place(build(submissions), out / "site")
         output.say(f"The board of the committed submissions is at {(out / 'site' / 'index.html').resolve().as_uri()}")

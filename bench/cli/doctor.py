@@ -10,7 +10,7 @@ from bench.cli import output
 from bench.errors import BenchError, InputError
 
 _PUBLISHING = ("pydantic", "jinja2", "pandas", "altair", "vl_convert")
-_MEASURING = ("torch", "torchvision", "timm", "safetensors", "sklearn", "pyautoattack", "robustbench")
+_MEASURING = ("torch", "torchvision", "timm", "safetensors", "sklearn", "pyautoattack")
 _DISTRIBUTIONS = {"vl_convert": "vl-convert-python", "sklearn": "scikit-learn"}
 
 
@@ -74,6 +74,12 @@ def _digits() -> str:
     return f"{len(points)} points, digest as pinned"
 
 
+def _robustbench() -> str:
+    from bench.models.source import SOURCES
+
+    return f"{len(SOURCES['robustbench'].names())} architectures can be built"
+
+
 def _embedded() -> str:
     from bench.models.source import SOURCES, ModelRef, load
 
@@ -88,4 +94,5 @@ _LOOKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("protocols", _protocols),
     ("digits", _digits),
     ("embedded models", _embedded),
+    ("robustbench", _robustbench),
 )

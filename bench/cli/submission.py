@@ -1,10 +1,12 @@
 """``bench submission``: check submission folders."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from bench.cli.output import emit, say
+from bench.errors import UsageError
 
 
 @click.group()
@@ -29,3 +31,59 @@ def check(folders: tuple[Path, ...], *, as_json: bool) -> int:
     wrong = sum(bool(sentences) for sentences in found.values())
     say(f"{len(folders)} checked, {len(folders) - wrong} without a problem." if len(folders) > 1 or not wrong else "")
     return 3 if wrong else 0
+
+
+@command.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--id", "identity", help="Name of the folder and of the entry; by default the run's folder.")
+@click.option("--name", help="What readers see; by default the id.")
+@click.option("--author", "authors", multiple=True, required=True, help="Who submits; repeat for several.")
+@click.option("--method", help="How it was pruned, in one line; by default the recipe.")
+@click.option("--licence", required=True, help="Of the weights, such as MIT.")
+@click.option("--paper", help="An https address.")
+@click.option("--locator", help="Where the weights are, pinned; by default the recipe that makes them.")
+@click.option("--extra-data/--no-extra-data", default=False, help="Trained on more than the data set's training split.")
+@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Of the submission; by default today.")
+@click.option("--submissions", "root", type=click.Path(path_type=Path), default=Path("submissions"), show_default=True)
+def new(
+    *,
+    run: Path,
+    identity: str | None,
+    name: str | None,
+    authors: tuple[str, ...],
+    method: str | None,
+    licence: str,
+    paper: str | None,
+    locator: str | None,
+    extra_data: bool,
+    day: datetime | None,
+    root: Path,
+) -> None:
+    """Make the folder of a submission out of the run in folder RUN."""
+    from pydantic import ValidationError
+
+    from bench.submission import make
+    from bench.submission.files import RESULT_FILE, read_result
+    from bench.submission.schema import Submission, Weights
+
+    result = read_result(run / RESULT_FILE)
+    pinned = locator or make.locator(result)
+    known = result.model.file_sha256 if locator and result.model.file_sha256 else result.model.weights_sha256
+    identity = identity or run.resolve().name
+    try:
+        submission = Submission(
+            schema_="bench.submission/1",
+            id=identity,
+            name=name or identity,
+            authors=authors,
+            date=(day or datetime.now(tz=UTC)).date(),
+            paper=paper,
+            method=method or make.locator(result),
+            extra_data=extra_data,
+            licence=licence,
+            weights=Weights(locator=pinned, sha256=known, bytes=result.pruning.bytes_plain),
+        )
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise UsageError(f"no submission can be made of this: {found}.") from None
+    say(f"Made {make.make(run, root, submission)}; check it with `bench submission check`.")

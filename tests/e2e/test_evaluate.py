@@ -39,7 +39,16 @@ def cells(tmp_path_factory) -> Path:
     dense = bench("evaluate", *MODEL, "--out", "runs/digits-tiny-linf--dense", cwd=folder)
     assert dense.returncode == 0, dense.stderr
     pruned = bench(
-        "evaluate", *MODEL, "--recipe", "magnitude-global", "--sparsity", "0.5", "--out", "runs/half", "--json", cwd=folder
+        "evaluate",
+        *MODEL,
+        "--recipe",
+        "magnitude-global",
+        "--sparsity",
+        "0.5",
+        "--out",
+        "runs/half",
+        "--json",
+        cwd=folder,
     )
     assert pruned.returncode == 0, pruned.stderr
     assert json.loads(pruned.stdout)["schema"] == "bench.result/1"
@@ -93,7 +102,9 @@ def test_weaker_adversaries_break_no_more_than_the_one_who_knows_everything(cell
 
 
 def test_a_pruned_run_without_its_parent_says_what_is_missing(tmp_path):
-    done = bench("evaluate", *MODEL, "--recipe", "magnitude-global", "--sparsity", "0.5", "--out", "alone", cwd=tmp_path)
+    done = bench(
+        "evaluate", *MODEL, "--recipe", "magnitude-global", "--sparsity", "0.5", "--out", "alone", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     result = read_result(tmp_path / "alone" / "result.json")
     assert not result.standard
@@ -105,7 +116,10 @@ def test_a_pruned_run_without_its_parent_says_what_is_missing(tmp_path):
 def test_verdicts_do_not_depend_on_the_batch_size(cells, tmp_path, size):
     done = bench("evaluate", *MODEL, "--batch-size", size, "--limit", "20", "--out", "small", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    few, many = read_arrays(tmp_path / "small" / "points.npz"), read_arrays(cells / "digits-tiny-linf--dense" / "points.npz")
+    few, many = (
+        read_arrays(tmp_path / "small" / "points.npz"),
+        read_arrays(cells / "digits-tiny-linf--dense" / "points.npz"),
+    )
     for name, values in few.items():
         if name.startswith("broken"):
             assert values.tolist() == many[name][:20].tolist(), name

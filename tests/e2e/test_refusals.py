@@ -39,8 +39,16 @@ def nothing_written(folder: Path) -> bool:
         (["--model", "digits"], 2, "no model reference"),
         (["--model", "weights.safetensors"], 2, "--arch NAME"),
         (["--model", "gone.safetensors", "--arch", "cnn-a"], 3, "gone.safetensors"),
-        (["--model", "embedded:digits-tiny-linf", "--recipe", "magnitude-globl", "--sparsity", "0.5"], 2, "Did you mean"),
-        (["--model", "embedded:digits-tiny-linf", "--recipe", "magnitude-global", "--sparsity", "1.2"], 2, "between 0 and 1"),
+        (
+            ["--model", "embedded:digits-tiny-linf", "--recipe", "magnitude-globl", "--sparsity", "0.5"],
+            2,
+            "Did you mean",
+        ),
+        (
+            ["--model", "embedded:digits-tiny-linf", "--recipe", "magnitude-global", "--sparsity", "1.2"],
+            2,
+            "between 0 and 1",
+        ),
         (["--model", "embedded:digits-tiny-linf", "--recipe", "magnitude-global"], 2, "needs --sparsity"),
         (["--model", "embedded:digits-tiny-linf", "--sparsity", "0.5"], 2, "removes nothing"),
         (["--model", "embedded:digits-tiny-linf", "--points", "5:5"], 2, "name no point"),

@@ -1,0 +1,66 @@
+"""Make the folder of a submission out of a finished run."""
+
+import json
+from pathlib import Path
+
+from bench.errors import SubmissionError, UsageError
+from bench.submission.files import (
+    POINTS_FILE,
+    RESULT_FILE,
+    SUBMISSION_FILE,
+    WITNESSES_FILE,
+    read_result,
+    write_atomic,
+)
+from bench.submission.schema import Result, Submission
+
+WITNESS_LIMIT = 4 * 1024 * 1024
+"""Bytes of witnesses that may lie in the repository; larger ones are pinned like weights."""
+
+
+def make(run: Path, root: Path, submission: Submission) -> Path:
+    """Copy a run's files to ``root/<protocol>/<id>`` and write submission.toml beside them.
+
+    Raises:
+        SubmissionError: if the run deviates from its protocol; such a result cannot be submitted.
+        UsageError: if the folder exists already.
+    """
+    result = read_result(run / RESULT_FILE)
+    if not result.standard:
+        raise SubmissionError(
+            f"{str(run)!r} is not a standard run ({'; '.join(result.deviations)}); measure again without deviations."
+        )
+    folder = root / result.protocol.name / submission.id
+    if folder.exists():
+        raise UsageError(f"{str(folder)!r} exists already; published files do not change, choose another --id.")
+    for name in (RESULT_FILE, POINTS_FILE, WITNESSES_FILE):
+        content = (run / name).read_bytes()
+        if name != WITNESSES_FILE or len(content) <= WITNESS_LIMIT:
+            write_atomic(folder / name, content)
+    write_atomic(folder / SUBMISSION_FILE, spell(submission).encode())
+    return folder
+
+
+def locator(result: Result) -> str:
+    """Return where the weights of a run come from, in words that ``bench evaluate`` understands."""
+    pruning = result.pruning
+    if pruning.recipe == "dense":
+        return result.model.ref
+    target = f" at sparsity {pruning.target}" if pruning.target else ""
+    regime = "" if pruning.regime == "one-shot" else f", then {pruning.regime}"
+    return f"{result.model.ref} pruned by {pruning.recipe} version {pruning.version}{target}{regime}"
+
+
+def spell(submission: Submission) -> str:
+    """Return a submission as TOML."""
+    plain = submission.model_dump(mode="json", by_alias=True, exclude_none=True)
+    weights = plain.pop("weights")
+    lines = [f"{key} = {_value(key, value)}" for key, value in plain.items()]
+    return "\n".join(
+        [*lines, "", "[weights]", *(f"{key} = {_value(key, value)}" for key, value in weights.items()), ""]
+    )
+
+
+def _value(key: str, value: object) -> str:
+    # JSON spells text, lists of text, numbers and truth as TOML does; a date stands bare
+    return str(value) if key == "date" else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,53 @@
+"""Every command that the documents show is one that works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bench.cli.main import COMMANDS, run
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = ["README.md", ".github/CONTRIBUTING.md"]
+COMMAND = re.compile(r"(?:^|`)bench ([a-z][^`\n]*)", re.MULTILINE)
+
+
+def commands() -> list[str]:
+    return sorted({found.strip() for page in PAGES for found in COMMAND.findall((ROOT / page).read_text("utf-8"))})
+
+
+def test_the_documents_show_commands():
+    assert len(commands()) >= 8
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_shown_command_exists_with_these_options(line, capsys):
+    words = shlex.split(line.replace("|", " "))
+    assert words[0] in COMMANDS
+    depth = 1 if words[0] not in {"protocol", "submission", "site", "models"} else 2
+    assert run([*words[:depth], "--help"]) == 0
+    told = capsys.readouterr().out
+    for option in (word for word in words if word.startswith("--")):
+        assert option in told
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "check", "site"])
+def test_the_makefile_has_what_the_readme_promises(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+
+def test_a_shown_evaluation_runs(tmp_path, capsys, monkeypatch):
+    """The first command of the section, as written, in rehearsal."""
+    monkeypatch.chdir(tmp_path)
+    (first,) = [line for line in commands() if line.startswith("evaluate --model embedded:digits-cnn-linf --recipe")]
+    assert run([*shlex.split(first), "--protocol", "digits-smoke-v1", "--limit", "10"]) == 0
+    assert "magnitude-global-90" in capsys.readouterr().out
+
+
+def test_links_lead_somewhere():
+    for page in [*PAGES, ".github/ARCHITECTURE.md"]:
+        text = (ROOT / page).read_text("utf-8")
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            if not target.startswith("https://"):
+                assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"
