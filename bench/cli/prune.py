@@ -1,0 +1,211 @@
+"""``bench prune``: prune a model and write the checkpoint."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli import output, reading
+from bench.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from bench.models.source import LoadedModel
+    from bench.protocol.load import Protocol
+    from bench.pruning.prune import Pruned
+    from bench.pruning.recipe import Context
+
+SCHEMA = "bench.prune/1"
+WEIGHTS, MANIFEST = "model.safetensors", "manifest.json"
+
+
+@click.command("prune")
+@click.option(
+    "--model", required=True, metavar="REF", help="embedded:NAME, timm:NAME, robustbench:NAME or a .safetensors file."
+)
+@click.option("--recipe", required=True, help="How to prune; see `bench list recipes`.")
+@click.option("--sparsity", metavar="SHARE", help="Share of prunable weights (or parameters) to remove: 0.9 or 9/10.")
+@click.option("--compression", metavar="RATE", help="The same as a rate: 10 keeps one weight of ten.")
+@click.option("--regime", default="one-shot", show_default=True, help="What follows pruning.")
+@click.option(
+    "--protocol", "protocol_name", default="digits-v1", show_default=True, help="Calibration images, radius and seed."
+)
+@click.option("--arch", metavar="NAME", help="Architecture of a .safetensors file; see `bench list architectures`.")
+@click.option("--mean", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
+@click.option("--std", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the protocol's.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A new folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+def command(
+    *,
+    model: str,
+    recipe: str,
+    sparsity: str | None,
+    compression: str | None,
+    regime: str,
+    protocol_name: str,
+    out: Path,
+    seed: int | None,
+    as_json: bool,
+    **described: str | None,
+) -> None:
+    """Prune a model and write the checkpoint with a manifest of what was measured.
+
+    \b
+    bench prune --model embedded:digits-resnet-linf --recipe l2-inner --sparsity 0.5 --out smaller
+    """  # noqa: D301 - click's mark for lines to keep
+    if out.exists():
+        raise UsageError(f"{str(out)!r} exists; name a new folder.")
+    from bench.models.source import ModelRef, load
+    from bench.protocol.load import load as rules
+    from bench.pruning.prune import checked_target, needs_images, prune
+    from bench.pruning.recipe import RECIPES
+
+    share = reading.sparsity(sparsity, compression)
+    checked_target(RECIPES[recipe], share)
+    protocol = rules(protocol_name)
+    images = needs_images(recipe, regime)
+    loaded = load(
+        ModelRef.parse(
+            model,
+            architecture=described["arch"],
+            mean=reading.numbers(described["mean"]),
+            std=reading.numbers(described["std"]),
+        )
+    )
+    context, calibration = _context(loaded, protocol, protocol.seed if seed is None else seed, images=images)
+    pruned = prune(loaded.classifier, recipe, share, context, regime)
+    manifest = _manifest(loaded, pruned, recipe, regime, context.seed)
+    _write(out, pruned, manifest | {"protocol": protocol.name, "calibration": calibration})
+    if as_json:
+        output.emit(manifest | {"protocol": protocol.name, "calibration": calibration})
+        return
+    _show(pruned, manifest)
+    output.say(f"Written to {out}.")
+
+
+def _context(
+    loaded: "LoadedModel", protocol: "Protocol", seed: int, *, images: bool
+) -> "tuple[Context, dict[str, Any] | None]":
+    """Return what recipe and regime may look at; without a need for images, blank noise shows what is reached."""
+    from bench.data.dataset import DATASETS
+    from bench.pruning.chance import uniform
+    from bench.pruning.recipe import Context
+    from bench.threats import Norm
+
+    threat = next((threat.model for threat in protocol.threats if threat.model.norm is not Norm.L0), None)
+    channels, height, width = loaded.shape
+    noise = uniform(2 * channels * height * width, seed=0, purpose="example").float().view(2, *loaded.shape)
+    if not images:
+        return Context(example=noise, seed=seed, threat=threat), None
+    source, wanted = DATASETS[protocol.data.dataset], protocol.calibration
+    if source.shape != loaded.shape:
+        raise UsageError(
+            f"{loaded.ref} takes images of {loaded.shape}, and those of {protocol.name} are {source.shape}; "
+            "name a protocol whose images fit with --protocol."
+        )
+    points = source.load(wanted.split, range(wanted.first, wanted.first + wanted.points))
+    calibration = (points.images(), points.label_tensor())
+    told = {
+        "dataset": points.name,
+        "split": points.split,
+        "first": wanted.first,
+        "points": len(points),
+        "digest": points.digest,
+    }
+    return Context(example=noise, seed=seed, calibration=calibration, threat=threat), told
+
+
+def _manifest(loaded: "LoadedModel", pruned: "Pruned", recipe: str, regime: str, seed: int) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from bench.models.architecture import ARCHITECTURES
+    from bench.models.source import Normalised, state_digest
+    from bench.pruning.masks import mask_digest
+    from bench.pruning.recipe import RECIPES
+
+    chosen, network = RECIPES[recipe], pruned.network
+    mean, std = (
+        (network.mean.flatten().tolist(), network.std.flatten().tolist())
+        if isinstance(network, Normalised)
+        else ([0.0], [1.0])
+    )
+    known = loaded.architecture in ARCHITECTURES
+    return {
+        "schema": SCHEMA,
+        "model": str(loaded.ref),
+        "architecture": loaded.architecture,
+        "mean": mean,
+        "std": std,
+        "recipe": {"name": recipe, "version": chosen.version, "structure": chosen.structure, "scope": chosen.scope},
+        "regime": regime,
+        "seed": seed,
+        "target": None if pruned.target is None else str(pruned.target),
+        "parent_sha256": loaded.digest,
+        "weights_sha256": state_digest(network),
+        "masks_sha256": mask_digest(pruned.masks) if pruned.masks else None,
+        "plan": {name: {str(axis): list(kept) for axis, kept in cuts.items()} for name, cuts in pruned.plan.items()},
+        "measured": asdict(pruned.measured),
+        "evaluate": (
+            f"bench evaluate --model {WEIGHTS} --arch {loaded.architecture} "
+            f"--mean {','.join(map(str, mean))} --std {','.join(map(str, std))}"
+            if known
+            else None
+        ),
+    }
+
+
+def _write(out: Path, pruned: "Pruned", manifest: dict[str, Any]) -> None:
+    """Write both files into a folder that appears only when it is complete."""
+    import shutil
+    import tempfile
+
+    from bench.models.source import Normalised
+    from bench.pruning.cost import plain
+    from bench.submission.files import canonical, write_atomic
+
+    inside = pruned.network.network if isinstance(pruned.network, Normalised) else pruned.network
+    folder: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        write_atomic(folder / WEIGHTS, plain(inside))
+        write_atomic(folder / MANIFEST, canonical(manifest))
+        folder.chmod(0o755)
+        folder.rename(out)
+    except OSError as error:
+        raise InputError(f"cannot write {str(out)!r} ({error.strerror or error}); nothing is half-written.") from None
+    finally:
+        if folder is not None and folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _show(pruned: "Pruned", manifest: dict[str, Any]) -> None:
+    measured = pruned.measured
+    rows = [
+        [
+            layer.name,
+            "×".join(map(str, layer.shape)),
+            f"{layer.weights:,}",
+            f"{layer.zeros:,}",
+            f"{100 * layer.zeros / layer.weights:.2f}",
+        ]
+        for layer in measured.layers
+    ]
+    rows.append([
+        "all prunable", "", f"{measured.prunable:,}", f"{measured.zeros:,}",
+        f"{100 * measured.zeros / measured.prunable:.2f}",
+    ])  # fmt: skip
+    output.show(
+        f"{manifest['model']}, {manifest['recipe']['name']}, {manifest['regime']}",
+        ["layer", "shape", "weights", "zeros", "sparsity %"],
+        rows,
+        numbers=(2, 3, 4),
+    )
+    output.say(
+        f"{measured.nonzero:,} of {measured.parameters:,} parameters are not zero; {measured.macs:,} of "
+        f"{measured.parent_macs:,} multiply-accumulates; {measured.bytes_packed:,} bytes packed."
+    )
+    if measured.collapsed_layers:
+        output.say(f"Nothing is left of {', '.join(measured.collapsed_layers)}.")
+    if manifest["evaluate"]:
+        output.say(f"To attack it: {manifest['evaluate']}")
