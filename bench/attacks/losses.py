@@ -29,17 +29,17 @@ def targeted_difference(logits: Logits, labels: Labels, targets: Labels) -> Floa
 def targeted_dlr(logits: Logits, labels: Labels, targets: Labels) -> Float[Tensor, " batch"]:
     """Return the targeted difference over the gap from the largest logit to the mean of the third and fourth.
 
-    The quotient does not change when the logits are shifted or scaled. Three classes have no fourth logit, so the
-    third alone stands for the mean; two classes have neither, and the plain difference is returned.
+    The quotient does not change when the logits are shifted or scaled. With fewer than four classes there is no such
+    gap (and from the third logit alone the loss would be constant where that is the target), so the plain difference
+    is returned.
 
     Source:
         Croce & Hein 2020, arXiv:2003.01690.
     """
     difference = targeted_difference(logits, labels, targets)
-    classes = logits.shape[1]
-    if classes < 3:
+    if logits.shape[1] < 4:
         return difference
-    largest = logits.topk(min(classes, 4), dim=1).values
+    largest = logits.topk(4, dim=1).values
     return difference / (largest[:, 0] - largest[:, 2:].mean(dim=1) + _TINY)
 
 

@@ -4,7 +4,8 @@ Source:
     Pintor et al. 2021, arXiv:2102.12827, algorithm 1, with the logit difference as loss and the clean image as start.
 
 Differs from the source:
-    The gradient at the last iterate is not computed, since nothing uses it.
+    Up to the first success the ball reaches past the linearised boundary by the factor 1 + γ, so that a flat boundary
+    is crossed and not merely touched. The gradient at the last iterate is not computed, since nothing uses it.
 """
 
 import math
@@ -83,10 +84,10 @@ def _boundary(value: Distances, gradient: Images, norm: Norm) -> Distances:
 
 
 def _radius(walk: _Walk, points: Points, fooled: Tensor, boundary: Distances, shrink: float, norm: Norm) -> Distances:
-    """Shrink the ball where the image is misclassified; else grow it, at first up to the linearised boundary."""
+    """Shrink the ball where the image is misclassified; else grow it, at first past the linearised boundary."""
     inner = torch.minimum(walk.radius * (1 - shrink), walk.distance)
     reached = size(walk.current - points.images, norm) + boundary
-    outer = torch.where(walk.distance.isfinite(), walk.radius * (1 + shrink), reached)
+    outer = torch.where(walk.distance.isfinite(), walk.radius, reached) * (1 + shrink)
     most = size(torch.maximum(points.images, 1 - points.images), norm)
     return torch.minimum(torch.where(fooled, inner, outer), most)
 
