@@ -11,6 +11,7 @@ from bench.attacks.attack import ATTACKS, Attack, Passes, Settings
 from bench.attacks.reference import reference
 from bench.data.dataset import DATASETS
 from bench.errors import ProtocolError, UsageError
+from bench.evaluation.checks.runner import chosen as checks_of
 from bench.models.source import ModelRef
 from bench.protocol.load import Protocol, Threat
 from bench.pruning.recipe import RECIPES, Structure
@@ -108,6 +109,7 @@ def plan(request: Request) -> Plan:
         ProtocolError: if the protocol asks for what no component offers.
     """
     protocol = request.protocol
+    checks_of(protocol)
     check_recipe(request.recipe, request.sparsity)
     chosen = [threat for threat in protocol.threats if request.norms is None or threat.norm in request.norms]
     for norm in request.norms or ():

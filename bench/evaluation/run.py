@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,12 +12,16 @@ from bench.attacks.attack import Passes
 from bench.data.dataset import DATASETS, EvalSet
 from bench.errors import BenchError, ContractError, InputError, UsageError
 from bench.evaluation import environment as machine
-from bench.evaluation.alive import collapse
 from bench.evaluation.cascade import Cascade, Tally, Target, Watch
+from bench.evaluation.checks.listening import listening
+from bench.evaluation.checks.runner import admit, collapsed, review
 from bench.evaluation.environment import exact_arithmetic
+from bench.evaluation.evidence import Snapshot, after_attacks, before_attacks
+from bench.evaluation.evidence import spent as spent_on_checks
 from bench.evaluation.journal import Journal
 from bench.evaluation.meter import Meter, clean_logits
-from bench.evaluation.plan import Plan
+from bench.evaluation.plan import Plan, Request
+from bench.evaluation.plan import plan as settle
 from bench.evaluation.pool import Pool, total_broken
 from bench.evaluation.record import (
     curve_records,
@@ -31,7 +36,15 @@ from bench.models.source import LoadedModel, load, state_digest
 from bench.pruning.prune import Pruned, prune
 from bench.pruning.recipe import Context
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump, pack_arrays, write_atomic
-from bench.submission.schema import CleanRecord, CostRecord, ModelRecord, ProtocolStamp, Result, ScenarioRecord
+from bench.submission.schema import (
+    CleanRecord,
+    CostRecord,
+    Flag,
+    ModelRecord,
+    ProtocolStamp,
+    Result,
+    ScenarioRecord,
+)
 from bench.tensors import Labels
 from bench.threats import Norm
 
@@ -103,6 +116,9 @@ class Measurement:
         predictions: class per point on clean images.
         tallies: per norm, one per attack in order.
         deviations: why this run is not a standard one, found while it ran.
+        flags: doubts of the reliability checks.
+        spent: passes in all.
+        checks: the part of them that the checks made.
     """
 
     pool: Pool
@@ -110,7 +126,9 @@ class Measurement:
     tallies: dict[Norm, list[Tally]]
     scenarios: dict[str, ScenarioRecord]
     deviations: list[str]
+    flags: list[Flag]
     spent: Passes
+    checks: Passes
 
 
 def evaluate(plan: Plan, watch: Watch | None = None) -> Path:
@@ -149,15 +167,28 @@ def attack(
     predictions = logits.argmax(dim=1)
     pool = Pool(images, predictions == labels, plan.threats)
     target = Target(network, images, labels, cell.points.id_tensor(device), logits)
+    evidence = before_attacks(plan, cell.loaded, cell.pruned, target, partial(remake, plan.request))
+    flags = admit(plan.protocol, evidence)
     cascade = Cascade(target, pool, plan.seed, batch, journal, plan.request.engine == "native", watch)
     tallies: dict[Norm, list[Tally]] = {threat.norm: [] for threat in plan.threats}
-    for step in plan.steps:
-        tallies[step.threat.norm].append(cascade.run(step.attack, step.threat, step.settings))
+    with listening() as heard:
+        for step in plan.steps:
+            tallies[step.threat.norm].append(cascade.run(step.attack, step.threat, step.settings))
+    then = Snapshot.of(plan, pool)
     scenarios, missing = measure_scenarios(plan, cell.loaded, cascade)
-    spent = Passes(meter.forwards + sum(record.forwards for record in scenarios.values()), 0)
+    evidence = after_attacks(replace(evidence, heard=heard), plan, cascade, tallies, then, scenarios)
+    flags += review(plan.protocol, evidence)
+    checks = spent_on_checks(evidence)
+    spent = Passes(meter.forwards + sum(record.forwards for record in scenarios.values()), 0) + checks
     for tally in (tally for row in tallies.values() for tally in row):
         spent += Passes(tally.forwards, tally.backwards)
-    return Measurement(pool, predictions, tallies, scenarios, missing, spent)
+    return Measurement(pool, predictions, tallies, scenarios, missing, flags, spent, checks)
+
+
+def remake(request: Request) -> torch.nn.Module:
+    """Make the network of a request again, from nothing but the request; a check does so in another process."""
+    with exact_arithmetic():
+        return prepare(settle(request)).pruned.network
 
 
 def automatic_batch(cell: Cell) -> int:
@@ -211,7 +242,6 @@ def _result(cell: Cell, found: Measurement, device: torch.device, batch: int, se
     deviations = [*plan.deviations, *found.deviations]
     if machine.code_is_dirty():
         deviations.append("the code differs from its commit")
-    flags = collapse(plan.protocol, len(cell.points), correct, loaded.classes)
     pruned = plan.request.sparsity is not None or cell.pruned.measured.zeros > 0
     return Result(
         schema_="bench.result/1",
@@ -233,8 +263,8 @@ def _result(cell: Cell, found: Measurement, device: torch.device, batch: int, se
         threats=tuple(threat_record(threat, pool, found.tallies[threat.norm]) for threat in plan.threats),
         curves=curve_records(plan, pool),
         scenarios=found.scenarios,
-        flags=tuple(flags),
-        collapsed=bool(flags),
+        flags=tuple(found.flags),
+        collapsed=collapsed(found.flags),
         seed=plan.seed,
         engine=plan.request.engine,
         batch_size=batch if plan.request.engine == "reference" else None,

@@ -1,0 +1,44 @@
+"""How a figure becomes a flag, and which points a check looks at."""
+
+import torch
+from torch import Tensor
+
+from bench.evaluation.checks.check import Thresholds
+from bench.submission.schema import Flag, Level
+
+
+def doubt(check: str, level: Level, figure: float | None, threshold: float | None, says: str) -> Flag:
+    """Return a flag with its figures rounded to what a reader can use."""
+    return Flag(
+        check=check,
+        level=level,
+        figure=None if figure is None else float(f"{figure:.6g}"),
+        threshold=None if threshold is None else float(f"{threshold:.6g}"),
+        says=says,
+    )
+
+
+def graded(check: str, figure: float, thresholds: Thresholds, says: str) -> list[Flag]:
+    """Return no flag up to the threshold ``warn``, a warning up to ``withhold``, and beyond it a withheld number."""
+    if figure <= thresholds["warn"]:
+        return []
+    if figure <= thresholds["withhold"]:
+        return [doubt(check, Level.WARN, figure, thresholds["warn"], says)]
+    return [doubt(check, Level.WITHHOLD, figure, thresholds["withhold"], says)]
+
+
+GRADED = {"warn": "share above which a reader is warned", "withhold": "share above which the number is withheld"}
+"""The thresholds that ``graded`` reads."""
+
+
+def spread(rows: Tensor, most: float) -> Tensor:
+    """Return at most so many of the rows, evenly spaced, so that every part of the data set is looked at."""
+    count = int(most)
+    if len(rows) <= count:
+        return rows
+    return rows[torch.arange(count, device=rows.device) * len(rows) // count]
+
+
+def first(rows: Tensor) -> int:
+    """Return the place of the first point where a flag is up."""
+    return int(rows.nonzero()[0])

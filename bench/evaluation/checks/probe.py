@@ -1,0 +1,87 @@
+"""Attacks that a check makes on a few points; what they break counts like any other witness."""
+
+import torch
+from torch import Tensor
+
+from bench.attacks.attack import Attack, Settings
+from bench.evaluation.cascade import Cascade, Target
+from bench.evaluation.checks.check import Evidence
+from bench.evaluation.distances import radius_ceiling
+from bench.evaluation.meter import Meter
+from bench.evaluation.pool import POOLED, Pool
+from bench.evaluation.verify import verify
+from bench.tensors import Classifier, Flags, Images
+from bench.threats import Norm, ThreatModel
+
+_BATCH = 64
+
+
+def standing(evidence: Evidence, threat: ThreatModel) -> Tensor:
+    """Return the places of the points that no attack has broken."""
+    assert evidence.campaign is not None
+    return evidence.campaign.pool.standing(threat.norm, float(threat.epsilon)).nonzero().flatten()
+
+
+def attack(
+    evidence: Evidence,
+    rows: Tensor,
+    chosen: Attack,
+    threat: ThreatModel,
+    settings: Settings,
+    *,
+    through: Classifier | None = None,
+) -> Flags:
+    """Run an attack on some points as if nothing were known of them, and tell which it breaks within the radius.
+
+    Args:
+        evidence: of the model under suspicion.
+        rows: places of the points.
+        chosen: the attack.
+        threat: norm and radius.
+        settings: of the attack.
+        through: what the attack sees instead of the model; what it breaks is judged on the model itself.
+    """
+    images, labels, ids = evidence.images[rows], evidence.labels[rows], evidence.ids[rows]
+    seen = evidence.model if through is None else _Counted(through, evidence.model)
+    pool = Pool(images, torch.ones_like(labels, dtype=torch.bool), [threat])
+    cascade = Cascade(Target(seen, images, labels, ids, evidence.logits[rows]), pool, evidence.seed, _BATCH)
+    cascade.run(chosen, threat, settings)
+    found = ~pool.standing(threat.norm, float(threat.epsilon))
+    broken = torch.zeros_like(found)
+    broken[found] = keep(evidence, rows[found], pool.witness[threat.norm][found], threat)
+    return broken
+
+
+def keep(evidence: Evidence, rows: Tensor, candidates: Images, threat: ThreatModel) -> Flags:
+    """Judge candidates on the model, let the witnesses among them join the pool, and tell which break their point."""
+    if not len(rows):
+        return torch.zeros_like(rows, dtype=torch.bool)
+    verdict = verify(evidence.model, evidence.images[rows], candidates, evidence.labels[rows], threat)
+    if evidence.campaign is not None:
+        evidence.campaign.pool.absorb(rows, candidates, verdict, attack=POOLED, norm=threat.norm)
+    within = verdict.distances[threat.norm] <= radius_ceiling(threat.norm, float(threat.epsilon))
+    return verdict.fooled & within
+
+
+class _Counted:
+    """Another view of a model, whose passes are booked on the model's meter."""
+
+    def __init__(self, classifier: Classifier, meter: Meter) -> None:
+        self._view = Meter(classifier)
+        self._meter = meter
+
+    def __call__(self, images: Images, /) -> Tensor:
+        before = self._view.forwards, self._view.backwards
+        logits = self._view(images)
+        self._meter.forwards += self._view.forwards - before[0]
+        if logits.requires_grad:
+            logits.register_hook(self._backward)
+        return logits
+
+    def _backward(self, gradient: Tensor) -> None:
+        self._meter.backwards += len(gradient)
+
+
+def geometric(threats: tuple[ThreatModel, ...]) -> tuple[ThreatModel, ...]:
+    """Return the threat models whose balls gradient attacks move in."""
+    return tuple(threat for threat in threats if threat.norm is not Norm.L0)

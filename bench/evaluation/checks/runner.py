@@ -1,0 +1,66 @@
+"""Runs the checks that a protocol names, and refuses a model that may not be attacked at all."""
+
+from collections.abc import Iterable, Iterator
+
+from bench.errors import ContractError, ProtocolError
+from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
+from bench.protocol.load import Protocol
+from bench.submission.schema import Flag, Level
+
+COLLAPSE = "collapse"
+"""The check whose doubt is a status: such a network is named collapsed and never ranked."""
+
+
+def chosen(protocol: Protocol, stages: Iterable[Stage] = tuple(Stage)) -> tuple[tuple[Check, Thresholds], ...]:
+    """Return the checks a protocol names, by stage and name, with its thresholds.
+
+    Raises:
+        ProtocolError: if it names a check that does not exist, or lacks a threshold, or gives one too many.
+    """
+    unknown = sorted(set(protocol.checks) - set(CHECKS))
+    if unknown:
+        raise ProtocolError(
+            f"{protocol.name}: [checks.{unknown[0]}] is no check; see `bench list checks` ({', '.join(CHECKS)})."
+        )
+    pairs = [(CHECKS[name], protocol.checks[name]) for name in protocol.checks]
+    for check, thresholds in pairs:
+        missing = sorted(set(check.thresholds) - set(thresholds))
+        surplus = sorted(set(thresholds) - set(check.thresholds))
+        if missing or surplus:
+            raise ProtocolError(
+                f"{protocol.name}: check {check.name} takes {', '.join(check.thresholds) or 'no threshold'}; "
+                f"missing: {', '.join(missing) or 'none'}, unknown: {', '.join(surplus) or 'none'}."
+            )
+    order = list(Stage)
+    wanted = [pair for pair in pairs if pair[0].stage in set(stages)]
+    return tuple(sorted(wanted, key=lambda pair: (order.index(pair[0].stage), pair[0].name)))
+
+
+def doubts(protocol: Protocol, evidence: Evidence, stages: Iterable[Stage]) -> Iterator[Flag]:
+    """Run the checks of some stages and yield every flag."""
+    for check, thresholds in chosen(protocol, stages):
+        yield from check.examine(evidence, thresholds)
+
+
+def admit(protocol: Protocol, evidence: Evidence) -> list[Flag]:
+    """Run the checks that come before any attack, and return the doubts that do not forbid attacking.
+
+    Raises:
+        ContractError: with the sentence of the first check that refuses the model.
+    """
+    found = list(doubts(protocol, evidence, [Stage.ADMISSION]))
+    for flag in found:
+        if flag.level is Level.WITHHOLD:
+            raise ContractError(f"refused by the check {flag.check}: {flag.says}")
+    return found
+
+
+def review(protocol: Protocol, evidence: Evidence) -> list[Flag]:
+    """Run the checks that come after the attacks; without a campaign, those of the network alone."""
+    stages = [Stage.PRUNING] if evidence.campaign is None else [Stage.PRUNING, Stage.ATTACKS]
+    return list(doubts(protocol, evidence, stages))
+
+
+def collapsed(flags: Iterable[Flag]) -> bool:
+    """Tell whether a network is named collapsed."""
+    return any(flag.check == COLLAPSE for flag in flags)

@@ -1,0 +1,42 @@
+"""Input gradients of the losses that attacks ascend."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.attacks.losses import cross_entropy, margin, runner_up, targeted_dlr
+from bench.errors import ContractError
+from bench.tensors import Classifier, Images, Labels, Logits
+
+LOSSES: Mapping[str, Callable[[Logits, Labels], Float[Tensor, " batch"]]] = {
+    "cross-entropy": cross_entropy,
+    "margin": margin,
+    "DLR": lambda logits, labels: targeted_dlr(logits, labels, runner_up(logits.detach(), labels, 0)),
+}
+"""The losses of the attacks that follow gradients."""
+
+
+def input_gradients(classifier: Classifier, images: Images, labels: Labels) -> dict[str, Images]:
+    """Return, per loss, the gradient of each point's loss with respect to its image.
+
+    Raises:
+        ContractError: if the logits do not depend on the image by any path that gradients can take.
+    """
+    found = {}
+    with torch.enable_grad():
+        leaf = images.detach().clone().requires_grad_()
+        logits = classifier(leaf)
+        if not logits.requires_grad:
+            raise ContractError("no gradient leads from the logits back to the image.")
+        for name, loss in LOSSES.items():
+            value = loss(logits, labels).sum()
+            (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True, materialize_grads=True)
+            found[name] = gradient
+    return found
+
+
+def vanishing(gradients: Mapping[str, Images]) -> dict[str, Tensor]:
+    """Tell, per loss, which points have a gradient that is exactly zero."""
+    return {name: (gradient == 0).flatten(1).all(dim=1) for name, gradient in gradients.items()}

@@ -1,0 +1,1 @@
+"""One check a file; a module here is found and registered by itself."""

@@ -1,0 +1,41 @@
+"""Batch invariance: an image's logits do not depend on its batch mates."""
+
+import torch
+
+from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
+from bench.evaluation.checks.doubt import doubt, spread
+from bench.submission.schema import Flag, Level
+
+
+@torch.no_grad()
+def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
+    """Pass images alone and among others, in another order, and compare."""
+    rows = spread(torch.arange(len(evidence.images), device=evidence.images.device), thresholds["points"])
+    images = evidence.images[rows]
+    together = evidence.model(images)
+    alone = torch.cat([evidence.model(image[None]) for image in images])
+    backwards = evidence.model(images.flip(0)).flip(0)
+    scale = float(together.abs().amax().clamp_min(1e-12))
+    worst = max(float((other - together).abs().amax()) / scale for other in (alone, backwards))
+    if worst <= thresholds["tolerance"]:
+        return []
+    says = (
+        f"The logits of an image depend on the images beside it: they differ by {worst:.2g} of the largest one. "
+        "A verdict would hang on the batch; use running statistics."
+    )
+    return [doubt("batch-invariance", Level.WITHHOLD, worst, thresholds["tolerance"], says)]
+
+
+CHECKS.register("batch-invariance")(
+    Check(
+        name="batch-invariance",
+        stage=Stage.ADMISSION,
+        examine=examine,
+        thresholds={
+            "points": "images compared",
+            "tolerance": "most that a logit may change, relative to the largest one",
+        },
+        catches="batch norm on batch statistics and everything else that mixes images",
+        source="Carlini et al. 2019, arXiv:1902.06705",
+    )
+)

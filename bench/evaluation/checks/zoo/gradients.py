@@ -1,0 +1,52 @@
+"""Gradients: every image has finite input gradients, and hardly any has none at all."""
+
+import torch
+
+from bench.errors import ContractError
+from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
+from bench.evaluation.checks.doubt import GRADED, doubt, graded, spread
+from bench.evaluation.checks.sensitivity import input_gradients, vanishing
+from bench.submission.schema import Flag, Level
+
+GUESSING = 2
+"""Up to this many times the accuracy of guessing, a flat network is dead rather than defended."""
+
+
+def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
+    """Look at the gradients of three losses; a point counts as flat if all three are exactly zero.
+
+    A network that hardly does better than guessing is often flat too. It is not refused here but named collapsed.
+    """
+    rows = spread(torch.arange(len(evidence.images), device=evidence.images.device), thresholds["points"])
+    try:
+        gradients = input_gradients(evidence.model, evidence.images[rows], evidence.labels[rows])
+    except ContractError as error:
+        says = f"Attacks that follow gradients have nothing to follow: {error}"
+        return [doubt("gradients", Level.WITHHOLD, 1.0, thresholds["withhold"], says)]
+    unfit = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
+    if unfit:
+        says = f"The input gradient of the {unfit[0]} holds NaN or infinity; attacks would follow noise."
+        return [doubt("gradients", Level.WITHHOLD, None, None, says)]
+    flat = torch.stack(list(vanishing(gradients).values())).all(dim=0)
+    share = float(flat.float().mean())
+    says = (
+        f"{int(flat.sum())} of {len(rows)} images have no input gradient under any loss, so attacks that follow "
+        "gradients cannot move; look for thresholds, rounding or dead layers."
+    )
+    found = graded("gradients", share, thresholds, says)
+    guessing = evidence.correct * evidence.classes <= GUESSING * len(evidence.labels)
+    if found and guessing:
+        return [doubt("gradients", Level.WARN, share, thresholds["warn"], says)]
+    return found
+
+
+CHECKS.register("gradients")(
+    Check(
+        name="gradients",
+        stage=Stage.ADMISSION,
+        examine=examine,
+        thresholds={"points": "images looked at", **GRADED},
+        catches="hard thresholds, rounding, detached graphs and dead networks: no gradient to follow",
+        source="RobustBench's rule 1, Croce et al. 2021, arXiv:2010.09670; Athalye et al. 2018, arXiv:1802.00420",
+    )
+)

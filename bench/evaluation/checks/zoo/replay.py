@@ -1,0 +1,99 @@
+"""Replay: in a process of its own, on a network made again from its reference, every witness still fools it."""
+
+import multiprocessing
+import queue
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.evaluation.checks.check import CHECKS, Check, Evidence, Rebuild, Stage, Thresholds
+from bench.evaluation.checks.doubt import doubt, spread
+from bench.models.source import state_digest
+from bench.submission.schema import Flag, Level
+from bench.threats import Norm
+
+_BATCH = 250
+_WAIT = 2.0
+"""Seconds between looks at whether the other process still lives."""
+
+Witnesses = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
+"""Per norm, the images and the labels they should not get."""
+
+
+def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
+    """Send witnesses to a clean process and compare what it sees there; a network without a reference stays here."""
+    campaign = evidence.campaign
+    if campaign is None or evidence.rebuild is None:
+        return []
+    witnesses: Witnesses = {}
+    for norm in Norm:
+        broken = campaign.pool.correct & campaign.pool.distance[norm].isfinite()
+        rows = spread(broken.nonzero().flatten(), thresholds["points"])
+        images = campaign.pool.witness[norm][rows].contiguous().cpu().numpy()
+        witnesses[norm.value] = images, evidence.labels[rows].cpu().numpy()
+    digest, standing = _elsewhere(evidence.rebuild, witnesses)
+    evidence.model.forwards += sum(len(labels) for _, labels in witnesses.values())
+    if digest is None:
+        says = f"The network could not be made again from its reference in a process of its own: {standing}."
+        return [doubt("replay", Level.WITHHOLD, None, None, says)]
+    if digest != state_digest(evidence.network):
+        says = "Made again from its reference, the network has other weights; a reader could not reproduce it."
+        return [doubt("replay", Level.WITHHOLD, None, None, says)]
+    total = sum(len(labels) for _, labels in witnesses.values())
+    if standing <= thresholds["standing"] * total:
+        return []
+    says = (
+        f"{standing} of {total} witnesses fool the network here and not in a process of its own; it remembers, or its "
+        "arithmetic is not the same twice."
+    )
+    return [doubt("replay", Level.WITHHOLD, standing / total, thresholds["standing"], says)]
+
+
+def _elsewhere(rebuild: Rebuild, witnesses: Witnesses) -> tuple[str | None, Any]:
+    """Return the digest of the network made again and how many witnesses it withstands, or None and why not."""
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    process = context.Process(target=_replay, args=(rebuild, witnesses, answers), daemon=True)
+    process.start()
+    while True:
+        try:
+            found: tuple[str | None, Any] = answers.get(timeout=_WAIT)
+        except queue.Empty:
+            if process.is_alive():
+                continue
+            return None, f"the process ended with code {process.exitcode}"
+        process.join()
+        return found
+
+
+def _replay(rebuild: Rebuild, witnesses: Witnesses, answers: Any) -> None:
+    """Make the network again and show it the witnesses; runs in the clean process."""
+    try:
+        network = rebuild()
+        standing = 0
+        with torch.no_grad():
+            for images, labels in witnesses.values():
+                for part, truth in zip(
+                    torch.from_numpy(images).split(_BATCH), torch.from_numpy(labels).split(_BATCH), strict=True
+                ):
+                    standing += int((network(part).argmax(dim=1) == truth).sum())
+        answers.put((state_digest(network), standing))
+    except Exception as error:  # noqa: BLE001 - whatever happens there must be told here
+        answers.put((None, f"{type(error).__name__}: {error}".rstrip(".")))
+
+
+CHECKS.register("replay")(
+    Check(
+        name="replay",
+        stage=Stage.ATTACKS,
+        examine=examine,
+        thresholds={
+            "points": "witnesses per norm",
+            "standing": "share of witnesses that may stand, for the arithmetic of another device",
+        },
+        catches="networks that remember, that cannot be made again, or whose witnesses are no witnesses",
+        source="Carlini et al. 2019, arXiv:1902.06705",
+    )
+)

@@ -1,0 +1,62 @@
+"""Single step: what one gradient step breaks, an iterative attack breaks too."""
+
+import torch
+
+from bench.attacks.projections import Ball, direction, safe_radius
+from bench.errors import ContractError
+from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
+from bench.evaluation.checks.doubt import GRADED, graded, spread
+from bench.evaluation.checks.probe import geometric, keep, standing
+from bench.evaluation.checks.sensitivity import input_gradients
+from bench.submission.schema import Flag
+from bench.tensors import Images
+from bench.threats import Norm, ThreatModel
+
+
+def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
+    """Take one step of the whole radius along each loss's gradient, from the points that still stand."""
+    found: list[Flag] = []
+    for threat in geometric(evidence.campaign.threats if evidence.campaign else ()):
+        rows = spread(standing(evidence, threat), thresholds["points"])
+        if not len(rows):
+            continue
+        try:
+            gradients = input_gradients(evidence.model, evidence.images[rows], evidence.labels[rows])
+        except ContractError:
+            continue  # the check of gradients refuses such a model
+        uphill = {name: gradient if name in _RISING else -gradient for name, gradient in gradients.items()}
+        broken = torch.zeros_like(rows, dtype=torch.bool)
+        for gradient in uphill.values():
+            broken |= keep(evidence, rows, _step(evidence.images[rows], gradient, threat), threat)
+        says = (
+            f"{threat}: a single gradient step breaks {int(broken.sum())} of {len(rows)} points that withstood every "
+            "attack; iterative attacks that do worse than one step are broken."
+        )
+        found += graded("single-step", float(broken.float().mean()), thresholds, says)
+    return found
+
+
+_RISING = ("cross-entropy", "DLR")
+"""Losses that an attack wants to grow; the margin it wants to shrink."""
+
+
+def _step(images: Images, gradient: Images, threat: ThreatModel) -> Images:
+    """Return the images moved by the whole radius along the gradient.
+
+    Source: Goodfellow et al. 2015, arXiv:1412.6572.
+    """
+    radius = safe_radius(threat)
+    along = gradient.sign() if threat.norm is Norm.LINF else direction(gradient, threat.norm)
+    return Ball(images, threat.norm, radius).project(images + radius * along)
+
+
+CHECKS.register("single-step")(
+    Check(
+        name="single-step",
+        stage=Stage.ATTACKS,
+        examine=examine,
+        thresholds={"points": "standing points tried per threat model", **GRADED},
+        catches="iterative attacks that stop early, diverge or return the wrong iterate",
+        source="Athalye et al. 2018, arXiv:1802.00420",
+    )
+)

@@ -1,0 +1,32 @@
+"""Transfer: the parent's adversarial images break hardly anything that attacks on the network itself have missed."""
+
+from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
+from bench.evaluation.checks.doubt import GRADED, graded
+from bench.submission.schema import Flag
+
+
+def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
+    """Count the points that stood when the attacks had run and fell to what the scenarios replayed."""
+    campaign = evidence.campaign
+    found: list[Flag] = []
+    for threat in campaign.threats if campaign else ():
+        assert campaign is not None
+        lost = campaign.transferred.get(threat.norm, 0)
+        says = (
+            f"{threat}: images crafted without this network's gradients break {lost} of {len(evidence.labels)} points "
+            "that its own attacks have missed; they count, and the attacks are not at their strongest here."
+        )
+        found += graded("transfer", lost / len(evidence.labels), thresholds, says)
+    return found
+
+
+CHECKS.register("transfer")(
+    Check(
+        name="transfer",
+        stage=Stage.ATTACKS,
+        examine=examine,
+        thresholds=GRADED,
+        catches="masked gradients that the dense parent does not have",
+        source="Carlini et al. 2019, arXiv:1902.06705; RobustBench on Kang et al. 2021",
+    )
+)

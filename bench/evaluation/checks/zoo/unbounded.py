@@ -1,0 +1,54 @@
+"""Unbounded attack: without a limit on the perturbation, nearly every point falls."""
+
+import math
+from fractions import Fraction
+
+from bench.attacks.attack import Access, Kind
+from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
+from bench.evaluation.checks.doubt import GRADED, graded, spread
+from bench.evaluation.checks.probe import attack, geometric
+from bench.submission.schema import Flag
+from bench.threats import Norm, ThreatModel
+
+
+def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
+    """Run the fixed-budget gradient attacks of each cascade on a ball that holds the whole box."""
+    campaign = evidence.campaign
+    if campaign is None:
+        return []
+    rows = spread(campaign.pool.correct.nonzero().flatten(), thresholds["points"])
+    found: list[Flag] = []
+    for threat in geometric(campaign.threats):
+        turns = [
+            turn
+            for turn in campaign.against(threat)
+            if turn.attack.kind is Kind.FIXED_BUDGET and turn.attack.access is Access.WHITE_BOX
+        ]
+        if not turns or not len(rows):
+            continue
+        whole, left = _whole_box(threat.norm, evidence.images[0].numel()), rows
+        for turn in turns:
+            if len(left):
+                left = left[~attack(evidence, left, turn.attack, whole, turn.settings)]
+        says = (
+            f"{threat.norm}: with no limit on the perturbation, {len(left)} of {len(rows)} points still stand, where "
+            "any image may be reached; the attacks fail for another reason than robustness."
+        )
+        found += graded("unbounded", len(left) / len(rows), thresholds, says)
+    return found
+
+
+def _whole_box(norm: Norm, numbers: int) -> ThreatModel:
+    return ThreatModel(norm, Fraction(1 if norm is Norm.LINF else math.isqrt(numbers) + 1))
+
+
+CHECKS.register("unbounded")(
+    Check(
+        name="unbounded",
+        stage=Stage.ATTACKS,
+        examine=examine,
+        thresholds={"points": "correct points attacked", **GRADED},
+        catches="masked gradients, broken attacks, networks that answer everything alike",
+        source="Athalye et al. 2018, arXiv:1802.00420; Carlini et al. 2019, arXiv:1902.06705",
+    )
+)
