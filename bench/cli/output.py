@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from bench.submission.files import canonical
 
@@ -34,7 +35,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, n
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index in numbers else "left", no_wrap=index == 0)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # plain text: a name is no markup
     screen = console()
     if not screen.is_terminal:
         screen.width = 200

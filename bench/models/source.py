@@ -96,7 +96,7 @@ class LoadedModel:
         architecture: registered name, or the name within its source.
         shape: channels, height, width of the images it takes.
         classes: number of logits.
-        digest: sha256 over names, shapes, types and bytes of every tensor of the state dict, in name order.
+        digest: sha256 over names, shapes, types and bytes of every parameter and buffer, in name order.
         file_digest: sha256 of the weights file, where there is one.
         notes: what a reader should know (training, source, licence), by key.
     """
@@ -146,9 +146,12 @@ def load(ref: ModelRef) -> LoadedModel:
 
 
 def state_digest(module: nn.Module) -> str:
-    """Return the sha256 over names, shapes, types and bytes of a module's state, in name order."""
+    """Return the sha256 over names, shapes, types and bytes of a module's state, in name order.
+
+    Buffers that are never saved count too: the same weights behind another normalisation are another classifier.
+    """
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted((module.state_dict() | dict(module.named_buffers())).items()):
         plain = tensor.detach().cpu().contiguous()
         digest.update(f"{name}|{tuple(plain.shape)}|{plain.dtype}|".encode())
         digest.update(plain.view(torch.uint8).numpy().tobytes() if plain.ndim else plain.numpy().tobytes())
