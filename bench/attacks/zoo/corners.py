@@ -1,7 +1,8 @@
 """Corner enumeration: every image that differs in one pixel of a corner colour, then the best of them in pairs."""
 
+import itertools
+import math
 from collections.abc import Iterator
-from itertools import combinations
 
 import torch
 from jaxtyping import Float, Int
@@ -70,7 +71,7 @@ def corners(model: Classifier, points: Points, threat: ThreatModel, settings: Se
     """Try all corner colours of every pixel, then pairs of those that left the lowest margins, best pairs first.
 
     Exact for one pixel as far as colours in {0, 1}^channels go, which on linear models is all; exact for two pixels
-    where ``pairs`` takes in every corner.
+    where the queries reach for every pair.
 
     Source: CornerSearch, Croce & Hein 2019, arXiv:1909.05040.
     Differs from the source: pairs in a fixed order instead of random sets, no more than two pixels.
@@ -79,11 +80,11 @@ def corners(model: Classifier, points: Points, threat: ThreatModel, settings: Se
         ContractError: if an image has more corners than the protocol grants queries.
     """
     del threat, draws
-    trials = _Trials(model, points)
-    if trials.total > pixels.whole(settings, "queries"):
+    trials, queries = _Trials(model, points), pixels.whole(settings, "queries")
+    if trials.total > queries:
         raise ContractError(
             f"corners needs {trials.total} queries per image of shape {tuple(points.images.shape[1:])}; "
-            f"the protocol grants {settings['queries']}."
+            f"the protocol grants {queries}."
         )
     every = torch.arange(trials.total, device=points.images.device)
     margins = points.images.new_empty(len(points), trials.total)
@@ -91,17 +92,22 @@ def corners(model: Classifier, points: Points, threat: ThreatModel, settings: Se
         asked = trials.rows
         margins[asked, part] = trials.ask(every[None, part, None].expand(len(asked), -1, -1))
     trials.keep(points.distance[trials.rows] > 2)
-    best = margins.argsort(dim=1, stable=True)[:, : pixels.whole(settings, "pairs", least=0)]
-    pairs = every.new_tensor(sorted(combinations(range(best.shape[1]), 2), key=sum)).view(-1, 2)
+    pairs = every.new_tensor(_pairs(queries - trials.total, trials.total)).view(-1, 2)
+    best = margins.argsort(dim=1, stable=True)
     for part in trials.stretches(len(pairs)):
         trials.ask(best[trials.rows][:, pairs[part]])
     return trials.found
 
 
+def _pairs(wanted: int, ranks: int) -> list[tuple[int, int]]:
+    """Return that many pairs of different ranks below ``ranks``, or all there are, smallest sum first."""
+    reach = min(ranks, 2 * math.isqrt(wanted) + 4)  # about s² / 4 pairs have a sum of at most s
+    return sorted(itertools.combinations(range(reach), 2), key=sum)[:wanted]
+
+
 def _rounds(settings: Settings, threat: ThreatModel, classes: int) -> tuple[Round, ...]:
     del threat, classes
-    pairs = pixels.whole(settings, "pairs", least=0)
-    return (Round(0, 1.0, Passes(pixels.whole(settings, "queries") + pairs * (pairs - 1) // 2, 0)),)
+    return (Round(0, 1.0, Passes(pixels.whole(settings, "queries"), 0)),)
 
 
 ATTACKS.register("corners")(
@@ -112,10 +118,7 @@ ATTACKS.register("corners")(
         frozenset({Norm.L0}),
         Kind.MINIMUM_NORM,
         Access.BLACK_BOX,
-        {
-            "queries": "most images with one changed pixel: pixels times 2 to the number of channels",
-            "pairs": "how many of the best of them are tried in pairs",
-        },
+        {"queries": "images per point: pixels times 2 to the number of channels, and what is to go into pairs"},
         "Croce & Hein 2019, arXiv:1909.05040",
     )
 )

@@ -115,7 +115,7 @@ def sigma_zero(model: Classifier, points: Points, threat: ThreatModel, settings:
         if not len(state.rows):
             break
     found = pixels.count(images, best).nonzero().flatten()
-    budget = pixels.whole(settings, "eliminate", least=0)
+    budget = steps * pixels.whole(settings, "eliminate", least=0)
     best[found] = pixels.eliminate(model, images[found], best[found], points.labels[found], floor=floor, budget=budget)
     return best
 
@@ -123,7 +123,7 @@ def sigma_zero(model: Classifier, points: Points, threat: ThreatModel, settings:
 def _rounds(settings: Settings, threat: ThreatModel, classes: int) -> tuple[Round, ...]:
     del threat, classes
     steps, eliminate = pixels.whole(settings, "steps"), pixels.whole(settings, "eliminate", least=0)
-    return (Round(0, float(pixels.grid(settings)[0]), Passes(steps + eliminate, steps)),)
+    return (Round(0, float(pixels.grid(settings)[0]), Passes(steps * (1 + eliminate), steps)),)
 
 
 ATTACKS.register("sigma-zero")(
@@ -137,7 +137,7 @@ ATTACKS.register("sigma-zero")(
         {
             "steps": "gradient steps",
             "grid": "numbers of pixels that matter; a point leaves once it is down to the smallest",
-            "eliminate": "most forward passes per point spent on giving back pixels that are not needed",
+            "eliminate": "forward passes that giving back needless pixels may cost, in multiples of the steps; 0 for none",
         },
         "Cinà et al. 2025, arXiv:2402.01879",
     )
