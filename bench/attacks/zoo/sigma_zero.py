@@ -137,7 +137,7 @@ ATTACKS.register("sigma-zero")(
         {
             "steps": "gradient steps",
             "grid": "numbers of pixels that matter; a point leaves once it is down to the smallest",
-            "eliminate": "forward passes that giving back needless pixels may cost, in multiples of the steps; 0 for none",
+            "eliminate": "forward passes that giving back pixels may cost, in multiples of the steps; 0 for none",
         },
         "Cinà et al. 2025, arXiv:2402.01879",
     )
