@@ -13,6 +13,8 @@ from bench.errors import BenchError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "evaluate": ("bench.cli.evaluate", "Prune a model, attack it under a protocol, write the result."),
+    "sweep": ("bench.cli.sweep", "Evaluate a grid of models, recipes and sparsities."),
+    "check": ("bench.cli.check", "Run the reliability checks on a model, without attacking it."),
     "demo": ("bench.cli.demo", "Evaluate an embedded model dense and pruned, then build the site."),
     "list": ("bench.cli.list", "List models, recipes, attacks, data sets, protocols."),
     "protocol": ("bench.cli.protocol", "Show the rules."),
