@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bench.cli.output import say
-from bench.errors import DisagreementError
+from bench.errors import DisagreementError, InputError
 
 
 @click.group()
@@ -35,3 +35,34 @@ def build(submissions: Path, out: Path, *, compare: bool) -> None:
         return
     written = place(files, out)
     say(f"{len(files)} files, {written} changed. Open {(out / 'index.html').resolve().as_uri()}")
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("leaderboard"))
+def check(folder: Path) -> int:
+    """Print every broken link, missing anchor, foreign origin and overweight page; exit 0 if there is none, 3 else."""
+    from bench.site.inspect import assets, problems, read
+
+    files = read(folder)
+    if "index.html" not in files:
+        raise InputError(f"{str(folder)!r} holds no index.html; run bench site build first.")
+    found = problems(files)
+    for sentence in found:
+        click.echo(sentence)
+    say(f"{len(files)} files, {len(found)} problems, shared assets {assets(files) / 1000:.0f} kB compressed.")
+    return 3 if found else 0
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("leaderboard"))
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+def serve(folder: Path, port: int) -> None:
+    """Serve a built site on this machine alone, until interrupted."""
+    from bench.site.serve import server
+
+    with server(folder, port) as running:
+        say(f"http://127.0.0.1:{running.server_port}/  (Ctrl-C ends it)")
+        try:
+            running.serve_forever()
+        except KeyboardInterrupt:
+            say("Stopped.")

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -9,33 +10,46 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from pydantic import BaseModel
 
 from bench.errors import SubmissionError
-from bench.site import pages
+from bench.site import exports, guides, pages, vendor
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, record, table
 from bench.site.draw import Drawing, script_safe
 from bench.site.entries import Catalogue, read
 from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, canonical
+from bench.submission.schema import Result, Submission, Verification
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
 )
-NAVIGATION = (("Boards", "index.html"),)
+NAVIGATION = (
+    ("Boards", "index.html"),
+    ("Explorer", "explorer.html"),
+    ("Compare", "compare.html"),
+    ("Sweet spots", "sweet-spots.html"),
+    ("Rules", "protocols.html"),
+    ("Data", "data.html"),
+    ("Changes", "changes.html"),
+)
+_SCHEMAS: dict[str, type[BaseModel]] = {"result": Result, "submission": Submission, "verification": Verification}
 
 
 def build(submissions: Path) -> dict[str, bytes]:
     """Return the site's files, by path; the same submissions give the same bytes.
 
     Raises:
-        SubmissionError: naming every problem of every submission.
+        SubmissionError: if any submission has a problem.
     """
     catalogue = read(submissions)
-    assets = _assets()
-    files = {f"assets/{address}": content for address, content in assets.values()}
-    environment = _environment()
+    assets = _assets(catalogue)
     names = {name: address for name, (address, _) in assets.items()}
-    made = [pages.home(catalogue), *pages.boards(catalogue), *pages.entries(catalogue)]
-    for page in made:
+    downloads, says = _downloads(catalogue)
+    environment = _environment()
+    files = {f"assets/{address}": content for address, content in assets.values()}
+    files |= {f"data/{path}": content for path, content in downloads.items()}
+    files["data/SHA256SUMS"] = checksums(downloads)
+    for page in _pages(catalogue, guides.data(downloads, says)):
         context = {
             "up": "../" * page.address.count("/"),
             "assets": names,
@@ -48,32 +62,63 @@ def build(submissions: Path) -> dict[str, bytes]:
         files[page.address] = _tidy(environment.get_template(page.template).render(context))
         drawings: list[Drawing] = page.context.get("figures", [])
         files |= {drawing.file: drawing.alone for drawing in drawings}
-    return files | _downloads(catalogue)
+    return files | _beside(catalogue)
 
 
-def _downloads(catalogue: Catalogue) -> dict[str, bytes]:
-    files = {f"data/{protocol.name}.csv": table(catalogue, protocol) for protocol in catalogue.protocols}
+def _pages(catalogue: Catalogue, data: pages.Page) -> Iterator[pages.Page]:
+    yield pages.home(catalogue)
+    yield from pages.boards(catalogue)
+    yield from pages.entries(catalogue)
+    yield guides.explorer(catalogue)
+    yield guides.compare(catalogue)
+    yield guides.sweet_spots(catalogue)
+    yield guides.rules(catalogue)
+    yield guides.news(catalogue)
+    yield data
+
+
+def _downloads(catalogue: Catalogue) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the files of the folder ``data`` and what each one holds."""
+    files, says = {}, {}
+    for protocol in catalogue.protocols:
+        path = f"{protocol.name}.csv"
+        files[path], says[path] = table(catalogue, protocol), f"All entries under {protocol.name}, one a line."
+        path = f"protocols/{protocol.name}.toml"
+        rules = resources.files("bench.protocol") / f"{protocol.name}.toml"
+        files[path], says[path] = rules.read_bytes(), f"The rules of {protocol.name}."
     entries = [record(catalogue, entry) for entry in catalogue]
-    files["data/entries.json"] = canonical({"schema": "bench.site-entries/1", "entries": entries})
-    files["data/SHA256SUMS"] = checksums({path.removeprefix("data/"): body for path, body in files.items()})
+    files["entries.json"] = canonical({"schema": "bench.site-entries/1", "entries": entries})
+    says["entries.json"] = "All entries of all protocols, as counts."
+    for name, model in _SCHEMAS.items():
+        path = f"schemas/{name}.json"
+        files[path] = canonical(model.model_json_schema(by_alias=True))
+        says[path] = f"JSON Schema of a {name}."
+    return files, says
+
+
+def _beside(catalogue: Catalogue) -> dict[str, bytes]:
+    files = {"atom.xml": feed(changes(catalogue), "")}
     for entry in catalogue:
         folder = entry.address.removesuffix("index.html")
         files[f"{folder}badge.svg"] = badge(entry, entry.protocol.threats[0].norm)[1]
         files[f"{folder}cite.bib"] = bibtex(entry).encode()
         for name in (RESULT_FILE, SUBMISSION_FILE):
             files[f"{folder}{name}"] = (entry.path / name).read_bytes()
-    files["atom.xml"] = feed(changes(catalogue), "")
     return files
 
 
-def _assets() -> dict[str, tuple[str, bytes]]:
-    """Return name to (address that carries a digest, content); sorted, so that the bytes never depend on a disk."""
+def _assets(catalogue: Catalogue) -> dict[str, tuple[str, bytes]]:
+    """Return name to (address that carries a digest, content)."""
+    static = dict(_walk(resources.files("bench.site") / "static", ""))
+    vendored = {name.removeprefix("vendor/"): body for name, body in static.items() if name.startswith("vendor/")}
+    vendor.verify(vendored)
+    del static[f"vendor/{vendor.LOCK}"]
+    static["data.js"] = exports.script(catalogue)
     found = {}
-    for name, content in sorted(_walk(resources.files("bench.site") / "static", "")):
-        if name.endswith((".css", ".js", ".svg")):
-            stem, _, kind = name.replace("/", "-").rpartition(".")
-            digest = base64.b32encode(hashlib.sha256(content).digest()[:5]).decode().lower()
-            found[name] = (f"{stem}.{digest}.{kind}", content)
+    for name, content in sorted(static.items()):
+        stem, _, kind = name.replace("/", "-").rpartition(".")
+        digest = base64.b32encode(hashlib.sha256(content).digest()[:5]).decode().lower()
+        found[name] = (f"{stem}.{digest}.{kind}", content)
     return found
 
 
@@ -82,7 +127,7 @@ def _walk(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
     for path in folder.iterdir():
         if path.is_dir():
             found += _walk(path, f"{prefix}{path.name}/")
-        else:
+        elif path.name.endswith((".css", ".js", ".svg", ".txt", ".toml")):
             found.append((f"{prefix}{path.name}", path.read_bytes()))
     return found
 

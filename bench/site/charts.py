@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 
 WIDTH, HEIGHT = 460, 280
+SHARES = alt.Axis(format="~p", values=[0, 0.25, 0.5, 0.75, 1])
 SERIES = [f"var(--c{number})" for number in range(1, 7)]
 
 
@@ -17,7 +18,8 @@ def _data(name: str) -> alt.InlineData:
 
 def _colour(field: str) -> alt.Color:
     """Colour by a field, in the order of the rows."""
-    return alt.Color(f"{field}:N", title=None, sort=None).scale(range=SERIES)
+    legend = alt.Legend(columns=1, symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=3)
+    return alt.Color(f"{field}:N", title=None, sort=None, legend=legend).scale(range=SERIES)
 
 
 def _share(field: str, title: str, **scale: Any) -> alt.Y:
@@ -38,7 +40,9 @@ def pareto(size: str) -> Any:
     points = base.mark_point(strokeWidth=1.6).encode(
         x=x,
         y=_share("robust", "robust accuracy"),
-        shape=alt.Shape("kind:N", title=None).scale(domain=["pruned", "dense"], range=["circle", "square"]),
+        shape=alt.Shape("kind:N", title=None, legend=alt.Legend(symbolFillColor="transparent")).scale(
+            domain=["pruned", "dense"], range=["circle", "square"]
+        ),
         stroke=alt.value("var(--accent)"),
         fill=alt.Fill("standing:N", title=None).scale(
             domain=["ranked", "unranked"], range=["var(--accent)", "var(--paper)"]
@@ -126,7 +130,7 @@ def waterfall() -> Any:
     base = alt.Chart(_data("stages"))
     bars = base.mark_bar(height={"band": 0.7}).encode(
         y=y,
-        x=alt.X("low:Q", title="share of all points", axis=alt.Axis(format="~p", tickCount=5)).scale(domain=[0, 1.12]),
+        x=alt.X("low:Q", title="share of all points", axis=SHARES).scale(domain=[0, 1.12]),
         x2="high:Q",
         color=colour,
         tooltip=["stage:N", "count:Q", "kind:N"],
@@ -142,7 +146,7 @@ def layers() -> Any:
     """
     y = alt.Y("layer:N", title=None, sort=None, axis=alt.Axis(labelLimit=150, labelColor="var(--ink)"))
     base = alt.Chart(_data("layers"))
-    x = alt.X("density:Q", title="non-zero weights", axis=alt.Axis(format="~p", tickCount=5)).scale(domain=[0, 1.12])
+    x = alt.X("density:Q", title="non-zero weights", axis=SHARES).scale(domain=[0, 1.12])
     bars = base.mark_bar(height={"band": 0.7}).encode(
         y=y, x=x, tooltip=["layer:N", alt.Tooltip("density:Q", format=".2%"), alt.Tooltip("weights:Q", format=",")]
     )
@@ -156,7 +160,7 @@ def scenario() -> Any:
     ``lines``: p, accuracy, series. ``crossings``: p, accuracy and says where the winner changes.
     ``here``: the share p that the reader looks at.
     """
-    x = alt.X("p:Q", title="share of attacked traffic p", axis=alt.Axis(format="~p", tickCount=5)).scale(nice=False)
+    x = alt.X("p:Q", title="share of attacked traffic p", axis=alt.Axis(format="~p", tickCount=5)).scale(domain=[0, 1])
     colour = _colour("series")
     line = (
         alt.Chart(_data("lines"))

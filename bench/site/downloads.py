@@ -30,7 +30,7 @@ def changes(catalogue: Catalogue) -> list[Change]:
     """Return what happened, newest first."""
     found = []
     for entry in catalogue:
-        name, where = f"{entry.submission.name}, {entry.submission.method}", entry.address
+        name, where = entry.title, entry.address
         key = f"{entry.protocol.name}/{entry.id}"
         says = "Supersedes an earlier entry:" if entry.submission.supersedes else "New entry:"
         found.append(Change(entry.submission.date, says, name, where, f"{key}/submitted"))
@@ -106,7 +106,7 @@ def bibtex(entry: Entry) -> str:
     """Return the citation of an entry."""
     submission = entry.submission
     fields = {
-        "title": f"{submission.name}: {submission.method}",
+        "title": f"{submission.name}: {entry.variant}",
         "author": " and ".join(submission.authors),
         "year": str(submission.date.year),
         "note": f"prunebench entry {entry.id} under {entry.protocol.name} ({entry.result.protocol.digest[:12]})",

@@ -9,11 +9,18 @@ from pathlib import Path
 
 from bench.errors import SubmissionError
 from bench.protocol.load import Protocol, load
+from bench.site.figures import percent
 from bench.submission.check import Folder, examine
 from bench.submission.files import POINTS_FILE, RESULT_FILE, SUBMISSION_FILE, WITNESSES_FILE
 from bench.submission.schema import Level, Result, Submission, Verification, VerificationLevel
 from bench.submission.score import Bits, Contender, Paired, Place, order, places, rate
 from bench.threats import Norm
+
+_WAITING = {
+    VerificationLevel.CLAIMED: "quoted from a paper, not measured here",
+    VerificationLevel.SELF_REPORTED: "nobody else has measured it yet",
+    VerificationLevel.CHECKED: "recomputed in part, not attacked again in full",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +72,17 @@ class Entry:
         return Fraction(pruning.prunable, left) if left else None
 
     @property
+    def variant(self) -> str:
+        """The method, and the sparsity it reached: what tells entries of one network apart."""
+        method = self.submission.method
+        return method if self.dense else f"{method}, {percent(self.sparsity)} %"
+
+    @property
+    def title(self) -> str:
+        """Network and variant in one line."""
+        return f"{self.submission.name}, {self.variant}"
+
+    @property
     def dense(self) -> bool:
         """Nothing was pruned."""
         return self.result.pruning.structure == "dense"
@@ -111,6 +129,8 @@ class Catalogue:
 
     by_protocol: dict[str, list[Entry]]
     parents: dict[Entry, Entry] = field(default_factory=dict)
+    pruned: dict[Entry, list[Entry]] = field(default_factory=dict)
+    """Parent to the entries that were pruned from it."""
     superseded: dict[Entry, Entry] = field(default_factory=dict)
     """Entry to the newer one that replaces it."""
     boards: list[Board] = field(default_factory=list)
@@ -134,7 +154,7 @@ class Catalogue:
 
     def children(self, parent: Entry) -> list[Entry]:
         """Return the entries that were pruned from this one."""
-        return [entry for entry in self.by_protocol[parent.protocol.name] if self.parents.get(entry) is parent]
+        return self.pruned.get(parent, [])
 
     def unranked(self, entry: Entry) -> str | None:
         """Return why an entry carries no rank, in words; None for one that does."""
@@ -145,7 +165,7 @@ class Catalogue:
         if entry.withheld:
             return "withheld: a reliability check failed"
         if not entry.level.ranked:
-            return f"{entry.level}: nobody else has measured it again yet"
+            return f"{entry.level}: {_WAITING[entry.level]}"
         return None
 
 
@@ -205,6 +225,7 @@ def _relate(catalogue: Catalogue, entries: list[Entry]) -> None:
         parent = current[entry.result.model.parent_sha256 or ""]
         if parent is not None and parent is not entry and not entry.dense:
             catalogue.parents[entry] = parent
+            catalogue.pruned.setdefault(parent, []).append(entry)
 
 
 def _newest(catalogue: Catalogue, entry: Entry) -> Entry | None:
@@ -219,7 +240,7 @@ def _board(catalogue: Catalogue, entries: list[Entry], norm: Norm) -> Board:
     def describe(entry: Entry) -> Contender:
         return Contender(entry.robust[norm], int(entry.correct.sum()), entry.id)
 
-    shown = sorted(entries, key=lambda entry: order(describe(entry)))
+    shown = sorted(entries, key=lambda entry: (entry.withheld, order(describe(entry))))
     ranked = [entry for entry in shown if catalogue.unranked(entry) is None]
     protocol = entries[0].protocol
     return Board(protocol, norm, protocol.threat(norm).epsilon, tuple(shown), places(ranked, describe))

@@ -14,8 +14,8 @@ from bench.site.figures import symbol
 from bench.submission.files import WITNESSES_FILE, read_arrays
 from bench.threats import Norm
 
-PIECES = 4
-"""Shown per norm: the witnesses at the quartiles of distance, from the nearest on."""
+PIECES = 3
+"""Shown per norm: the witnesses at the quartiles of distance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def _card(board: Board) -> dict[str, Any]:
     }
     if leader is not None:
         survivors, points = leader.survivors(board.norm), leader.result.data.points
-        card |= {"leader": plots.label(leader), "robust": percent(rate(survivors, points))}
+        card |= {"leader": leader.title, "robust": percent(rate(survivors, points))}
         card |= {"interval": interval(wilson(survivors, points))}
     return card
 
@@ -87,7 +87,7 @@ def _board(catalogue: Catalogue, board: Board) -> Page:
         "norm": board.norm.lower(),
         "under": threat(board.norm, board.epsilon),
         "allowed": allowed[0].upper() + allowed[1:],
-        "attacks": ", ".join(board.protocol.threat(board.norm).attacks),
+        "attacks": ", ".join(board.protocol.cascade(board.norm)),
         "verdict": f"{ranked} of {len(lines)} entries carry a rank.",
         "siblings": siblings,
         "columns": shown,
@@ -169,7 +169,7 @@ def _against_parent(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
             pair = Paired.of(entry.robust[norm], parent.robust[norm])
             kept = retention(entry.survivors(norm), parent.survivors(norm))
             lines.append(_pair(threat(norm, entry.protocol.threat(norm).epsilon), pair, kept))
-    name = plots.label(parent) if parent else ""
+    name = parent.title if parent else ""
     return {
         "title": "Against the dense parent",
         "says": f"Point by point against {name}; exact McNemar test, 95 % interval of the paired difference.",

@@ -19,14 +19,9 @@ LADDERS = 6
 """Ladders on one board."""
 
 
-def label(entry: Entry) -> str:
-    """Name an entry in a legend."""
-    return f"{entry.submission.name}, {entry.submission.method}"
-
-
 def unique(entries: Sequence[Entry]) -> dict[Entry, str]:
     """Name entries in one legend, apart from each other."""
-    names = [label(entry) for entry in entries]
+    names = [entry.title for entry in entries]
     return {
         entry: name if names.count(name) == 1 else f"{name} ({entry.id})"
         for entry, name in zip(entries, names, strict=True)
@@ -53,7 +48,7 @@ def pareto(board: Board, measure: str, page: str) -> Drawing:
         standing = "ranked" if entry in board.places else "unranked"
         values = _share(entry, entry.survivors(board.norm))
         kind = "dense" if entry.dense else "pruned"
-        rows.append({"x": x, "name": label(entry), "standing": standing, "kind": kind, **values})
+        rows.append({"x": x, "name": entry.title, "standing": standing, "kind": kind, **values})
         rows[-1]["address"] = entry.address
         if standing == "ranked":
             ranked.append((x, values["robust"]))
@@ -103,7 +98,7 @@ def ladder(found: Ladder, page: str, name: str) -> Drawing:
             continue
         values = _share(entry, entry.survivors(found.norm))
         compression = round(float(entry.compression), 6)
-        rows.append({"compression": compression, "recipe": recipe, "name": label(entry), **values})
+        rows.append({"compression": compression, "recipe": recipe, "name": entry.title, **values})
     for spot in found.spots.values():
         if spot is not None and spot.entry.compression is not None:
             robust = round(spot.entry.survivors(found.norm) / spot.entry.result.data.points, 6)
@@ -172,7 +167,7 @@ def entry_figures(catalogue: Catalogue, entry: Entry) -> list[Drawing]:
     if not entry.withheld:
         parent = catalogue.parents.get(entry)
         shown = [entry] if parent is None or parent.withheld else [entry, parent]
-        drawn += [curves(shown, norm, page) for norm in entry.result.curves]
+        drawn += [curves(shown, norm, page) for norm in entry.robust if norm in entry.result.curves]
         drawn += [waterfall(entry, norm, page) for norm in entry.robust]
     if entry.result.pruning.layers:
         drawn.append(layers(entry, page))
@@ -207,6 +202,6 @@ def differences(base: Entry, others: Sequence[Entry], norm: Norm, page: str) -> 
     """Draw paired differences to one entry."""
     rows = difference_rows(base, others, norm)
     found = "; ".join(f"{row['name']} {percent(row['difference'])} points, {row['verdict']}" for row in rows)
-    title = f"Paired difference to {label(base)}"
+    title = f"Paired difference to {base.title}"
     figure = Figure(charts.differences, {"differences": rows, "zero": [{"at": 0}]})
     return draw(figure, "differences", title, f"{title}: {found}.", page)

@@ -78,6 +78,12 @@ def notes(catalogue: Catalogue, entry: Entry) -> list[str]:
     return found
 
 
+def remarks(catalogue: Catalogue, entry: Entry) -> list[str]:
+    """Return the notes that the level of an entry does not say already."""
+    found = notes(catalogue, entry)
+    return found[1:] if found and found[0].startswith(f"{entry.level}:") else found
+
+
 def rows(catalogue: Catalogue, board: Board) -> list[Row]:
     """Return the rows of a board, best first."""
     return [Row(entry, board, catalogue) for entry in board.entries]
@@ -86,58 +92,29 @@ def rows(catalogue: Catalogue, board: Board) -> list[Row]:
 def columns(board: Board) -> list[Column]:
     """Return the columns of a board, in the order in which they are read."""
     under = threat(board.norm, board.epsilon)
+    survive = f"Points that survive every attack under {under}, with the 95 % interval."
     return [
-        Column(
-            "rank",
-            "Rank",
-            "Shared where a paired test at 5 % cannot separate entries; “–” is unranked.",
-            _rank,
-            number=True,
-        ),
+        Column("rank", "Rank", "Shared where a paired test at 5 % cannot separate entries.", _rank, number=True),
         Column("entry", "Entry", "The network, and how it was pruned.", _name),
+        Column("robust", "Robust %", survive, _robust, number=True),
+        Column("change", "Δ parent", "Robust accuracy minus that of the dense parent, points.", _change, number=True),
+        *_attacks(board),
+        Column("clean", "Clean %", "Correct without any perturbation.", _clean, number=True),
+        Column("sparsity", "Sparsity %", "Exact zeros among the prunable weights, measured.", _sparsity, number=True),
+        Column("weights", "Weights left", "Non-zero parameters of the whole network.", _size("nonzero"), number=True),
+        Column("macs", "MACs", "Multiply-accumulates with non-zero weights.", _size("nonzero_macs"), number=True),
+        Column("bytes", "Packed bytes", "Masks and values.", _size("bytes_packed"), number=True, extra=True),
         Column("level", "Level", "How far others have checked it.", _level, facet=True),
-        Column("recipe", "Recipe", "Importance score, structure, scope and schedule.", _word("recipe"), facet=True),
+        Column("recipe", "Recipe", "Score, structure, scope, schedule.", _word("recipe"), facet=True, extra=True),
         Column("structure", "Structure", "The pattern of the zeros.", _word("structure"), facet=True, extra=True),
         Column("regime", "Regime", "What followed the pruning.", _word("regime"), facet=True, extra=True),
         Column("network", "Network", "Architecture.", _network, facet=True, extra=True),
-        Column(
-            "sparsity", "Sparsity %", "Exact zeros among the prunable weights, as measured.", _sparsity, number=True
-        ),
-        Column("weights", "Weights left", "Non-zero parameters of the whole network.", _size("nonzero"), number=True),
-        Column(
-            "macs",
-            "MACs",
-            "Multiply-accumulates an image with non-zero weights; theoretical.",
-            _size("nonzero_macs"),
-            number=True,
-        ),
-        Column(
-            "bytes",
-            "Packed bytes",
-            "Bit masks and non-zero values, compressed.",
-            _size("bytes_packed"),
-            number=True,
-            extra=True,
-        ),
-        Column("clean", "Clean %", "Correct without any perturbation.", _clean, number=True),
-        Column(
-            "robust",
-            "Robust %",
-            f"Points that survive every attack under {under}, with the 95 % interval.",
-            _robust,
-            number=True,
-        ),
-        Column(
-            "change", "Δ parent", "Robust accuracy minus that of the dense parent, in points.", _change, number=True
-        ),
-        *_attacks(board),
         Column("notes", "Notes", "Flags and reasons, in words.", _notes),
     ]
 
 
 def _attacks(board: Board) -> Iterator[Column]:
-    rules = board.protocol.threat(board.norm)
-    for attack in rules.attacks:
+    for attack in board.protocol.cascade(board.norm):
         says = f"Robust accuracy after {attack}, in the order of the cascade."
         yield Column(f"after-{attack}", f"after {attack} %", says, _after(attack), number=True, extra=True)
 
@@ -163,7 +140,7 @@ def _rank(row: Row) -> Cell:
 
 
 def _name(row: Row) -> Cell:
-    return Cell(row.entry.submission.name, small=row.entry.submission.method, link=row.entry.address)
+    return Cell(row.entry.submission.name, small=row.entry.variant, link=row.entry.address)
 
 
 def _level(row: Row) -> Cell:
@@ -210,7 +187,7 @@ def _change(row: Row) -> Cell:
 
 
 def _notes(row: Row) -> Cell:
-    return Cell("; ".join(notes(row.catalogue, row.entry)))
+    return Cell("; ".join(remarks(row.catalogue, row.entry)))
 
 
 def _flag(check: str, level: Level) -> str:

@@ -149,8 +149,8 @@ def _points(cell: Cell, rules: Protocol) -> tuple[PointTable, dict[str, np.ndarr
     for threat in rules.threats:
         surface = float(threat.epsilon) * (1 if threat.norm is Norm.L0 else 1 + SLACK)
         fell = correct & (distance[threat.norm] <= surface)
-        by = own.choice(len(threat.attacks) + 1, count, p=_shares(len(threat.attacks)))
-        for index, attack in enumerate((*threat.attacks, "pooled")):
+        by = own.choice(len(rules.cascade(threat.norm)) + 1, count, p=_shares(len(rules.cascade(threat.norm))))
+        for index, attack in enumerate((*rules.cascade(threat.norm), "pooled")):
             broken[threat.norm, attack] = fell & (by == index)
     table = PointTable(np.arange(rules.data.first, rules.data.first + count), label, prediction, distance, broken)
     witnesses: dict[str, np.ndarray] = {}
@@ -171,7 +171,7 @@ def _result(cell: Cell, rules: Protocol, points: PointTable) -> dict[str, object
     for threat in rules.threats:
         pooled = int(points.broken[threat.norm, "pooled"].sum())
         standing, attacks = correct - pooled, []
-        for attack in threat.attacks:
+        for attack in rules.cascade(threat.norm):
             fell = int(points.broken[threat.norm, attack].sum())
             attacks.append(_attack(attack, standing, fell))
             standing -= fell

@@ -8,6 +8,7 @@
   const heads = [...table.tHead.rows[0].cells];
   const keys = ["pick", ...heads.map((head) => head.dataset.key)];
   const ranked = keys.indexOf("rank");
+  const robust = keys.indexOf("robust");
   const facets = heads.map((head, index) => (head.hasAttribute("data-facet") ? index + 1 : 0)).filter(Boolean);
   const extras = heads.map((head, index) => (head.hasAttribute("data-extra") ? index + 1 : 0)).filter(Boolean);
   const lines = [...table.tBodies[0].rows];
@@ -37,7 +38,7 @@
 
   const board = new DataTable(table, {
     autoWidth: false,
-    order: [[ranked, "asc"]],
+    order: [[robust, "desc"]],
     pageLength: 100,
     paging: lines.length > 150,
     info: false,
@@ -142,7 +143,7 @@
     const state = new URLSearchParams({ v: "1" });
     if (search.value) state.set("q", search.value);
     const [column, direction] = board.order()[0] || [];
-    if (column && !(column === ranked && direction === "asc")) state.set("sort", `${keys[column]}.${direction}`);
+    if (column && !(column === robust && direction === "desc")) state.set("sort", `${keys[column]}.${direction}`);
     for (const [key, value] of Object.entries(wanted)) if (value) state.set(`is.${key}`, value);
     const changed = Object.keys(boxes).filter((key) => boxes[key].checked === extras.includes(keys.indexOf(key)));
     if (changed.length) state.set("columns", changed.join("~"));

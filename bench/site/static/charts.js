@@ -3,7 +3,7 @@
   "use strict";
   const views = new WeakMap();
 
-  const quiet = { mode: "vega", renderer: "svg", actions: false, defaultStyle: false, tooltip: { disableDefaultStyle: true, sanitize: escape } };
+  const quiet = { mode: "vega", renderer: "svg", actions: false, defaultStyle: false, logLevel: 1, tooltip: { disableDefaultStyle: true, sanitize: escape } };
 
   function escape(value) {
     return String(value).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);

@@ -1,0 +1,80 @@
+"""The data that the compare page and the scenario explorer work on, as one classic script."""
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+
+from bench.site.draw import script_safe
+from bench.site.entries import Catalogue, Entry
+from bench.site.figures import percent, symbol, threat
+from bench.submission.score import Bits
+from bench.threats import Norm
+
+
+def script(catalogue: Catalogue) -> bytes:
+    """Return ``window.BENCH = …``; a classic script, because ``fetch`` and modules do not work from files."""
+    document = {
+        "protocols": {protocol.name: _protocol(catalogue, protocol.name) for protocol in catalogue.protocols},
+        "entries": [_entry(catalogue, entry) for entry in catalogue],
+    }
+    text = json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return f"window.BENCH={script_safe(text)};\n".encode()
+
+
+def _protocol(catalogue: Catalogue, name: str) -> dict[str, Any]:
+    protocol = catalogue.by_protocol[name][0].protocol
+    return {
+        "title": protocol.title,
+        "points": protocol.data.points,
+        "threats": [
+            {
+                "norm": rule.norm.value,
+                "symbol": symbol(rule.norm),
+                "epsilon": str(rule.epsilon),
+                "label": threat(rule.norm, rule.epsilon),
+            }
+            for rule in protocol.threats
+        ],
+        "curves": {curve.norm.value: [str(epsilon) for epsilon in curve.epsilons] for curve in protocol.curves},
+    }
+
+
+def _entry(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
+    result, pruning = entry.result, entry.result.pruning
+    boards = [board for board in catalogue.boards if board.protocol is entry.protocol]
+    shown: dict[str, Any] = {
+        "id": entry.id,
+        "protocol": entry.protocol.name,
+        "title": entry.title,
+        "address": entry.address,
+        "level": entry.level.value,
+        "ranked": catalogue.unranked(entry) is None,
+        "alive": not (entry.withheld or result.collapsed or entry in catalogue.superseded),
+        "withheld": entry.withheld,
+        "recipe": pruning.recipe,
+        "sparsity": percent(entry.sparsity),
+        "nonzero": pruning.nonzero,
+        "macs": pruning.nonzero_macs,
+        "clean": result.clean.correct,
+        "correct": packed(entry.correct),
+        "ranks": {board.norm.value: str(board.places[entry]) for board in boards if entry in board.places},
+    }
+    if entry.withheld:
+        return shown
+    bits: dict[Norm, Bits] = entry.robust
+    return shown | {
+        "robust": {norm.value: entry.survivors(norm) for norm in bits},
+        "survivors": {norm.value: packed(values) for norm, values in bits.items()},
+        "curves": {norm.value: list(curve.robust) for norm, curve in sorted(result.curves.items())},
+        "scenarios": {
+            name: {norm.value: count for norm, count in sorted(record.robust.items())}
+            for name, record in sorted(result.scenarios.items())
+        },
+    }
+
+
+def packed(bits: Bits) -> str:
+    """Return one bit per point, first point in the highest bit, as base64."""
+    return base64.b64encode(np.packbits(bits).tobytes()).decode()

@@ -1,0 +1,204 @@
+"""The pages that span boards: explorer, compare, sweet spots, rules, changes, data."""
+
+import hashlib
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from bench.protocol.load import Protocol
+from bench.site import charts, plots
+from bench.site.downloads import changes
+from bench.site.draw import Drawing, Figure, draw
+from bench.site.entries import Board, Catalogue, Entry, paired
+from bench.site.figures import in_words, interval, metric, p_value, percent, signed, symbol, thousands, threat
+from bench.site.mixture import Line, Reign, candidates, drawn, envelope, lines
+from bench.site.pages import Page
+from bench.site.sweetspots import Ladder, ladders
+from bench.submission.score import rate, wilson
+
+COMPARED = 4
+"""Entries that the compare page shows before a reader chooses."""
+
+
+def explorer(catalogue: Catalogue) -> Page:
+    """Return the scenario explorer; without scripts it answers for every board at its own radius."""
+    answers, figures = [], []
+    for board in catalogue.boards:
+        found = lines(candidates(catalogue, board), board.norm)
+        reigns = envelope(found)
+        answers += [_reign(board, reign) for reign in reigns]
+        if board is catalogue.boards[0] and reigns:
+            figures.append(_scenario(board, found, reigns))
+    context = {"answers": answers, "figures": figures, "default": catalogue.boards[0] if catalogue.boards else None}
+    return Page("explorer.html", "explorer.html", context, "explorer.html")
+
+
+def _reign(board: Board, reign: Reign) -> dict[str, Any]:
+    entry = reign.line.entry
+    return {
+        "board": f"{board.protocol.title}, {threat(board.norm, board.epsilon)}",
+        "range": f"{percent(reign.start)} – {percent(reign.end)} %",
+        "entry": entry.title,
+        "address": entry.address,
+        "clean": percent(reign.line.clean),
+        "robust": percent(reign.line.robust),
+        "sparsity": percent(entry.sparsity),
+    }
+
+
+def _scenario(board: Board, found: list[Line], reigns: list[Reign]) -> Drawing:
+    best = drawn(found, reigns, Fraction(1, 2), plots.LINES)
+    names = plots.unique([line.entry for line in best])
+    rows = [
+        {"p": p, "accuracy": round(float(line.at(Fraction(p))), 6), "series": names[line.entry]}
+        for line in best
+        for p in (0, 1)
+    ]
+    crossings = [
+        {
+            "p": round(float(reign.start), 6),
+            "accuracy": round(float(reign.line.at(reign.start)), 6),
+            "says": f"from here {reign.line.entry.title}",
+        }
+        for reign in reigns[1:]
+    ]
+    figure = Figure(charts.scenario, {"lines": rows, "crossings": crossings, "here": [{"p": 0.5}]})
+    title = "Accuracy on mixed traffic"
+    says = f"Lines A(p) under {threat(board.norm, board.epsilon)}: " + "; ".join(
+        f"{reign.line.entry.title} is best from {percent(reign.start)} to {percent(reign.end)} %" for reign in reigns
+    )
+    return draw(figure, "scenario", title, f"{says}.", "explorer")
+
+
+def compare(catalogue: Catalogue) -> Page:
+    """Return the paired comparison; without scripts it compares the first entries of the first board."""
+    context: dict[str, Any] = {"figures": [], "board": None, "header": [], "rows": [], "outcomes": []}
+    board = next((board for board in catalogue.boards if len(board.entries) > 1), None)
+    if board is not None:
+        shown = [entry for entry in board.entries if not entry.withheld][:COMPARED]
+        names = list(plots.unique(shown).values())
+        context |= {
+            "board": board,
+            "under": f"{board.protocol.title}, {threat(board.norm, board.epsilon)}",
+            "header": [{"title": name, "address": entry.address} for name, entry in zip(names, shown, strict=True)],
+            "rows": _metrics(board, shown),
+            "outcomes": [_outcome(shown[0], entry, board) for entry in shown[1:]],
+            "first": names[0],
+            "figures": [plots.differences(shown[0], shown[1:], board.norm, "compare")] if len(shown) > 1 else [],
+        }
+    return Page("compare.html", "compare.html", context, "compare.html")
+
+
+def _metrics(board: Board, shown: list[Entry]) -> list[list[str]]:
+    total = board.protocol.data.points
+
+    def share(count: int) -> str:
+        return f"{percent(rate(count, total))} ({interval(wilson(count, total))})"
+
+    return [
+        ["rank", *(str(board.places.get(entry, "–")) for entry in shown)],
+        ["level", *(entry.level.value for entry in shown)],
+        ["robust %", *(share(entry.survivors(board.norm)) for entry in shown)],
+        ["clean %", *(share(entry.result.clean.correct) for entry in shown)],
+        ["sparsity %", *(percent(entry.sparsity) for entry in shown)],
+        ["weights left", *(metric(entry.result.pruning.nonzero) for entry in shown)],
+        ["MACs", *(metric(entry.result.pruning.nonzero_macs) for entry in shown)],
+    ]
+
+
+def _outcome(first: Entry, other: Entry, board: Board) -> list[str]:
+    pair = paired(other, first, board.norm)
+    ends = pair.interval
+    return [
+        other.title,
+        thousands(pair.both),
+        thousands(pair.first),
+        thousands(pair.second),
+        thousands(pair.neither),
+        signed(pair.difference),
+        f"{signed(ends.low)} to {signed(ends.high)}",
+        p_value(pair.p_value),
+        plots.verdict(pair),
+    ]
+
+
+def sweet_spots(catalogue: Catalogue) -> Page:
+    """Return how far each network can be compressed before a paired test sees its robustness go."""
+    groups, drawn = [], []
+    for board in catalogue.boards:
+        found = ladders(catalogue, board)
+        rows = [row for ladder in found for row in _spots(ladder)]
+        under = f"{board.protocol.title}, {threat(board.norm, board.epsilon)}"
+        if rows:
+            groups.append({"title": under, "anchor": f"{board.protocol.name}-{board.norm.lower()}", "rows": rows})
+        for number, ladder in enumerate(found[: plots.LADDERS] if board.norm is board.protocol.threats[0].norm else []):
+            drawn.append(plots.ladder(ladder, "sweet-spots", f"{board.protocol.name}-{number + 1}"))
+    return Page("sweet-spots.html", "sweet_spots.html", {"groups": groups, "figures": drawn}, "sweet-spots.html")
+
+
+def _spots(ladder: Ladder) -> list[dict[str, Any]]:
+    rows = []
+    for recipe, spot in ladder.spots.items():
+        row: dict[str, Any] = {"parent": ladder.parent.title, "recipe": recipe, "spot": None}
+        tried = [entry for entry, line in ladder.rungs if line == recipe]
+        row["tried"] = f"{len(tried)} up to {percent(tried[-1].sparsity)} %"
+        if spot is not None:
+            verdict = "more robust than dense" if plots.verdict(spot.robust) == "better" else "not separated from dense"
+            row |= {
+                "spot": spot.entry.title,
+                "address": spot.entry.address,
+                "sparsity": percent(spot.entry.sparsity),
+                "compression": f"{float(spot.entry.compression):.3g}" if spot.entry.compression else "–",
+                "robust": signed(spot.robust.difference),
+                "clean": signed(spot.clean.difference),
+                "p": p_value(spot.robust.p_value),
+                "verdict": verdict,
+            }
+        rows.append(row)
+    return rows
+
+
+def rules(catalogue: Catalogue) -> Page:
+    """Return the protocols, and what ranks, levels and intervals mean."""
+    shown = [_protocol(protocol) for protocol in catalogue.protocols]
+    return Page("protocols.html", "protocols.html", {"protocols": shown}, "protocols.html")
+
+
+def _protocol(protocol: Protocol) -> dict[str, Any]:
+    threats = [
+        {
+            "title": threat(rule.norm, rule.epsilon),
+            "words": in_words(rule.norm, rule.epsilon),
+            "attacks": [
+                (name, ", ".join(f"{key} {_spell(value)}" for key, value in protocol.attacks[name].items()) or "–")
+                for name in protocol.cascade(rule.norm)
+            ],
+        }
+        for rule in protocol.threats
+    ]
+    curves = [(symbol(curve.norm), ", ".join(str(epsilon) for epsilon in curve.epsilons)) for curve in protocol.curves]
+    return {"protocol": protocol, "threats": threats, "curves": curves}
+
+
+def _spell(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def news(catalogue: Catalogue) -> Page:
+    """Return everything that happened, newest first."""
+    found = [change._asdict() for change in changes(catalogue)]
+    return Page("changes.html", "changes.html", {"changes": found}, "changes.html")
+
+
+def data(files: Mapping[str, bytes], notes: Mapping[str, str]) -> Page:
+    """Return the list of what can be downloaded, with checksums."""
+    shown = [
+        {
+            "path": path,
+            "says": notes.get(path, ""),
+            "bytes": thousands(len(content)),
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+        for path, content in sorted(files.items())
+    ]
+    return Page("data.html", "data.html", {"files": shown}, "data.html")

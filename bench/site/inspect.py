@@ -1,0 +1,122 @@
+"""Every problem of a built site: broken links, missing anchors, foreign origins, pages too heavy."""
+
+import gzip
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+PAGE_BUDGET = 150_000
+"""Bytes of a page, compressed, without the shared assets; a board of 1,000 rows fits."""
+ASSET_BUDGET = 450_000
+"""Bytes of all shared assets together, compressed; the entries' data, which grow with them, are not shared assets."""
+_LOADS = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src"), ("iframe", "src"), ("use", "href")}
+_GROWS = re.compile(r"assets/data\.[a-z2-7]+\.js$")
+_ROWS = 1000
+
+
+class _Reader(HTMLParser):
+    """Collects what a page links, loads and offers as anchors, and what its security policy would block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.anchors: set[str] = set()
+        self.twice: list[str] = []
+        self.blocked: list[str] = []
+        self.rows = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note one element."""
+        given = {name: value or "" for name, value in attrs}
+        if "id" in given:
+            if given["id"] in self.anchors:
+                self.twice.append(given["id"])
+            self.anchors.add(given["id"])
+        for name, value in given.items():
+            if (tag, name) in _LOADS and given.get("rel") != "alternate":
+                self.loads.append(value)
+            elif name in {"href", "src"}:
+                self.links.append(value)
+            if name == "style" or name.startswith("on"):
+                self.blocked.append(f"{tag} with {name}")
+        if tag == "style" or (tag == "script" and "src" not in given and given.get("type") != "application/json"):
+            self.blocked.append(f"inline {tag}")
+        self.rows += tag == "tr"
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """Return the files of a built site, by path."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def problems(files: Mapping[str, bytes]) -> list[str]:
+    """Return one sentence per problem of a site."""
+    pages: dict[str, _Reader] = {}
+    for path, content in files.items():
+        if path.endswith(".html"):
+            pages[path] = _Reader()
+            pages[path].feed(content.decode())
+    found = [problem for path, page in pages.items() for problem in _page(path, page, pages, files)]
+    for path, content in files.items():
+        if path.endswith(".css"):
+            found += _styles(path, content.decode())
+    return found + list(_weights(files, pages))
+
+
+def _page(path: str, page: _Reader, pages: Mapping[str, _Reader], files: Mapping[str, bytes]) -> Iterator[str]:
+    for what in page.blocked:
+        yield f"{path}: {what}, which the page's own security policy blocks."
+    for name in page.twice:
+        yield f"{path}: the id {name!r} appears twice."
+    for address in page.loads:
+        if urlsplit(address).scheme not in {"", "data"} or address.startswith("//"):
+            yield f"{path}: loads {address!r} from elsewhere."
+    for address in page.links + page.loads:
+        yield from _link(path, address, pages, files)
+
+
+def _link(path: str, address: str, pages: Mapping[str, _Reader], files: Mapping[str, bytes]) -> Iterator[str]:
+    parts = urlsplit(address)
+    if parts.scheme == "data":
+        return
+    if parts.scheme or parts.netloc:
+        if parts.scheme != "https":
+            yield f"{path}: {address!r} is not https."
+        return
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(parts.path))) if parts.path else path
+    if target not in files:
+        yield f"{path}: {address!r} leads nowhere."
+    elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
+        yield f"{path}: {address!r} names an anchor that is not there."
+
+
+def _styles(path: str, text: str) -> Iterator[str]:
+    for address in re.findall(r"url\(\s*['\"]?([^'\")]+)", text) + re.findall(r"@import\s+['\"]([^'\"]+)", text):
+        if not address.startswith("data:"):
+            yield f"{path}: loads {address!r}; styles load nothing."
+
+
+def _weights(files: Mapping[str, bytes], pages: Mapping[str, _Reader]) -> Iterator[str]:
+    for path, page in pages.items():
+        weight, most = packed(files[path]), PAGE_BUDGET * max(1, page.rows / _ROWS)
+        if weight > most:
+            yield f"{path}: {weight} bytes compressed, at most {most:.0f} for {page.rows} rows."
+    shared = assets(files)
+    if shared > ASSET_BUDGET:
+        yield f"assets: {shared} bytes compressed, at most {ASSET_BUDGET}."
+
+
+def assets(files: Mapping[str, bytes]) -> int:
+    """Return the compressed size of the shared assets."""
+    return sum(packed(body) for path, body in files.items() if path.startswith("assets/") and not _GROWS.match(path))
+
+
+def packed(content: bytes) -> int:
+    """Return a compressed size."""
+    return len(gzip.compress(content, 9, mtime=0))
