@@ -11,7 +11,7 @@ from bench.errors import ContractError
 from bench.pruning.groups import Group, Place
 from bench.tensors import Images
 
-SlicePlan: TypeAlias = Mapping[str, Mapping[int, tuple[int, ...]]]
+SlicePlan: TypeAlias = Mapping[str, Mapping[int, Sequence[int]]]
 """Kept indices by tensor name and dimension; what is not named is kept whole. ``parent[plan] == pruned``."""
 
 TOLERANCE = 1e-6
@@ -34,7 +34,7 @@ def slice_plan(groups: Iterable[Group], kept: Mapping[str, Sequence[int]]) -> di
     return plan
 
 
-def compose(first: SlicePlan, second: SlicePlan) -> dict[str, dict[int, tuple[int, ...]]]:
+def compose(first: SlicePlan, second: SlicePlan) -> dict[str, dict[int, Sequence[int]]]:
     """Return the plan that cuts by ``first`` and what is left of it by ``second``."""
     plan = {name: dict(cuts) for name, cuts in first.items()}
     for name, cuts in second.items():

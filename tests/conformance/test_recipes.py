@@ -1,15 +1,20 @@
 """The laws of every recipe; a new file in bench/pruning/zoo is under them at once."""
 
 import copy
+import json
+from contextlib import suppress
 from fractions import Fraction
 
 import pytest
 import torch
 
+from bench.errors import InfeasibleError
 from bench.pruning.blocks import eligible, violations
 from bench.pruning.masks import prunable, zeros_wanted
 from bench.pruning.prune import prune
 from bench.pruning.recipe import RECIPES, Needs, Structure
+from bench.pruning.slices import sliced
+from bench.pruning.structure import inner_groups, parameters, widest_channel
 from tests.support.pruning_networks import NETWORKS, build, context, kept
 
 MASKING = [name for name in RECIPES if RECIPES[name].structure is not Structure.CHANNEL]
@@ -21,7 +26,9 @@ TARGETS = [Fraction(1, 2), Fraction(3, 4), Fraction(9, 10)]
 def target(name: str) -> Fraction | None:
     """Return a sparsity that goes with the recipe."""
     structure = RECIPES[name].structure
-    return {Structure.DENSE: None, Structure.TWO_OF_FOUR: Fraction(1, 2)}.get(structure, Fraction(1, 2))
+    if structure is Structure.CHANNEL:
+        return Fraction(1, 4)
+    return None if structure is Structure.DENSE else Fraction(1, 2)
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
@@ -61,8 +68,9 @@ def test_leaves_the_parent_the_images_and_the_random_numbers_alone(name, network
     parent, given = build(network), context()
     state, images = copy.deepcopy(parent.state_dict()), given.calibration[0].clone()
     random, modes = torch.get_rng_state(), [module.training for module in parent.modules()]
-    RECIPES[name].decide(parent, target(name) or Fraction(0), given)
-    prune(parent, name, target(name), given)
+    with suppress(InfeasibleError):  # attention has no filters to remove; asking must still change nothing
+        RECIPES[name].decide(parent, target(name) or Fraction(0), given)
+        prune(parent, name, target(name), given)
     assert all(torch.equal(tensor, state[key]) for key, tensor in parent.state_dict().items())
     assert torch.equal(given.calibration[0], images)
     assert torch.equal(torch.get_rng_state(), random)
@@ -82,9 +90,8 @@ def test_does_not_depend_on_the_memory_format(name):
     strided = copy.deepcopy(parent).to(memory_format=torch.channels_last)
     plain = prune(parent, name, target(name), context()).network.state_dict()
     other = prune(strided, name, target(name), context()).network.state_dict()
-    agree = [(plain[key] != 0) == (other[key] != 0) for key in plain if plain[key].shape == other[key].shape]
-    assert len(agree) == len(plain)
-    differing = sum(int((~same).sum()) for same in agree)
+    assert {key: tensor.shape for key, tensor in plain.items()} == {key: other[key].shape for key in plain}
+    differing = sum(int(((tensor != 0) != (other[key] != 0)).sum()) for key, tensor in plain.items())
     assert differing <= (0 if RECIPES[name].needs is Needs.NOTHING else 2)
 
 
@@ -117,3 +124,49 @@ def test_two_of_four_holds_in_every_eligible_layer_and_touches_no_other(name):
         else:
             assert torch.equal(after, weight)
     assert pruned.target == Fraction(1, 2)
+
+
+CHANNEL = [name for name in RECIPES if RECIPES[name].structure is Structure.CHANNEL]
+
+
+@pytest.mark.parametrize("network", ["residual", "depthwise"])
+@pytest.mark.parametrize("name", CHANNEL)
+def test_removes_the_share_of_parameters_asked_for_to_within_a_channel(name, network):
+    parent = build(network)
+    groups = inner_groups(parent, context().example)
+    for sparsity in (Fraction(1, 5), Fraction(2, 5), Fraction(3, 5)):
+        pruned = prune(parent, name, sparsity, context())
+        total, left = parameters(parent, context().example), parameters(pruned.network, context().example)
+        assert abs(total - left - sparsity * total) <= widest_channel(parent, groups)
+        assert pruned.measured.macs < pruned.measured.parent_macs
+        assert pruned.measured.removed
+
+
+@pytest.mark.parametrize("name", CHANNEL)
+def test_every_tensor_of_the_smaller_network_is_a_slice_of_the_parent(name):
+    parent = build("depthwise")
+    pruned = prune(parent, name, Fraction(2, 5), context())
+    assert pruned.plan
+    expected = sliced(parent.state_dict(), json.loads(json.dumps(pruned.plan), object_hook=_axes))
+    assert expected.keys() == pruned.network.state_dict().keys()
+    assert all(torch.equal(tensor, pruned.network.state_dict()[key]) for key, tensor in expected.items())
+
+
+@pytest.mark.parametrize("name", [name for name in CHANNEL if RECIPES[name].nested])
+def test_channels_that_are_gone_stay_gone_as_sparsity_grows(name):
+    parent, before = build("residual"), None
+    for sparsity in [Fraction(step, 10) for step in range(1, 8)]:
+        plan = prune(parent, name, sparsity, context()).plan
+        now = set(plan["first.weight"][0])
+        assert before is None or now <= before
+        before = now
+
+
+@pytest.mark.parametrize("name", CHANNEL)
+def test_more_than_all_inner_channels_is_infeasible(name):
+    with pytest.raises(InfeasibleError, match="at most"):
+        prune(build("residual"), name, Fraction(99, 100), context())
+
+
+def _axes(cuts):
+    return {int(key) if key.isdigit() else key: value for key, value in cuts.items()}

@@ -1,0 +1,136 @@
+"""Removing channels: what may go, what goes with it, and that the smaller network is the right one."""
+
+import copy
+from fractions import Fraction
+
+import pytest
+import torch
+from torch import nn
+
+from bench.errors import ContractError, InfeasibleError
+from bench.pruning.prune import prune
+from bench.pruning.recipe import RECIPES, Channels
+from bench.pruning.slices import compose, materialise, prove, same_function, slice_plan, sliced
+from bench.pruning.structure import equal_ratio, inner_groups, parameters
+from tests.support.pruning_networks import build, context
+
+
+class Mixing(nn.Module):
+    """A block whose reshape knows its width: cut to half, two images become one, as in TRADES' WideResNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.inner = nn.Conv2d(16, 32, 3, padding=1)
+        self.outer = nn.Conv2d(32, 16, 3, padding=1)
+        self.first = nn.Linear(16, 24)
+        self.last = nn.Linear(24, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        hidden = self.stem(images).relu()
+        hidden = hidden + self.outer(self.inner(hidden).relu())
+        return self.last(self.first(hidden.mean(dim=(2, 3))).relu().view(-1, 24))
+
+
+def test_inner_groups_are_those_inside_a_block():
+    assert [group.producer for group in inner_groups(build("residual"), context().example)] == ["first"]
+    assert [group.producer for group in inner_groups(build("attention"), context().example)] == ["layer.linear1"]
+    assert [group.producer for group in inner_groups(build("depthwise"), context().example)] == ["expand"]
+
+
+def test_batch_norm_and_depthwise_convolutions_go_along():
+    (group,) = inner_groups(build("depthwise"), context().example)
+    assert {place for place in group.owners if "norm" not in place[0]} == {
+        ("expand.weight", 0), ("expand.bias", 0), ("depthwise.weight", 0), ("depthwise.bias", 0), ("project.weight", 1),
+    }  # fmt: skip
+    assert ("expand_norm.running_var", 0) in group.owners
+    child = materialise(build("depthwise"), slice_plan([group], {"expand": range(12)}))
+    assert (child.depthwise.groups, child.depthwise.in_channels, child.expand_norm.num_features) == (12, 12, 12)
+
+
+def test_a_reshape_that_would_mix_the_images_of_a_batch_is_left_alone():
+    network = Mixing().eval()
+    assert [group.producer for group in inner_groups(network, context().example)] == ["inner"]
+
+
+def test_flattened_maps_lose_all_positions_of_a_channel():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10)).eval()
+    (group,) = inner_groups(network, context().example)
+    plan = slice_plan([group], {"0": (0, 2)})
+    assert plan["3.weight"][1] == (*range(36), *range(72, 108))
+
+
+def test_masked_filters_are_another_function_than_removed_ones_when_batch_norm_shifts():
+    parent = build("residual")
+    (group,) = inner_groups(parent, context().example)
+    kept = {"first": tuple(range(16))}
+    child = materialise(parent, slice_plan([group], kept))
+    rows, columns = copy.deepcopy(parent), copy.deepcopy(parent)
+    with torch.no_grad():
+        rows.first.weight[16:] = 0
+        columns.second.weight[:, 16:] = 0
+        images = context().example
+        assert not torch.allclose(rows(images), child(images), atol=1e-3)
+        torch.testing.assert_close(columns(images), child(images), rtol=1e-4, atol=1e-4)
+    assert same_function(parent, [group], kept, context().example)
+
+
+def test_the_proof_fails_if_one_weight_differs():
+    parent = build("residual")
+    (group,) = inner_groups(parent, context().example)
+    plan = slice_plan([group], {"first": (0, 5, 9)})
+    child = materialise(parent, plan)
+    prove(parent, child, plan)
+    with torch.no_grad():
+        child.first.weight[0, 0, 0, 0] += 1e-6
+    with pytest.raises(ContractError, match=r"first\.weight"):
+        prove(parent, child, plan)
+
+
+def test_plans_compose():
+    state = {"w": torch.arange(30).view(5, 6)}
+    first, second = {"w": {0: (0, 2, 4)}}, {"w": {0: (1, 2), 1: (3,)}}
+    twice = sliced(sliced(state, first), second)["w"]
+    assert torch.equal(sliced(state, compose(first, second))["w"], twice)
+    assert twice.tolist() == [[15], [27]]
+
+
+def test_the_iterative_schedule_reaches_the_share_of_the_parent_by_stages():
+    parent = build("residual")
+    pruned = prune(parent, "l2-inner", Fraction(3, 5), context(), "iterative")
+    total, left = parameters(parent, context().example), parameters(pruned.network, context().example)
+    assert left / total == pytest.approx(0.4, abs=0.05)
+    shapes = {name: tensor.shape for name, tensor in sliced(parent.state_dict(), pruned.plan).items()}
+    assert shapes == {name: tensor.shape for name, tensor in pruned.network.state_dict().items()}
+
+
+def test_equal_ratio_ranks_by_the_share_within_the_group_and_lets_later_ties_go_first():
+    ranks = equal_ratio({"a": torch.tensor([3.0, 1.0]), "b": torch.tensor([2.0, 2.0, 5.0, 2.0])})
+    assert ranks["a"].tolist() == [0.75, 0.25]
+    assert ranks["b"].tolist() == [0.625, 0.375, 0.875, 0.125]
+
+
+def test_channels_of_an_unknown_producer_break_the_contract(monkeypatch):
+    import dataclasses
+
+    wrong = dataclasses.replace(RECIPES["l2-inner"], decide=lambda *_: Channels({"stem": (0,)}))
+    monkeypatch.setattr(RECIPES, "_entries", RECIPES._entries | {"wrong": wrong})
+    with pytest.raises(ContractError, match="stem"):
+        prune(build("residual"), "wrong", Fraction(1, 2), context())
+
+
+def test_a_network_without_inner_channels_says_so():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval()
+    with pytest.raises(InfeasibleError, match="no inner channels"):
+        prune(network, "l2-inner", Fraction(1, 2), context())
+
+
+def test_removed_channels_count_as_zeros_of_the_parent():
+    parent = build("residual")
+    measured = prune(parent, "l2-inner", Fraction(1, 2), context()).measured
+    layer = next(layer for layer in measured.layers if layer.name == "first.weight")
+    kept = measured.prunable - measured.zeros
+    assert layer.shape == (32, 16, 3, 3)
+    assert 0 < layer.zeros < layer.weights
+    assert kept < measured.prunable / 2 + 2 * 16 * 9
