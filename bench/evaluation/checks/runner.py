@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from bench.errors import ContractError, ProtocolError
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
+from bench.evaluation.checks.listening import listening
 from bench.protocol.load import Protocol
 from bench.submission.schema import Flag, Level
 
@@ -58,7 +59,8 @@ def admit(protocol: Protocol, evidence: Evidence) -> list[Flag]:
 def review(protocol: Protocol, evidence: Evidence) -> list[Flag]:
     """Run the checks that come after the attacks; without a campaign, those of the network alone."""
     stages = [Stage.PRUNING] if evidence.campaign is None else [Stage.PRUNING, Stage.ATTACKS]
-    return list(doubts(protocol, evidence, stages))
+    with listening():  # checks make the attacks again, and libraries would warn a second time
+        return list(doubts(protocol, evidence, stages))
 
 
 def collapsed(flags: Iterable[Flag]) -> bool:

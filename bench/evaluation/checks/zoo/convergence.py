@@ -8,6 +8,7 @@ from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresh
 from bench.evaluation.checks.doubt import GRADED, graded, spread
 from bench.evaluation.checks.probe import attack, standing
 from bench.submission.schema import Flag
+from bench.submission.score import wilson
 from bench.threats import Norm, ThreatModel
 
 _LENGTHS = ("steps", "iterations", "queries")
@@ -25,7 +26,8 @@ class _Again:
 def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     """Attack points that stand once more, from another start and for longer.
 
-    Under Linf and L2 with the gradient attacks, under L0 with the last attack of the cascade, whichever it is.
+    Under Linf and L2 with the gradient attacks, under L0 with the last attack of the cascade, whichever it is. The
+    figure is the lower end of the 95 % interval of the share that falls, for the sample is small.
     """
     campaign = evidence.campaign
     found: list[Flag] = []
@@ -44,7 +46,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
             f"{threat}: {thresholds['factor']:g} times the steps from another start break {broken} of {len(rows)} "
             "points that withstood the attacks as the protocol has them; they have not converged on this model."
         )
-        found += graded("convergence", broken / len(rows), thresholds, says)
+        found += graded("convergence", wilson(broken, len(rows)).low, thresholds, says)
     return found
 
 
