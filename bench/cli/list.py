@@ -11,7 +11,10 @@ Listing = tuple[list[str], list[list[str]]]
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["models", "recipes", "attacks", "datasets", "protocols", "architectures"]))
+@click.argument(
+    "kind",
+    type=click.Choice(["models", "recipes", "attacks", "checks", "datasets", "protocols", "architectures"]),
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, kind: str, as_json: bool) -> None:
     """List what has a name and can be asked for."""
@@ -65,6 +68,16 @@ def _attacks() -> Listing:
     ]
 
 
+def _checks() -> Listing:
+    from bench.evaluation.checks.check import CHECKS
+
+    columns = ["check", "stage", "catches", "thresholds", "source"]
+    found = [CHECKS[name] for name in CHECKS]
+    return columns, [
+        [check.name, check.stage.value, check.catches, " ".join(check.thresholds), check.source] for check in found
+    ]
+
+
 def _datasets() -> Listing:
     from bench.data.dataset import DATASETS
 
@@ -104,6 +117,7 @@ _LISTINGS: dict[str, Callable[[], Listing]] = {
     "models": _models,
     "recipes": _recipes,
     "attacks": _attacks,
+    "checks": _checks,
     "datasets": _datasets,
     "protocols": _protocols,
     "architectures": _architectures,

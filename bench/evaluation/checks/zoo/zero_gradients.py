@@ -29,7 +29,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
 CHECKS.register("zero-gradients")(
     Check(
         name="zero-gradients",
-        stage=Stage.ATTACKS,
+        stage=Stage.ADMISSION,
         examine=examine,
         thresholds={"points": "correct points looked at", **GRADED},
         catches="logits so large that the softmax saturates, and other losses without slope",
