@@ -10,7 +10,7 @@ import torch
 
 from bench.attacks.reference import reference
 from bench.threats import ThreatModel
-from tests.support.cascade import harness, package, standing
+from tests.support.cascade import harness, package
 from tests.support.material import NETWORKS, STANDARD, real
 
 pytestmark = [pytest.mark.peer, pytest.mark.material]
@@ -28,7 +28,7 @@ def verdicts():
 @pytest.mark.parametrize(("name", "sparsity", "threat"), CELLS, ids=["-".join(cell) for cell in CELLS])
 def test_stands_no_more_than_one_point_above_the_package(material, verdicts, name, sparsity, threat, capsys):
     model = ThreatModel.parse(*threat.split())
-    ours = standing(harness(real(material, name, POINTS, sparsity), model, STANDARD), model)
+    ours = harness(real(material, name, POINTS, sparsity), model, STANDARD).standing
     theirs = package(real(material, name, POINTS, sparsity), model)
     verdicts[name, sparsity, threat] = (ours, theirs)
     with capsys.disabled():
@@ -49,6 +49,6 @@ def test_the_reference_engine_agrees_with_the_driver_of_the_package(material):
     """Seeds differ, so a point may; the attacks are the same."""
     threat = ThreatModel.parse("Linf", "2/255")
     points = min(POINTS, 100)
-    engine = standing(harness(real(material, "cnn_a_adv", points), threat, STANDARD, engine=reference), threat)
+    engine = harness(real(material, "cnn_a_adv", points), threat, STANDARD, engine=reference).standing
     driver = package(real(material, "cnn_a_adv", points), threat)
     assert int((engine != driver).sum()) <= max(points // 100, 1)
