@@ -1,0 +1,175 @@
+"""Every problem of a submission is found, and a valid one has none."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bench.cli.main import run
+from bench.submission.check import problems
+from bench.submission.files import canonical, pack_arrays, read_arrays
+from tests.support.builders import Cell, cells, write
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write(tmp_path, witnesses=True)
+
+
+def rewrite(folder, **changes):
+    """Change keys of result.json, by dotted path with __ for dots."""
+    path = folder / "result.json"
+    result = json.loads(path.read_text("utf-8"))
+    for key, value in changes.items():
+        *steps, last = key.split("__")
+        place = result
+        for step in steps:
+            place = place[int(step) if step.isdigit() else step]
+        place[last] = value(place[last]) if callable(value) else value
+    path.write_bytes(canonical(result))
+
+
+def change_points(folder, name="points.npz", **changes):
+    arrays = read_arrays(folder / name)
+    for key, change in changes.items():
+        change(arrays[key.replace("__", "-")])
+    (folder / name).write_bytes(pack_arrays(arrays))
+
+
+def test_a_valid_submission_has_no_problem(folder):
+    assert problems(folder) == []
+
+
+def test_every_kind_of_synthetic_entry_is_valid(tmp_path):
+    for cell in cells(16):
+        assert problems(write(tmp_path, cell)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"standard": False, "deviations": ["--limit 10"]}, "not a standard run (--limit 10)"),
+        ({"protocol__digest": "0" * 64}, "measure again"),
+        ({"protocol__name": "digits-v9"}, "No protocol is called 'digits-v9'"),
+        ({"seed": 1}, "fixes seed 0, got 1"),
+        ({"data__digest": "0" * 64}, "expects data of digest"),
+        ({"data__points": 400}, "asks for 500 points"),
+        ({"clean__correct": lambda correct: correct + 1}, "should equal"),
+        ({"threats__0__robust": lambda robust: robust + 1}, "survive, the result says"),
+        ({"threats__0__epsilon": "1/5"}, "has the threats Linf 1/10"),
+        ({"threats__0__attacks__0__attempted": 3}, "tried 3 points"),
+        ({"threats__0__attacks__0__forwards": 0}, "with 0 forward passes"),
+        ({"threats__0__attacks__0__name": "noise"}, "in this order, got noise"),
+        ({"curves__Linf__robust": lambda counts: [*counts[:-1], counts[0] + 1]}, "rises"),
+        ({"curves__L2__robust": lambda counts: [counts[0], counts[1] + 1, *counts[2:]]}, "curves.L2 says"),
+        ({"curves__L0__epsilon": lambda radii: [*radii[:-1], "60"]}, "reads curves at"),
+        ({"pruning__zeros": 5}, "pruning.zeros is 5"),
+        ({"pruning__nonzero": 10**9}, "more than"),
+        ({"pruning__nonzero_macs": 10**9}, "nonzero_macs ≤ macs"),
+        ({"pruning__collapsed_layers": ["head"]}, "collapsed_layers"),
+        ({"pruning__target": "1/2"}, "a dense model has no target"),
+        ({"model__weights_sha256": "1" * 64}, "weights.sha256"),
+        ({"cost__seconds": -0.0, "unknown": 1}, "unknown: Extra inputs"),
+    ],
+)
+def test_a_changed_result_is_found(folder, changes, expected):
+    rewrite(folder, **changes)
+    assert any(expected in problem for problem in problems(folder)), problems(folder)
+
+
+def test_all_problems_come_at_once(folder):
+    rewrite(folder, seed=1, standard=False, pruning__zeros=5)
+    (folder / "notes.txt").write_text("stray", "utf-8")
+    assert len(problems(folder)) >= 4
+
+
+def test_a_number_edited_by_hand_is_found(folder):
+    path = folder / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8"))), "utf-8")
+    assert any("never edited by hand" in problem for problem in problems(folder))
+
+
+def test_a_broken_bit_that_vanishes_is_found(folder):
+    def clear(bits):
+        bits[np.flatnonzero(bits)[:1]] = False
+
+    change_points(folder, broken_Linf_apgd__ce=clear)
+    assert any("points are broken by apgd-ce" in problem for problem in problems(folder))
+
+
+def test_a_robust_point_inside_the_ball_is_found(folder):
+    def nearer(distance):
+        distance[np.flatnonzero(distance > 0.2)[0]] = 0.01
+
+    change_points(folder, distance_Linf=nearer)
+    assert any("called robust whose distance is 0.01" in problem for problem in problems(folder))
+
+
+def test_a_distance_without_a_witness_is_found(folder):
+    def nearer(distance):
+        distance[np.flatnonzero(np.isfinite(distance) & (distance > 0))[0]] *= 0.5
+
+    change_points(folder, distance_L2=nearer)
+    found = problems(folder)
+    assert any("does not lie at the distance" in problem for problem in found)
+
+
+def test_a_misclassified_point_with_a_distance_is_found(folder):
+    def lift(distance):
+        distance[np.flatnonzero(distance == 0)[0]] = 0.3
+
+    change_points(folder, distance_Linf=lift)
+    assert any("must be 0 where the clean image is misclassified" in problem for problem in problems(folder))
+
+
+def test_norms_that_contradict_each_other_are_found(tmp_path):
+    folder = write(tmp_path)
+
+    def longer(distance):
+        distance[np.isfinite(distance) & (distance > 0)] *= 100
+
+    change_points(folder, distance_Linf=longer)
+    assert any("distance_Linf exceeds distance_L2" in problem for problem in problems(folder))
+
+
+def test_a_forged_verification_is_found(folder):
+    path = folder / "verification.json"
+    path.write_text(path.read_text("utf-8").replace('"re-run"', '"self-reported"'), "utf-8")
+    rewrite(folder, cost__seconds=1.0)
+    found = problems(folder)
+    assert any("level is self-reported" in problem for problem in found)
+    assert any("verification.json: verifies" in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('id = "small-dense"', 'id = "other"', "expected the name of its folder, 'small-dense'"),
+        ('locator = "embedded:small, dense"', 'locator = "https://example.org/main/x.safetensors"', "is not pinned"),
+        ('authors = ["A. Author", "B. Author"]', "authors = []", "authors is empty"),
+        ('licence = "MIT"', 'licence = "MIT"\npaper = "javascript:alert(1)"', "is not an https address"),
+    ],
+)
+def test_what_people_write_is_checked(folder, old, new, expected):
+    path = folder / "submission.toml"
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+    assert any(expected in problem for problem in problems(folder)), problems(folder)
+
+
+def test_missing_files_are_named(tmp_path):
+    folder = write(tmp_path, Cell(id="gone"))
+    (folder / "points.npz").unlink()
+    (folder / "submission.toml").unlink()
+    found = " ".join(problems(folder))
+    assert "points.npz" in found
+    assert "submission.toml is missing" in found
+    assert "is no folder" in problems(tmp_path / "nowhere")[0]
+
+
+def test_the_command_says_which_kind_of_end_it_was(folder, capsys):
+    assert run(["submission", "check", str(folder)]) == 0
+    rewrite(folder, seed=7)
+    assert run(["submission", "check", str(folder)]) == 3
+    assert "fixes seed 0, got 7" in capsys.readouterr().out
