@@ -128,8 +128,13 @@ def main() -> None:
     headline = given.headline or int(rules.threat(Norm.L0).epsilon)
     names = rules.threat(Norm.L0).attacks
     lines = [
-        f"Rules: L0 cascade of {rules.name}, {headline} pixels. Columns: points broken by each attack in order, then",
-        "points left; second line per network: the same with every budget doubled, on the points left.",
+        "# Has the sparse cascade converged?",
+        "",
+        f"`python tests/benchmarks/{Path(__file__).name} --points {given.points} --headline {headline}`",
+        "",
+        f"L0 cascade of {rules.name} at {headline} pixels on the first {given.points} correct test images. Columns:",
+        "points broken by each attack in order, then points left; the second line of a network is the same cascade",
+        "with every budget doubled, on the points that the first line left.",
         "",
         f"| network | budget | correct | {' | '.join(names)} | left | minutes |",
         f"|---|---|---{'|---' * len(names)}|---|---|",
@@ -145,16 +150,17 @@ def main() -> None:
                 f"| {name} | {'doubled' if double else 'protocol'} | {before} | {' | '.join(cells)} | "
                 f"{len(points.labels)} | {minutes:.1f} |"
             )
-    settings = "; ".join(f"{name} {dict(rules.attacks[name])}" for name in names)
-    lines += ["", f"Settings: {settings}.", "", f"torch {torch.__version__}, {platform.machine()}, CPU, 1 thread."]
-    print("\n".join(lines))
-    if given.write:
-        OUT.write_text(
-            "# Has the sparse cascade converged?\n\n"
-            + f"`python tests/benchmarks/{Path(__file__).name}`\n\n\n".join(lines)
-            + "\n",
-            encoding="utf-8",
-        )
+        if given.write:
+            OUT.write_text("\n".join([*lines, *_notes(rules, names)]) + "\n", encoding="utf-8")
+    print("\n".join([*lines, *_notes(rules, names)]))
+
+
+def _notes(rules: Protocol, names: tuple[str, ...]) -> list[str]:
+    """Return what a reader needs to repeat the table."""
+    settings = [
+        f"- {name}: {', '.join(f'{key} {value}' for key, value in rules.attacks[name].items())}" for name in names
+    ]
+    return ["", "Budgets:", "", *settings, "", f"torch {torch.__version__}, {platform.machine()}, CPU, 1 thread."]
 
 
 if __name__ == "__main__":
