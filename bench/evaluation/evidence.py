@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 from bench.attacks.attack import Passes
 from bench.evaluation.cascade import Cascade, Tally, Target
@@ -51,7 +50,7 @@ class Snapshot:
     broken: Mapping[Norm, Mapping[str, int]]
 
     @classmethod
-    def of(cls, plan: Plan, pool: Pool) -> Self:
+    def of(cls, plan: Plan, pool: Pool) -> "Snapshot":
         """Copy what scenarios and checks will change."""
         return cls(
             _standing(plan, pool),

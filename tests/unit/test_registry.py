@@ -17,7 +17,9 @@ def test_a_miss_names_the_nearest_and_all():
     registry: Registry[int] = Registry("attack", "bench.protocol")
     registry.register("square")(1)
     registry.register("fab-t")(2)
-    with pytest.raises(UsageError, match=r"No attack is called 'sqare'\. Did you mean 'square'\? Known: fab-t, square\."):
+    with pytest.raises(
+        UsageError, match=r"No attack is called 'sqare'\. Did you mean 'square'\? Known: fab-t, square\."
+    ):
         registry["sqare"]
 
 

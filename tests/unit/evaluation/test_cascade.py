@@ -22,9 +22,7 @@ def bright(images):
 
 def make(propose, *, rounds=1, kind=Kind.FIXED_BUDGET, name="lift", forwards=1):
     turns = tuple(Round(index, 0.1, Passes(forwards, 0)) for index in range(rounds))
-    return Attack(
-        name, propose, lambda *_: turns, frozenset({Norm.LINF}), kind, Access.BLACK_BOX, {}, "none"
-    )
+    return Attack(name, propose, lambda *_: turns, frozenset({Norm.LINF}), kind, Access.BLACK_BOX, {}, "none")
 
 
 def lift(model, points, threat, settings, draws):

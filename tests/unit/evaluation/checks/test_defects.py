@@ -1,0 +1,38 @@
+"""Each defect is caught by the checks that should catch it."""
+
+import pytest
+
+from bench.evaluation.checks.check import CHECKS
+from bench.evaluation.checks.runner import collapsed
+from bench.submission.schema import Level
+from tests.support.defects import DEFECTS, pruned
+from tests.support.suspects import HARNESS, QUERIED, Suspect, caught, embedded, interrogate
+
+HONEST = (
+    "digits-cnn-natural", "digits-cnn-linf", "digits-cnn-l2", "digits-resnet-natural", "digits-resnet-linf",
+    "digits-resnet-l2", "digits-mlp-linf", "digits-tiny-linf",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_defect_is_caught(name):
+    defect = DEFECTS[name]
+    flags = interrogate(defect.make())
+    seen = caught(flags)
+    assert defect.must <= set(seen), {flag.check: flag.says for flag in flags}
+    grave = {check for check in defect.must if seen[check] is not Level.INFORM}
+    assert grave or name == "warning"
+    assert collapsed(flags) == ("collapse" in seen)
+
+
+def test_every_check_catches_something():
+    assert set().union(*(defect.must for defect in DEFECTS.values())) - {HARNESS} == set(CHECKS)
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["dense", "half"])
+@pytest.mark.parametrize("name", HONEST)
+def test_no_check_warns_of_an_honest_network(name, half):
+    suspect = pruned(name=name) if half else Suspect(embedded(name))
+    suspect.lines = QUERIED
+    flags = interrogate(suspect)
+    assert [flag.says for flag in flags if flag.level is not Level.INFORM] == []
