@@ -34,12 +34,12 @@ def thousands(count: int) -> str:
     return f"{count:,}".replace(",", "\u202f")
 
 
-def metric(count: float) -> str:
+def metric(count: int) -> str:
     """Spell a size with three digits and a metric prefix: ``1.23 M``."""
     for bound, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= bound:
             return f"{count / bound:.3g}\u202f{unit}" if count / bound < 999.5 else f"{count / bound:.0f}\u202f{unit}"
-    return f"{count:.0f}"
+    return str(count)
 
 
 def p_value(value: float) -> str:

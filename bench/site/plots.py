@@ -51,7 +51,7 @@ def pareto(board: Board, measure: str, page: str) -> Drawing:
         rows.append({"x": x, "name": entry.title, "standing": standing, "kind": kind, **values})
         rows[-1]["address"] = entry.address
         if standing == "ranked":
-            ranked.append((x, values["robust"]))
+            ranked.append((float(x), values["robust"]))
     front = [{"x": x, "robust": robust} for x, robust in pareto_front(ranked)]
     says = (
         f"Scatter plot of {len(rows)} entries: {size} on a logarithmic axis against robust accuracy under "

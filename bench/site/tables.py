@@ -19,7 +19,7 @@ class Cell:
     """One cell of a table."""
 
     text: str
-    order: float | None = None
+    order: int | float | None = None
     """What it sorts by where the text does not say it."""
     small: str = ""
     """An interval or a reason, printed small."""

@@ -1,0 +1,53 @@
+"""A built site and boards of any size, for tests of pages and browsers."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from bench.site import build as builder
+from bench.site import pages
+from bench.site.entries import Board, Catalogue, read
+from tests.support.builders import Cell, board, cells, write
+
+HOSTILE = '</script><img src=x onerror="alert(1)">'
+
+
+def submissions(root: Path) -> Path:
+    """Write seven varied entries and one whose every word is an attack on the page."""
+    varied = cells(16)
+    for number in (0, 1, 3, 5, 6, 14, 15):
+        write(root, varied[number])
+    hostile = Cell(id="hostile", name=HOSTILE, method="=cmd|' /C calc'!A0", parent="evil", day=date(2026, 4, 1))
+    write(root, replace(hostile, level=None, strength=0.9))
+    return root
+
+
+def crowded(root: Path, rows: int) -> tuple[Catalogue, Board]:
+    """Return a board of any length, made of a few real entries under many ids."""
+    catalogue = read(board(root, 16))
+    few = catalogue.by_protocol["digits-v1"]
+    many = []
+    for number in range(rows):
+        entry = few[number % len(few)]
+        people = entry.submission.model_copy(update={"id": f"entry-{number:05}", "name": f"Network {number}"})
+        many.append(replace(entry, folder=replace(entry.folder, submission=people)))
+    crowd = Catalogue({"digits-v1": many})
+    first = catalogue.boards[0]
+    places = dict.fromkeys(many, first.places[few[0]])
+    shown = sorted(many, key=lambda entry: -entry.survivors(first.norm))
+    crowd.boards = [Board(first.protocol, first.norm, first.epsilon, tuple(shown), places)]
+    return crowd, crowd.boards[0]
+
+
+def print_board(out: Path, catalogue: Catalogue) -> Path:
+    """Write one board with its assets and return its page."""
+    (page,) = pages.boards(catalogue)
+    assets = builder._assets(catalogue)
+    names = {name: address for name, (address, _) in assets.items()}
+    context = {"up": "../", "assets": names, "csp": builder.CSP, "navigation": (), "section": "", "updated": None}
+    text = builder._environment().get_template(page.template).render({**context, **page.context})
+    for name, content in {page.address: builder._tidy(text), **{f"assets/{a}": c for a, c in assets.values()}}.items():
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return out / page.address

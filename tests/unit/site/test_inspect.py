@@ -1,0 +1,40 @@
+"""What is wrong with a built site is found."""
+
+import numpy as np
+import pytest
+
+from bench.site.inspect import problems
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ('<a href="b.html">x</a>', "'b.html' leads nowhere"),
+        ('<a href="#gone">x</a>', "names an anchor that is not there"),
+        ('<a href="index.html#top"></a>', "names an anchor that is not there"),
+        ('<script src="https://cdn.example/x.js"></script>', "from elsewhere"),
+        ('<img src="//cdn.example/x.png">', "from elsewhere"),
+        ('<a href="http://example.org">x</a>', "is not https"),
+        ('<a href="javascript:alert(1)">x</a>', "is not https"),
+        ('<p style="color: red">x</p>', "p with style"),
+        ('<p onclick="x()">x</p>', "p with onclick"),
+        ("<script>x()</script>", "inline script"),
+        ("<style>p {}</style>", "inline style"),
+        ('<p id="a"></p><p id="a"></p>', "appears twice"),
+    ],
+)
+def test_a_fault_of_a_page_is_found(body, expected):
+    found = problems({"index.html": body.encode()})
+    assert any(expected in problem for problem in found), found
+
+
+def test_a_sound_page_has_no_problem():
+    page = b'<p id="x"></p><a href="a/b.html#y">x</a><a href="#x">x</a><a href="https://example.org">x</a>'
+    assert problems({"index.html": page, "a/b.html": b'<p id="y"><a href="../index.html">x</a></p>'}) == []
+
+
+def test_styles_load_nothing_and_weights_are_bounded():
+    noise = np.random.default_rng(0).bytes(500_000)
+    found = problems({"assets/a.css": b"p { background: url(https://x/y.png) }", "assets/b.js": noise})
+    assert any("styles load nothing" in problem for problem in found)
+    assert any("assets: " in problem for problem in found)
