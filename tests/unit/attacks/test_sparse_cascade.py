@@ -32,10 +32,7 @@ def real_digits(name, points):
     return classifier, images[correct], labels[correct], correct
 
 
-@pytest.mark.parametrize(
-    ("shape", "scale", "corners"),
-    [((1, 8, 8), 1.0, 128 + 8128), ((1, 8, 8), 2.0, 128 + 8128), ((3, 16, 16), 0.2, 4096)],
-)
+@pytest.mark.parametrize(("shape", "scale", "corners"), [((1, 8, 8), 2.0, 128 + 8128), ((3, 16, 16), 0.2, 4096)])
 def test_the_cascade_reaches_the_optimum_of_linear_models_and_never_falls_below(shape, scale, corners):
     problem = LinearProblem(50, shape, scale=scale)
     found = run(
@@ -45,7 +42,7 @@ def test_the_cascade_reaches_the_optimum_of_linear_models_and_never_falls_below(
     assert (found == problem.needed).float().mean() >= 0.98
 
 
-@pytest.mark.parametrize("name", ["digits-cnn-linf", "digits-tiny-linf"])
+@pytest.mark.parametrize("name", ["digits-mlp-linf", "digits-tiny-linf"])
 def test_on_digits_one_and_two_pixels_equal_exhaustive_enumeration(name):
     classifier, images, labels, ids = real_digits(name, 10)
     truth = enumerated(classifier, images, labels, most=2)
@@ -58,7 +55,7 @@ def test_on_digits_one_and_two_pixels_equal_exhaustive_enumeration(name):
 
 @pytest.mark.parametrize("alone", ["sparse-pgd-u", "sparse-rs"])
 def test_a_single_attack_comes_close_to_enumeration_on_digits(alone):
-    classifier, images, labels, ids = real_digits("digits-cnn-natural", 20)
+    classifier, images, labels, ids = real_digits("digits-cnn-natural", 12)
     exact = run(classifier, images, labels, {"corners": {"queries": 128 + 8128}}, ids=ids).distance
     settings = cascade((1, 2), corners=128, steps=200, queries=600)[alone]
     found = run(classifier, images, labels, {alone: settings}, ids=ids).distance
