@@ -1,4 +1,4 @@
-"""FMN against foolbox's, on the same networks and images with as many steps."""
+"""FMN against foolbox, on the same networks and images with as many steps."""
 
 import os
 
@@ -10,25 +10,43 @@ from bench.threats import Norm, ThreatModel
 from tests.support.material import NETWORKS, real
 from tests.support.rounds import run
 
-pytestmark = [pytest.mark.peer, pytest.mark.material]
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.material,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # foolbox imports old places of scipy
+]
 POINTS = int(os.environ.get("PEER_POINTS", "200"))
 STEPS = 100
-PEERS = {Norm.LINF: "LInfFMNAttack", Norm.L2: "L2FMNAttack"}
 
 
-@pytest.mark.parametrize("norm", list(PEERS))
-@pytest.mark.parametrize("name", list(NETWORKS))
-def test_our_median_distance_is_at_most_two_percent_larger(material, name, norm, capsys):
+def both(material, name, norm, peer):
+    """Return our distances and the peer's on the points that the network gets right."""
     import foolbox
 
     model, images, labels = real(material, name, POINTS)
     right = model(images).argmax(dim=1) == labels
     images, labels = images[right], labels[right]
     wrapped = foolbox.PyTorchModel(model, bounds=(0, 1))
-    theirs = getattr(foolbox.attacks, PEERS[norm])(steps=STEPS).run(wrapped, images, labels)
-    fooled = model(theirs).argmax(dim=1) != labels
-    their_distance = torch.where(fooled, distance(images, theirs.clamp(0, 1), norm), torch.inf)
-    ours = run("fmn", model, images, labels, ThreatModel.parse(str(norm), "1/2"), settings={"steps": STEPS})
+    found = getattr(foolbox.attacks, peer)(steps=STEPS).run(wrapped, images, labels).clamp(0, 1)
+    theirs = torch.where(model(found).argmax(dim=1) != labels, distance(images, found, norm), torch.inf)
+    threat = ThreatModel.parse(str(norm), "1/2")
+    return run("fmn", model, images, labels, threat, settings={"steps": STEPS}).distance, theirs
+
+
+@pytest.mark.parametrize(("norm", "peer"), [(Norm.LINF, "LInfFMNAttack"), (Norm.L2, "L2FMNAttack")])
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_our_median_distance_is_at_most_two_percent_larger(material, name, norm, peer, capsys):
+    ours, theirs = both(material, name, norm, peer)
     with capsys.disabled():
-        print(f"\n{name} {norm}: ours {float(ours.distance.median()):.5f}, theirs {float(their_distance.median()):.5f}")
-    assert float(ours.distance.median()) <= float(their_distance.median()) * 1.02
+        print(f"\n{name} {norm}: ours {float(ours.median()):.5f}, {peer} {float(theirs.median()):.5f}")
+    assert float(ours.median()) <= float(theirs.median()) * 1.02
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_l2_keeps_up_with_ddn_point_by_point(material, name, capsys):
+    """The L2 FMN of foolbox 3.3.4 projects by a factor that is always one; DDN, which FMN generalises, is harder."""
+    ours, theirs = both(material, name, Norm.L2, "DDNAttack")
+    ratio = float((ours / theirs).median())
+    with capsys.disabled():
+        print(f"\n{name} L2: median ratio to DDN {ratio:.3f}")
+    assert ratio <= 1.02
