@@ -1,0 +1,53 @@
+"""The table of .github/CHECKS.md, made from the registry and the defects.
+
+Write it again with ``python -c "from tests.support.check_table import write; write()"`` under pytest's import path, or
+copy what the failing test prints.
+"""
+
+from pathlib import Path
+
+from bench.evaluation.checks.check import CHECKS, Stage
+from tests.support.defects import DEFECTS
+from tests.support.suspects import HARNESS
+
+PAGE = Path(__file__).resolve().parent.parent.parent / ".github" / "CHECKS.md"
+
+_HEAD = """\
+# Reliability checks
+
+Every result is doubted before it is believed. A check looks at one result for one reason and leaves a flag with its
+figure, its threshold and what follows: *inform*, *warn*, or *withhold* the number. Thresholds are rules and live in the
+protocol's `[checks.NAME]` tables. `bench list checks` prints this list, `bench check --model REF` runs the checks that
+need no attack. A doubt at admission that withholds refuses the model: it is never attacked. *Collapsed* is a status;
+such a network is shown and never ranked.
+
+This page is held by `tests/unit/evaluation/checks/test_table.py` and cannot drift.
+
+## The checks
+"""
+
+_FIXTURES = """
+## What must be caught
+
+Each row is a fixture of `tests/support/defects.py` that the checks named must flag, in a test. Each check is named at
+least once, so none never fires. None of them warns of an embedded network as it ships, dense or pruned by half.
+*No number* means that the run stops with an error instead of a result.
+"""
+
+
+def render() -> str:
+    """Return the page."""
+    lines = [_HEAD, "| Check | When | Catches | Asked for by |", "|---|---|---|---|"]
+    for stage in Stage:
+        for check in (CHECKS[name] for name in CHECKS if CHECKS[name].stage is stage):
+            lines.append(f"| `{check.name}` | {check.stage} | {check.catches} | {check.source} |")
+    lines += [_FIXTURES, "| Fixture | What is wrong | Caught by |", "|---|---|---|"]
+    for name, defect in DEFECTS.items():
+        by = ", ".join("*no number*" if check == HARNESS else f"`{check}`" for check in sorted(defect.must))
+        lines.append(f"| {name} | {defect.says} | {by} |")
+    return "\n".join(lines) + "\n"
+
+
+def write() -> None:
+    """Write the page."""
+    PAGE.write_text(render(), "utf-8")
