@@ -1,0 +1,111 @@
+"""Predicts the passes of an evaluation from a rehearsal on a few points, chosen after a look at all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from bench.attacks.attack import Passes
+from bench.evaluation import environment as machine
+from bench.evaluation.cascade import Cascade, Target
+from bench.evaluation.meter import clean_logits
+from bench.evaluation.plan import Plan, Step
+from bench.evaluation.pool import Pool
+from bench.evaluation.run import Cell, automatic_batch, prepare
+from bench.evaluation.scenarios import black_box
+from bench.tensors import Flags
+from bench.threats import Scenario, ThreatModel
+
+SAMPLE = 12
+"""Points rehearsed of those that the first attack of a cascade breaks, and as many of those that it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the attacks and the scenarios of a plan will cost.
+
+    Attributes:
+        correct: points that are classified correctly and so attacked.
+        passes: of all points together; checks and clean passes come on top.
+        rehearsed: points that went through whole cascades to find out.
+    """
+
+    correct: int
+    passes: Passes
+    rehearsed: int
+
+
+def rehearse(plan: Plan) -> Prediction:
+    """Predict the passes of a plan.
+
+    The first attack of each cascade runs on every point, which tells the points that fall from those that stand; the
+    cost of the rest hardly varies within either kind, so a few points of each say what the others will cost.
+    """
+    device = machine.device(plan.request.device)
+    with machine.exact_arithmetic():
+        cell = prepare(plan)
+        target = _target(cell, device)
+        batch = plan.request.batch_size or automatic_batch(cell)
+        correct = target.logits.argmax(dim=1) == target.labels
+        total, rehearsed = Passes(0, 0), 0
+        for threat in plan.threats:
+            steps = [step for step in plan.steps if step.threat == threat]
+            cost, points = _threat(plan, target, correct, threat, steps, batch)
+            total += cost
+            rehearsed += points
+    return Prediction(int(correct.sum()), total, rehearsed)
+
+
+def _threat(
+    plan: Plan, target: Target, correct: Flags, threat: ThreatModel, steps: Sequence[Step], batch: int
+) -> tuple[Passes, int]:
+    pool = Pool(target.images, correct, [threat])
+    cascade = Cascade(target, pool, plan.seed, batch)
+    first = cascade.run(steps[0].attack, threat, steps[0].settings)
+    total, rehearsed = Passes(first.forwards, first.backwards), 0
+    standing = pool.standing(threat.norm, float(threat.epsilon))
+    for kind in (standing, correct & ~standing):
+        rows = _spread(kind.nonzero().flatten())
+        if not len(rows):
+            continue
+        cost = _rest(plan, target, pool, rows, steps, batch)
+        share = int(kind.sum()) / len(rows)
+        total += Passes(round(cost.forwards * share), round(cost.backwards * share))
+        rehearsed += len(rows)
+    return total, rehearsed
+
+
+def _rest(plan: Plan, target: Target, known: Pool, rows: Tensor, steps: Sequence[Step], batch: int) -> Passes:
+    """Run what follows the first attack on some points, and the black-box scenario, and return the cost."""
+    threat = steps[0].threat
+    some = replace(
+        target, images=target.images[rows], labels=target.labels[rows], ids=target.ids[rows], logits=target.logits[rows]
+    )
+    pool = Pool(some.images, known.correct[rows], [threat])
+    for norm, distance in known.distance.items():
+        pool.distance[norm], pool.witness[norm] = distance[rows].clone(), known.witness[norm][rows].clone()
+    for attack, broken in known.broken[threat.norm].items():
+        pool.book(threat.norm, attack, broken[rows])
+    cascade = Cascade(some, pool, plan.seed, batch)
+    total = Passes(0, 0)
+    for step in steps[1:]:
+        tally = cascade.run(step.attack, threat, step.settings)
+        total += Passes(tally.forwards, tally.backwards)
+    if Scenario.BLACK_BOX in plan.protocol.scenarios:
+        total += Passes(black_box(cascade, steps, [threat]).forwards, 0)
+    return total
+
+
+def _spread(rows: Tensor) -> Tensor:
+    """Return at most SAMPLE of the rows, evenly spread."""
+    if len(rows) <= SAMPLE:
+        return rows
+    return rows[torch.linspace(0, len(rows) - 1, SAMPLE, device=rows.device).round().long()]
+
+
+def _target(cell: Cell, device: torch.device) -> Target:
+    network = cell.pruned.network.to(device)
+    images = cell.points.images(device)
+    logits = clean_logits(network, images, 250)
+    return Target(network, images, cell.points.label_tensor(device), cell.points.id_tensor(device), logits)
