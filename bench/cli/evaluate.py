@@ -45,9 +45,12 @@ _NORMS = [norm.value for norm in Norm]
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; a new folder.")
 @click.option("--parent", type=click.Path(path_type=Path), metavar="DIR", help="The dense parent's run, for transfer.")
 @click.option("--resume/--no-resume", default=True, help="Go on with an interrupted run, or start afresh.")
-@click.option("--dry-run", is_flag=True, help="Print what would run and what it would cost at most.")
+@click.option("--dry-run", is_flag=True, help="Print what would run and what it would cost.")
+@click.option(
+    "--rehearse/--no-rehearse", default=True, help="Let a dry run predict the cost by attacking a few points."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(*, dry_run: bool, as_json: bool, **options: Any) -> None:
+def command(*, dry_run: bool, rehearse: bool, as_json: bool, **options: Any) -> None:
     """Prune a model, attack it under a protocol, write the result.
 
     \b
@@ -56,7 +59,7 @@ def command(*, dry_run: bool, as_json: bool, **options: Any) -> None:
     """  # noqa: D301 - click's mark for lines to keep
     settled = settle(**options)
     if dry_run:
-        _show_plan(settled, as_json=as_json)
+        _show_plan(settled, rehearsed=rehearse, as_json=as_json)
         return
     folder = carry_out(settled)
     from bench.submission.files import RESULT_FILE, read_result
@@ -155,10 +158,10 @@ def _rounds(settled: "Plan") -> list[int]:
     return [len(step.attack.rounds(step.settings, step.threat, settled.classes)) for step in settled.steps]
 
 
-def _show_plan(settled: "Plan", *, as_json: bool) -> None:
+def _show_plan(settled: "Plan", *, rehearsed: bool, as_json: bool) -> None:
     from bench.evaluation.estimate import estimate
 
-    predicted = estimate(settled)
+    predicted = estimate(settled, rehearsed=rehearsed)
     if as_json:
         output.emit(predicted.document())
         return

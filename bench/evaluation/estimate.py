@@ -1,4 +1,4 @@
-"""Predicts what an evaluation costs before it runs."""
+"""What an evaluation costs, told before it runs: the most it can, and what it will."""
 
 import time
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from bench.attacks.attack import Passes
 from bench.data.dataset import DATASETS
 from bench.evaluation import environment as machine
 from bench.evaluation.plan import Plan
+from bench.evaluation.rehearsal import Prediction, rehearse
 from bench.models.source import load
 
 _TRIALS = 3
@@ -17,23 +18,29 @@ _TRIALS = 3
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The most that a plan can cost: every point correct, and standing to the end.
+    """What a plan costs.
 
     Attributes:
         steps: per attack of the plan, the most passes per point.
         forward, backward: seconds per image and pass, measured on the dense model.
+        predicted: what a rehearsal says the run will cost; None without one.
     """
 
     plan: Plan
     steps: tuple[Passes, ...]
     forward: float
     backward: float
+    predicted: Prediction | None
+
+    def seconds(self, passes: Passes) -> float:
+        """Return how long so many passes take; drawing and bookkeeping come on top."""
+        return passes.forwards * self.forward + passes.backwards * self.backward
 
     @property
-    def seconds(self) -> float:
-        """The most seconds that the passes take; drawing and bookkeeping come on top."""
+    def most(self) -> Passes:
+        """The passes of a run in which every point is correct and stands to the end."""
         passes, points = self.plan.passes, len(self.plan.ids)
-        return points * (passes.forwards * self.forward + passes.backwards * self.backward)
+        return Passes(passes.forwards * points, passes.backwards * points)
 
     def document(self) -> dict[str, Any]:
         """Return the estimate as one JSON document."""
@@ -54,9 +61,15 @@ class Estimate:
                 }
                 for step, passes in zip(plan.steps, self.steps, strict=True)
             ],
-            "most_forwards": plan.passes.forwards * len(plan.ids),
-            "most_backwards": plan.passes.backwards * len(plan.ids),
-            "most_seconds": round(self.seconds, 1),
+            "most": self._figures(self.most),
+            "predicted": self._figures(self.predicted.passes) if self.predicted else None,
+        }
+
+    def _figures(self, passes: Passes) -> dict[str, Any]:
+        return {
+            "forwards": passes.forwards,
+            "backwards": passes.backwards,
+            "seconds": round(self.seconds(passes), 1),
         }
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -70,22 +83,30 @@ class Estimate:
 
     def words(self) -> list[str]:
         """Return what the table does not say."""
-        passes, points = self.plan.passes, len(self.plan.ids)
-        most = (
-            f"At most {passes.forwards * points:,} forward and {passes.backwards * points:,} backward passes, "
-            f"about {self.seconds:,.0f} s; a point that falls early costs a hundredth of that."
+        says = [f"At most {self._spelled(self.most)}; a point that falls early costs a hundredth of that."]
+        if self.predicted:
+            found = self.predicted
+            says.append(
+                f"Predicted {self._spelled(found.passes)}, after a rehearsal on {found.rehearsed} "
+                f"of {found.correct} correct points."
+            )
+        return says + [f"Not a standard run: {deviation}." for deviation in self.plan.deviations]
+
+    def _spelled(self, passes: Passes) -> str:
+        return (
+            f"{passes.forwards:,} forward and {passes.backwards:,} backward passes, about {self.seconds(passes):,.0f} s"
         )
-        return [most, *(f"Not a standard run: {deviation}." for deviation in self.plan.deviations)]
 
 
-def estimate(plan: Plan) -> Estimate:
-    """Time one small batch on the dense model, and multiply."""
+def estimate(plan: Plan, *, rehearsed: bool) -> Estimate:
+    """Time one small batch on the dense model; rehearse the attacks on a few points if asked to."""
     device = machine.device(plan.request.device)
     network = load(plan.request.model).classifier.to(device)
     images = DATASETS[plan.protocol.data.dataset].load(plan.protocol.data.split, plan.ids[:64]).images(device)
     forward = _seconds(network, images, backward=False)
     both = _seconds(network, images, backward=True)
-    return Estimate(plan, tuple(step.passes(plan.classes) for step in plan.steps), forward, max(both - forward, 0.0))
+    passes = tuple(step.passes(plan.classes) for step in plan.steps)
+    return Estimate(plan, passes, forward, max(both - forward, 0.0), rehearse(plan) if rehearsed else None)
 
 
 def _seconds(network: torch.nn.Module, images: torch.Tensor, *, backward: bool) -> float:
