@@ -86,10 +86,7 @@ class Estimate:
         says = [f"At most {self._spelled(self.most)}; a point that falls early costs a hundredth of that."]
         if self.predicted:
             found = self.predicted
-            says.append(
-                f"Predicted {self._spelled(found.passes)}, after a rehearsal on {found.rehearsed} "
-                f"of {found.correct} correct points."
-            )
+            says.append(f"Predicted {self._spelled(found.passes)}, from {found.rehearsed} cascades rehearsed.")
         return says + [f"Not a standard run: {deviation}." for deviation in self.plan.deviations]
 
     def _spelled(self, passes: Passes) -> str:
