@@ -45,7 +45,8 @@ def spread(per_point: Shaped[Tensor, " batch"]) -> Shaped[Tensor, "batch 1 1 1"]
 def safe_radius(threat: ThreatModel) -> float:
     """Return the radius, reduced by the rounding of float32, so that a candidate on the rim still measures inside."""
     radius = float(threat.epsilon)
-    return radius * (1 - _LENGTH_SLACK) if threat.norm is Norm.L2 else max(radius - _ULP, radius / 2)
+    rim = radius * (1 - _LENGTH_SLACK) - 2 * _ULP if threat.norm is Norm.L2 else radius - _ULP
+    return max(rim, radius / 2)
 
 
 def direction(delta: Deltas, norm: Norm) -> Deltas:
