@@ -39,8 +39,8 @@ def render() -> str:
     """Return the page."""
     lines = [_HEAD, "| Check | When | Catches | Asked for by |", "|---|---|---|---|"]
     for stage in Stage:
-        for check in (CHECKS[name] for name in CHECKS if CHECKS[name].stage is stage):
-            lines.append(f"| `{check.name}` | {check.stage} | {check.catches} | {check.source} |")
+        found = [CHECKS[name] for name in CHECKS if CHECKS[name].stage is stage]
+        lines += [f"| `{check.name}` | {check.stage} | {check.catches} | {check.source} |" for check in found]
     lines += [_FIXTURES, "| Fixture | What is wrong | Caught by |", "|---|---|---|"]
     for name, defect in DEFECTS.items():
         by = ", ".join("*no number*" if check == HARNESS else f"`{check}`" for check in sorted(defect.must))

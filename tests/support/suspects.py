@@ -76,7 +76,8 @@ def interrogate(suspect: Suspect, seed: int = 0) -> list[Flag]:
     found = list(doubts(protocol(), evidence, [Stage.ADMISSION, Stage.PRUNING]))
     try:
         evidence = suspect.changes(attacked(suspect, evidence))
-        return [*found, *doubts(protocol(), evidence, [Stage.ATTACKS])]
+        with listening():
+            return [*found, *doubts(protocol(), evidence, [Stage.ATTACKS])]
     except ContractError as error:
         refused = Flag(check=HARNESS, level=Level.WITHHOLD, figure=None, threshold=None, says=str(error))
         return [*found, refused]

@@ -4,11 +4,15 @@ from bench.attacks.attack import Access
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import graded
 from bench.submission.schema import Flag
+from bench.submission.score import wilson
 from bench.threats import Norm
 
 
 def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
-    """Count, per threat model, what query attacks broke after gradient attacks had their turn."""
+    """Count, per threat model, what query attacks broke after gradient attacks had their turn.
+
+    The figure is the lower end of the 95 % interval of that share, so a single lucky point is no doubt.
+    """
     campaign = evidence.campaign
     found: list[Flag] = []
     for threat in campaign.threats if campaign else ():
@@ -25,7 +29,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
             f"{threat}: queries alone break {extra} of {len(evidence.labels)} points that withstood every attack "
             "with gradients; the gradients are masked, and an attack made for this model may break more."
         )
-        found += graded("black-box", extra / len(evidence.labels), bars, says)
+        found += graded("black-box", wilson(extra, len(evidence.labels)).low, bars, says)
     return found
 
 

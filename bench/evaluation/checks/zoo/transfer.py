@@ -3,10 +3,14 @@
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import GRADED, graded
 from bench.submission.schema import Flag
+from bench.submission.score import wilson
 
 
 def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
-    """Count the points that stood when the attacks had run and fell to what the scenarios replayed."""
+    """Count the points that stood when the attacks had run and fell to what the scenarios replayed.
+
+    The figure is the lower end of the 95 % interval of that share.
+    """
     campaign = evidence.campaign
     found: list[Flag] = []
     for threat in campaign.threats if campaign else ():
@@ -16,7 +20,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
             f"{threat}: images crafted without this network's gradients break {lost} of {len(evidence.labels)} points "
             "that its own attacks have missed; they count, and the attacks are not at their strongest here."
         )
-        found += graded("transfer", lost / len(evidence.labels), thresholds, says)
+        found += graded("transfer", wilson(lost, len(evidence.labels)).low, thresholds, says)
     return found
 
 
