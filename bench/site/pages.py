@@ -174,7 +174,7 @@ def _against_parent(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         "title": "Against the dense parent",
         "says": f"Point by point against {name}; exact McNemar test, 95 % interval of the paired difference.",
         "header": [
-            "",
+            "threat model",
             "difference, points",
             "95 % interval",
             "only here",

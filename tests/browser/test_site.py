@@ -1,0 +1,293 @@
+"""The site as readers meet it: from files and served, by mouse and keyboard, with and without scripts."""
+
+import hashlib
+import json
+import tomllib
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from bench.submission.check import examine
+from bench.submission.score import Paired
+from bench.threats import Norm
+from tests.support.sites import HOSTILE, crowded, print_board
+
+pytestmark = pytest.mark.browser
+
+BOARD = "boards/digits-v1-linf.html"
+ENTRY = "entries/digits-v1/net-0-magnitude-global-1of2/index.html"
+PAGES = [
+    "index.html",
+    BOARD,
+    ENTRY,
+    "entries/digits-v1/hostile/index.html",
+    "explorer.html",
+    "compare.html",
+    "sweet-spots.html",
+    "protocols.html",
+    "data.html",
+    "changes.html",
+]
+VENDOR = Path(__file__).parent / "vendor"
+SORT = """async key => {
+    const head = document.querySelector(`th[data-key="${key}"] .dt-column-order`);
+    const start = performance.now();
+    head.click();
+    await new Promise(done => requestAnimationFrame(() => setTimeout(done, 0)));
+    return performance.now() - start;
+}"""
+
+
+def ready(page):
+    page.wait_for_selector("#tools:not([hidden])", timeout=60_000)
+
+
+def ids(page):
+    return page.eval_on_selector_all("#board tbody tr", "rows => rows.map(row => row.id)")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_from_files_and_served_without_a_word(site, tab, path):
+    page = tab()
+    for address in (site.local(path), site.served + path):
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        assert page.locator("h1").count() == 1
+        assert page.title().endswith("prunebench")
+        if page.locator("figure.chart").count():
+            page.locator("figure.chart").first.scroll_into_view_if_needed()
+            page.wait_for_selector("figure.chart .vega-embed svg, figure.chart .plot div svg")
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(site, tab, path, scheme):
+    page = tab(color_scheme=scheme, bypass_csp=True)
+    page.goto(site.local(path))
+    page.wait_for_load_state("networkidle")
+    page.add_script_tag(path=str(VENDOR / "axe.min.js"))
+    found = page.evaluate(
+        "async () => (await axe.run({preload: false})).violations.map(v => [v.id, v.nodes.map(n => n.html).slice(0, 3)])"
+    )
+    assert found == []
+
+
+def test_axe_is_the_pinned_one():
+    lock = tomllib.loads((VENDOR / "vendor.lock.toml").read_text("utf-8"))
+    for name, digest in lock["files"].items():
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_narrow_phone_never_scrolls_sideways(site, tab, path):
+    page = tab(viewport={"width": 320, "height": 640})
+    page.goto(site.local(path))
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_a_wide_screen_uses_its_room(site, tab):
+    page = tab(viewport={"width": 3840, "height": 2160})
+    page.goto(site.local(BOARD))
+    assert page.locator("main").bounding_box()["width"] > 1600
+
+
+def test_without_scripts_every_row_and_every_chart_is_there(site, tab):
+    page = tab(java_script_enabled=False)
+    page.goto(site.local(BOARD))
+    assert page.locator("#board tbody tr").count() == 8
+    assert page.locator("#tools").is_hidden()
+    for path in (BOARD, ENTRY, "index.html", "explorer.html", "compare.html", "sweet-spots.html"):
+        page.goto(site.local(path))
+        figures = page.locator("figure.chart")
+        assert figures.count() >= 1
+        for figure in figures.all():
+            assert figure.locator("svg").bounding_box()["height"] > 50
+
+
+def test_columns_sort_by_mouse_and_by_keyboard(site, tab):
+    page = tab()
+    page.goto(site.local(BOARD))
+    ready(page)
+    first = ids(page)
+    head = page.locator('th[data-key="clean"]')
+    head.locator(".dt-column-order").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    by_clean = ids(page)
+    assert by_clean != first
+    assert sorted(by_clean) == sorted(first)
+    assert "sorted by Clean %, descending" in page.locator("#count").text_content()
+    head.locator("[tabindex='0']").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector('th[data-key="clean"][aria-sort="ascending"]')
+    numbers = page.eval_on_selector_all("#board tbody tr", "rows => rows.map(row => Number(row.cells[5].textContent))")
+    assert numbers == sorted(numbers)
+
+
+def test_search_and_facet_narrow_the_board_and_say_so(site, tab):
+    page = tab()
+    page.goto(site.local(BOARD))
+    ready(page)
+    page.get_by_label("Search").fill("magnitude-uniform")
+    assert page.locator("#count").text_content().startswith("1 of 8 entries shown")
+    page.get_by_label("Search").fill("")
+    page.get_by_role("combobox", name="Level").select_option("self-reported")
+    shown = ids(page)
+    assert "hostile" in shown
+    assert page.locator("#count").text_content().startswith(f"{len(shown)} of 8 entries shown")
+    page.get_by_role("combobox", name="Level").select_option("")
+    assert len(ids(page)) == 8
+
+
+def test_a_shared_link_restores_the_view(site, tab):
+    page = tab()
+    page.goto(site.local(BOARD))
+    ready(page)
+    page.get_by_role("combobox", name="Recipe").select_option("magnitude-global")
+    page.locator('th[data-key="sparsity"] .dt-column-order').click()
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_role("checkbox", name="Packed bytes").check()
+    page.locator("#board tbody input").first.check()
+    link, view = page.url, ids(page)
+    assert "v=1" in link
+    other = tab()
+    other.goto(link)
+    ready(other)
+    assert ids(other) == view
+    assert other.locator('th[data-key="bytes"]').is_visible()
+    assert other.locator('th[data-key="sparsity"]').get_attribute("aria-sort") == "descending"
+    assert other.locator("#board tbody input:checked").count() == 1
+    page.goto("about:blank")
+
+
+def test_an_anchor_leads_to_its_row(site, tab):
+    page = tab()
+    page.goto(site.local(f"{BOARD}#hostile"))
+    ready(page)
+    assert page.locator("tr#hostile").evaluate("row => row.classList.contains('here')")
+
+
+def test_chosen_entries_are_compared_as_the_files_say(site, tab):
+    page = tab()
+    page.goto(site.local(BOARD))
+    ready(page)
+    for name in ("net-0-dense", "net-0-magnitude-global-9of10"):
+        page.locator(f'input[data-id="{name}"]').check()
+    page.get_by_role("button", name="Compare 2").click()
+    page.wait_for_selector("#controls:not([hidden])")
+    assert page.locator("#header th").count() == 2
+    tables = {}
+    for name in ("net-0-dense", "net-0-magnitude-global-9of10"):
+        folder, _ = examine(site.submissions / "digits-v1" / name)
+        tables[name] = folder.points.robust(Norm.LINF)
+    first = page.locator("#header a").first.get_attribute("href").split("/")[2]
+    (second,) = set(tables) - {first}
+    pair = Paired.of(tables[second], tables[first])
+    cells = page.locator("#outcomes tr").first.locator("td").all_text_contents()
+    assert cells[:4] == [str(pair.both), str(pair.first), str(pair.second), str(pair.neither)]
+    assert float(cells[4].replace("−", "-")) == pytest.approx(100 * float(pair.difference), abs=0.051)
+    printed = "< 0.001" if pair.p_value < 0.001 else f"{pair.p_value:.{3 if pair.p_value < 0.1 else 2}f}"
+    assert cells[6] == printed
+    page.wait_for_selector("figure.chart .plot div svg")
+
+
+def test_no_more_than_six_are_compared(site, tab):
+    page = tab()
+    page.goto(site.local(BOARD))
+    ready(page)
+    for box in page.locator("#board tbody input").all()[:6]:
+        box.check()
+    page.locator("#board tbody input").nth(6).click()
+    assert not page.locator("#board tbody input").nth(6).is_checked()
+    assert "At most 6" in page.locator("#count").text_content()
+
+
+def test_the_explorer_answers_by_mouse_and_by_keyboard(site, tab):
+    page = tab()
+    page.goto(site.local("explorer.html"))
+    page.wait_for_selector("#controls:not([hidden])")
+    slider = page.get_by_role("slider")
+    box = slider.bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
+    assert int(slider.input_value()) >= 97
+    slider.focus()
+    page.keyboard.press("Home")
+    assert slider.input_value() == "0"
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#p").text_content() == "1 %"
+    assert page.locator("#answer").text_content().startswith("With 1 % attacked traffic, ")
+    assert "p=1" in page.url
+    page.wait_for_selector("figure.chart .plot div svg")
+
+
+def test_the_explorer_names_the_best_entry_of_the_files(site, tab):
+    page = tab()
+    page.goto(site.local("explorer.html#v=1&norm=L2&p=70"))
+    page.wait_for_selector("#controls:not([hidden])")
+    best, share = None, Fraction(7, 10)
+    for folder in sorted((site.submissions / "digits-v1").iterdir()):
+        result = json.loads((folder / "result.json").read_text("utf-8"))
+        if not result["collapsed"]:
+            robust = next(threat["robust"] for threat in result["threats"] if threat["norm"] == "L2")
+            best = max(best or 0, (1 - share) * result["clean"]["correct"] + share * robust)
+    assert f"{100 * float(best) / 500:.1f} % right" in page.locator("#answer").text_content()
+
+
+def test_a_smaller_size_and_a_stronger_adversary_change_the_question(site, tab):
+    page = tab()
+    page.goto(site.local("explorer.html"))
+    page.wait_for_selector("#controls:not([hidden])")
+    page.get_by_label("Largest size").select_option(index=4)
+    page.get_by_label("Strength").select_option("1/5")
+    assert "L∞ 1/5" in page.locator("#basis").text_content()
+    link, answer = page.url, page.locator("#answer").text_content()
+    other = tab()
+    other.goto(link)
+    other.wait_for_selector("#controls:not([hidden])")
+    assert other.locator("#answer").text_content() == answer
+
+
+def test_a_hostile_name_stays_a_name(site, tab):
+    page = tab()
+    page.goto(site.local("entries/digits-v1/hostile/index.html"))
+    assert HOSTILE in page.locator("h1").text_content()
+    for path in (BOARD, "compare.html#v=1&ids=hostile~net-0-dense", "explorer.html"):
+        page.goto(site.local(path))
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.querySelectorAll('img[src=x]').length") == 0
+
+
+def test_colours_follow_the_choice(site, tab):
+    page = tab(color_scheme="light")
+    page.goto(site.served)
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Colours").click()
+    page.get_by_role("button", name="Colours: light").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    page.reload()
+    assert page.get_by_role("button", name="Colours: dark").is_visible()
+
+
+def test_a_page_prints_to_pdf_with_every_row(site, tab):
+    page = tab()
+    page.goto(site.local(BOARD))
+    ready(page)
+    page.emulate_media(media="print")
+    assert page.locator("#tools").is_hidden()
+    assert page.locator("#board tbody tr").count() == 8
+    assert page.pdf(format="A4")[:5] == b"%PDF-"
+
+
+@pytest.mark.parametrize(("rows", "most"), [(1000, 200), (10000, 1500)])
+def test_a_long_board_sorts_quickly(tmp_path, tab, rows, most):
+    catalogue, _ = crowded(tmp_path / "in", rows)
+    page = tab()
+    page.set_default_timeout(180_000)
+    page.goto(print_board(tmp_path / "out", catalogue).as_uri())
+    page.wait_for_selector("#tools:not([hidden])")
+    times = []
+    for key in ("clean", "entry", "robust", "weights", "clean"):
+        times.append(page.evaluate(SORT, key))
+        assert page.locator("[aria-sort]").get_attribute("data-key") == key
+    assert sorted(times)[2] < most
