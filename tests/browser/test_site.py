@@ -30,6 +30,10 @@ PAGES = [
     "changes.html",
 ]
 VENDOR = Path(__file__).parent / "vendor"
+AXE = """async () => {
+    const { violations } = await axe.run({ preload: false });
+    return violations.map(violation => [violation.id, violation.nodes.map(node => node.html).slice(0, 3)]);
+}"""
 SORT = """async key => {
     const head = document.querySelector(`th[data-key="${key}"] .dt-column-order`);
     const start = performance.now();
@@ -113,7 +117,7 @@ def test_columns_sort_by_mouse_and_by_keyboard(site, tab):
     first = ids(page)
     head = page.locator('th[data-key="clean"]')
     head.locator(".dt-column-order").click()
-    assert head.get_attribute("aria-sort") == "descending"
+    page.wait_for_selector('th[data-key="clean"][aria-sort="descending"]')
     by_clean = ids(page)
     assert by_clean != first
     assert sorted(by_clean) == sorted(first)
