@@ -332,7 +332,7 @@ DEFECTS: Mapping[str, Defect] = {
     "idle": _defect(
         "an attack that returns the clean images", failing(attack("idle", _idle)), "single-step", "unbounded", "noise"
     ),
-    "hasty": _defect("APGD with one step", hasty, "convergence", "single-step"),
+    "hasty": _defect("APGD with one step", hasty, "convergence"),
     "warning": _defect("an attack whose library warns", failing(attack("warns", _warns)), "library-warnings"),
     "rising curve": _defect(
         "a curve that rises at the end", lambda: Suspect(embedded(ROBUST), lines=ONE, changes=_rises), "curves"

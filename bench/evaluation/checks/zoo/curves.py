@@ -24,7 +24,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     return found
 
 
-def steepest_rise(curve: Mapping[Fraction, int]) -> float:
+def steepest_rise(curve: Mapping[Fraction, int | float]) -> float:
     """Return how far a curve climbs above the lowest value at a smaller radius; 0 if it never rises."""
     values = [curve[radius] for radius in sorted(curve)]
     lowest, rise = values[0], 0.0
