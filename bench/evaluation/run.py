@@ -1,7 +1,9 @@
 """Carries out a plan: the one place that knows models, data, recipes, attacks and records together."""
 
+import copy
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +36,8 @@ from bench.evaluation.record import (
 from bench.evaluation.scenarios import measure_scenarios
 from bench.models.source import LoadedModel, load, state_digest
 from bench.pruning.prune import Pruned, prune
-from bench.pruning.recipe import Context
+from bench.pruning.recipe import RECIPES, Context, Needs
+from bench.pruning.regime import REGIMES
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump, pack_arrays, write_atomic
 from bench.submission.schema import (
     CleanRecord,
@@ -167,7 +170,7 @@ def attack(
     predictions = logits.argmax(dim=1)
     pool = Pool(images, predictions == labels, plan.threats)
     target = Target(network, images, labels, cell.points.id_tensor(device), logits)
-    evidence = before_attacks(plan, cell.loaded, cell.pruned, target, partial(remake, plan.request))
+    evidence = before_attacks(plan, cell.loaded, cell.pruned, target, _remaker(cell))
     flags = admit(plan.protocol, evidence)
     cascade = Cascade(target, pool, plan.seed, batch, journal, plan.request.engine == "native", watch)
     tallies: dict[Norm, list[Tally]] = {threat.norm: [] for threat in plan.threats}
@@ -189,6 +192,19 @@ def remake(request: Request) -> torch.nn.Module:
     """Make the network of a request again, from nothing but the request; a check does so in another process."""
     with exact_arithmetic():
         return prepare(settle(request)).pruned.network
+
+
+def hand_over(network: torch.nn.Module) -> torch.nn.Module:
+    """Return a network that was sent along; for those whose making takes training."""
+    return network
+
+
+def _remaker(cell: Cell) -> Callable[[], torch.nn.Module]:
+    """Return how another process gets the network: made again from the request, or, once trained, as it is."""
+    request = cell.plan.request
+    if Needs.TRAINING in {RECIPES[request.recipe].needs, REGIMES[request.regime].needs}:
+        return partial(hand_over, copy.deepcopy(cell.pruned.network).cpu())
+    return partial(remake, request)
 
 
 def automatic_batch(cell: Cell) -> int:
