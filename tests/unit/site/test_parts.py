@@ -130,7 +130,7 @@ def test_numbers_are_spelt_for_readers():
     assert [metric(999), metric(4990), metric(1_234_567)] == ["999", "4.99\u202fk", "1.23\u202fM"]
     assert thousands(1234567) == "1\u202f234\u202f567"
     assert [p_value(0.0001), p_value(0.0312), p_value(0.5)] == ["< 0.001", "0.031", "0.50"]
-    assert [threat(Norm.LINF, "8/255"), threat(Norm.L0, 1), threat(Norm.L0, 5)] == [
+    assert [threat(Norm.LINF, "8/255"), threat(Norm.L0, "1"), threat(Norm.L0, "5")] == [
         "L∞ 8/255",
         "L0 1 pixel",
         "L0 5 pixels",
