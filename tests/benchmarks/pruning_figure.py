@@ -105,11 +105,11 @@ def draw(rows: list[dict[str, Any]]) -> str:
             color=alt.Color(
                 "recipe:N", scale=alt.Scale(scheme="tableau10" if len(RECIPE_NAMES) < 11 else "category20")
             ),
-            strokeDash=alt.StrokeDash("regime:N", sort=["one-shot", "bn"]),
+            strokeDash=alt.StrokeDash("regime:N", sort=["one-shot", "bn"], legend=alt.Legend(symbolType="stroke")),
             detail="regime:N",
         )
         .properties(width=300, height=150)
-        .facet(row=alt.Row("panel:N", title=None), column=alt.Column("accuracy:N", title=None))
+        .facet(row=alt.Row("panel:N", title=None), column=alt.Column("accuracy:N", title=None, sort="descending"))
         .properties(title=f"First {POINTS} test images; PGD at Linf 1/10 (digits) and 2/255 (CIFAR-10)")
     )
     svg: str = vl_convert.vegalite_to_svg(chart.to_json())
