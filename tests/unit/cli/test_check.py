@@ -1,0 +1,40 @@
+"""``bench check``: doubts without attacks."""
+
+import json
+
+from bench.cli.main import run
+
+TINY = ["check", "--model", "embedded:digits-tiny-linf", "--limit", "60"]
+
+
+def test_an_honest_model_passes(capsys):
+    assert run(TINY) == 0
+    told = capsys.readouterr()
+    assert "determinism" in told.out
+    assert "needs attacks" in told.out
+    assert not told.err
+
+
+def test_a_collapsed_network_is_named(capsys):
+    assert run([*TINY, "--recipe", "magnitude-global", "--sparsity", "0.99", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["schema"], found["collapsed"], found["withheld"]) == ("bench.checks/1", True, True)
+    assert {"collapse", "parent"} <= {flag["check"] for flag in found["flags"]}
+    assert found["cost"]["forwards"] > 0
+
+
+def test_a_claim_is_held_against_the_weights(capsys):
+    assert run([*TINY, "--claimed", "0.9", "--parent", "embedded:digits-tiny-linf"]) == 1
+    assert "sparsity: 0 of 1,220 prunable weights are zero, 0.00 %; the claim is 90.00 %." in capsys.readouterr().err
+
+
+def test_a_recipe_and_a_claim_do_not_go_together(capsys):
+    assert run([*TINY, "--recipe", "magnitude-global", "--sparsity", "0.5", "--claimed", "0.5"]) == 2
+    assert "leave out --recipe" in capsys.readouterr().err
+
+
+def test_the_checks_are_listed_with_what_they_catch(capsys):
+    assert run(["list", "checks", "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)["entries"]
+    assert {"cross-norm", "collapse", "logits"} <= {entry["check"] for entry in entries}
+    assert all(entry["catches"] and entry["source"] for entry in entries)
