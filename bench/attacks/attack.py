@@ -105,6 +105,8 @@ class Attack:
         rounds: (settings, threat, number of classes) to the rounds that this attack makes, in order.
         settings: the keys a protocol must give, each with what it means.
         source: the paper, with its arXiv id.
+        alike: rounds differ in their index alone, so the harness may run several side by side to keep batches full;
+            points are then repeated, and ``draws.round`` holds one index per point.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Attack:
     access: Access
     settings: Mapping[str, str]
     source: str
+    alike: bool = False
 
 
 ATTACKS: Registry[Attack] = Registry("attack", "bench.attacks.zoo")

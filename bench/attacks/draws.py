@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bench.tensors import Ids
 
+_ROUND = -0x2E4ABA5CD2E6D12D  # 0xD1B54A32D192ED03 as a signed number
 _GOLDEN = -0x61C8864680B583EB  # 0x9E3779B97F4A7C15 as a signed number
 _FIRST = -0x40A7B892E31B1A47  # 0xBF58476D1CE4E5B9
 _SECOND = -0x6B2FB644ECCEEE15  # 0x94D049BB133111EB
@@ -43,12 +44,13 @@ class Draws:
     Attributes:
         seed: the protocol's seed.
         attack: name of the attack.
-        round: which round of the attack (target class, rung of a ladder, restart).
+        round: which round of the attack (target class, rung of a ladder, restart); one per point where the harness
+            runs alike rounds side by side.
     """
 
     seed: int
     attack: str
-    round: int
+    round: int | Ids
 
     def bits(self, ids: Ids, step: int, lanes: int) -> Int[Tensor, "batch lanes"]:
         """Return 64 random bits per point and lane, as signed integers."""
@@ -79,7 +81,8 @@ class Draws:
 
     def _lanes(self, ids: Ids, step: int, lanes: Int[Tensor, " lanes"]) -> Int[Tensor, "batch lanes"]:
         name = int.from_bytes(hashlib.sha256(self.attack.encode()).digest()[:8], "little")
-        stream = _signed((self.seed * 0x9E3779B97F4A7C15 + name) ^ (self.round * 0xD1B54A32D192ED03))
+        turn = _signed(self.round * _ROUND) if isinstance(self.round, int) else self.round * _ROUND
+        stream = turn ^ _signed(self.seed * 0x9E3779B97F4A7C15 + name)
         point = _mix(_mix(ids + stream) + ids * _GOLDEN)
         moment = _mix(point + _signed((step + 1) * 0xD1342543DE82EF95))
         return _mix(moment[:, None] + (lanes[None, :] + 1) * _GOLDEN)

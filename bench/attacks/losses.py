@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from bench.tensors import Labels, Logits
+from bench.tensors import Ids, Labels, Logits
 
 _TINY = 1e-12
 
@@ -43,10 +43,11 @@ def targeted_dlr(logits: Logits, labels: Labels, targets: Labels) -> Float[Tenso
     return difference / (largest[:, 0] - largest[:, 2:].mean(dim=1) + _TINY)
 
 
-def runner_up(logits: Logits, labels: Labels, rank: int) -> Labels:
+def runner_up(logits: Logits, labels: Labels, rank: int | Ids) -> Labels:
     """Return the class with the ``rank``-th largest logit (from 0) among those that are not the true one."""
     others = logits.scatter(1, labels[:, None], -torch.inf)
-    return others.argsort(dim=1, descending=True, stable=True)[:, rank]
+    ranked = others.argsort(dim=1, descending=True, stable=True)
+    return ranked[:, rank] if isinstance(rank, int) else ranked.gather(1, rank[:, None])[:, 0]
 
 
 def of_class(logits: Logits, classes: Labels) -> Float[Tensor, " batch"]:

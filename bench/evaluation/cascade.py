@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,6 +56,7 @@ class Cascade:
         batch: points per call of an attack; halved when memory runs out, if ``may_shrink``.
         may_shrink: verdicts do not depend on the batch size.
         label: sets the journal's entries of one scenario apart from another's.
+        merging: alike rounds run side by side where a batch has room; given up when memory runs out.
     """
 
     target: Target
@@ -67,6 +67,7 @@ class Cascade:
     may_shrink: bool = True
     watch: Watch | None = None
     label: str = str(Scenario.WHITE_BOX)
+    merging: bool = True
 
     def run(self, attack: Attack, threat: ThreatModel, settings: Settings) -> Tally:
         """Run all rounds of one attack on the points that stand.
@@ -79,46 +80,74 @@ class Cascade:
         tally = Tally(attack.name)
         rounds = attack.rounds(settings, threat, self.target.logits.shape[1])
         touched = torch.zeros_like(self.pool.correct)
-        for done, turn in enumerate(rounds):
-            rows = self.pool.standing(threat.norm, turn.radius).nonzero().flatten()
+        done = 0
+        while done < len(rounds):
+            rows = self.pool.standing(threat.norm, rounds[done].radius).nonzero().flatten()
             touched[rows] = True
             if self.watch:
                 standing = int(self.pool.standing(threat.norm, float(threat.epsilon)).sum())
                 self.watch(str(threat), attack.name, done, len(rounds), standing)
-            self._round(attack, threat, settings, turn, rows, tally)
+            turns = rounds[done : done + self._abreast(attack, done, len(rows))]
+            self._rounds(attack, threat, settings, turns, rows, tally)
+            done += len(turns)
         tally.attempted = int(touched.sum())
         return tally
 
-    def _round(
-        self, attack: Attack, threat: ThreatModel, settings: Settings, turn: Round, rows: Tensor, tally: Tally
+    def _abreast(self, attack: Attack, done: int, points: int) -> int:
+        """Return how many rounds to run side by side: as many as fill a batch.
+
+        The first round runs alone, since it breaks most of the points that its attack breaks at all.
+        """
+        return max(1, self.batch // max(points, 1)) if attack.alike and done and self.merging else 1
+
+    def _rounds(
+        self,
+        attack: Attack,
+        threat: ThreatModel,
+        settings: Settings,
+        turns: Sequence[Round],
+        rows: Tensor,
+        tally: Tally,
     ) -> None:
         waiting = list(rows.split(self.batch)) if len(rows) else []
         while waiting:
             part = waiting.pop(0)
-            key = f"{self.label}/{threat}/{attack.name}/{turn.index}/{_name(self.target.ids[part])}"
+            numbers = "+".join(str(turn.index) for turn in turns)
+            key = f"{self.label}/{threat}/{attack.name}/{numbers}/{_name(self.target.ids[part])}"
             entry = self.journal.find(key) if self.journal is not None else None
             if entry is None:
                 try:
-                    entry = self._propose(attack, threat, settings, turn, part)
+                    entry = self._propose(attack, threat, settings, turns, part)
                 except torch.OutOfMemoryError:
+                    if len(turns) > 1:
+                        self.merging = False
+                        for turn in turns:
+                            left = part[self.pool.standing(threat.norm, turn.radius)[part]]
+                            self._rounds(attack, threat, settings, [turn], left, tally)
+                        continue
                     waiting = self._shrink(part, waiting)
                     continue
                 if self.journal is not None:
                     self.journal.add(key, entry)
-            self._judge(attack, threat, part, entry, tally)
+            self._judge(attack, threat, turns, part, entry, tally)
 
-    def _propose(self, attack: Attack, threat: ThreatModel, settings: Settings, turn: Round, rows: Tensor) -> Entry:
+    def _propose(
+        self, attack: Attack, threat: ThreatModel, settings: Settings, turns: Sequence[Round], rows: Tensor
+    ) -> Entry:
+        many = rows.repeat(len(turns))
+        indices = torch.tensor([turn.index for turn in turns], device=rows.device).repeat_interleave(len(rows))
         points = Points(
-            self.target.images[rows],
-            self.target.labels[rows],
-            self.target.ids[rows],
-            self.target.logits[rows],
-            self.pool.distance[threat.norm][rows],
+            self.target.images[many],
+            self.target.labels[many],
+            self.target.ids[many],
+            self.target.logits[many],
+            self.pool.distance[threat.norm][many],
         )
-        limit = Passes(turn.passes.forwards * len(rows), turn.passes.backwards * len(rows))
-        meter = Meter(self.target.classifier, limit)
+        limit = sum((turn.passes for turn in turns), Passes(0, 0))
+        meter = Meter(self.target.classifier, Passes(limit.forwards * len(rows), limit.backwards * len(rows)))
+        draws = Draws(self.seed, attack.name, turns[0].index if len(turns) == 1 else indices)
         try:
-            candidates = attack.propose(meter, points, threat, settings, Draws(self.seed, attack.name, turn.index))
+            candidates = attack.propose(meter, points, threat, settings, draws)
         except BenchError:
             raise
         except Exception as error:
@@ -132,21 +161,32 @@ class Cascade:
             )
         moved = (candidates != points.images).flatten(1).any(dim=1)
         images = candidates[moved].contiguous().cpu().numpy()
-        return Entry(points.ids[moved].cpu().numpy(), images, meter.forwards, meter.backwards)
+        ids, numbers = points.ids[moved].cpu().numpy(), indices[moved].cpu().numpy()
+        return Entry(ids, images, numbers, meter.forwards, meter.backwards)
 
-    def _judge(self, attack: Attack, threat: ThreatModel, rows: Tensor, entry: Entry, tally: Tally) -> None:
+    def _judge(
+        self, attack: Attack, threat: ThreatModel, turns: Sequence[Round], rows: Tensor, entry: Entry, tally: Tally
+    ) -> None:
+        """Judge round by round, so that rounds side by side give what they give one after another."""
         tally.forwards += entry.forwards
         tally.backwards += entry.backwards
-        if not len(entry.ids):
-            return
-        place = {int(point): row for point, row in zip(self.target.ids[rows].tolist(), rows.tolist(), strict=True)}
-        where = torch.tensor([place[int(point)] for point in entry.ids], device=rows.device)
         target = self.target
-        candidates = torch.from_numpy(np.ascontiguousarray(entry.images)).to(target.images.device)
-        verdict = verify(target.classifier, target.images[where], candidates, target.labels[where], threat)
-        if attack.kind is Kind.FIXED_BUDGET:
-            tally.rejected += int((verdict.fooled & ~verdict.inside).sum())
-        self.pool.absorb(where, candidates, verdict, attack=attack.name, norm=threat.norm)
+        place = {int(point): row for point, row in zip(target.ids[rows].tolist(), rows.tolist(), strict=True)}
+        for turn in turns:
+            standing = self.pool.standing(threat.norm, turn.radius)
+            chosen = [
+                index
+                for index, (point, number) in enumerate(zip(entry.ids, entry.rounds, strict=True))
+                if number == turn.index and bool(standing[place[int(point)]])
+            ]
+            if not chosen:
+                continue
+            where = torch.tensor([place[int(entry.ids[index])] for index in chosen], device=rows.device)
+            candidates = torch.from_numpy(entry.images[chosen]).to(target.images.device)
+            verdict = verify(target.classifier, target.images[where], candidates, target.labels[where], threat)
+            if attack.kind is Kind.FIXED_BUDGET:
+                tally.rejected += int((verdict.fooled & ~verdict.inside).sum())
+            self.pool.absorb(where, candidates, verdict, attack=attack.name, norm=threat.norm)
 
     def _shrink(self, part: Tensor, waiting: Sequence[Tensor]) -> list[Tensor]:
         if not self.may_shrink or len(part) == 1:

@@ -27,10 +27,12 @@ class Entry:
     Attributes:
         ids: the points that moved, int64; the rest kept their clean image.
         images: their candidates, float32 NCHW.
+        rounds: index of the round that each candidate comes from.
     """
 
     ids: NDArray[np.int64]
     images: NDArray[np.float32]
+    rounds: NDArray[np.int64]
     forwards: int
     backwards: int
 
@@ -84,11 +86,11 @@ class Journal:
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != line["sha256"]:
             return None
         arrays = read_arrays(path)
-        return Entry(arrays["ids"], arrays["images"], line["forwards"], line["backwards"])
+        return Entry(arrays["ids"], arrays["images"], arrays["rounds"], line["forwards"], line["backwards"])
 
     def add(self, key: str, entry: Entry) -> None:
         """Record finished work."""
-        content = pack_arrays({"ids": entry.ids, "images": entry.images})
+        content = pack_arrays({"ids": entry.ids, "images": entry.images, "rounds": entry.rounds})
         digest = hashlib.sha256(content).hexdigest()
         name = f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
         write_atomic(self.folder / name, content)

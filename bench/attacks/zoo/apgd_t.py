@@ -35,5 +35,6 @@ ATTACKS.register("apgd-t")(
         access=Access.WHITE_BOX,
         settings={"steps": "gradient steps per target class", "targets": "most target classes to try"},
         source="Croce & Hein 2020, arXiv:2003.01690",
+        alike=True,
     )
 )

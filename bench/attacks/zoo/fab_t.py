@@ -121,5 +121,6 @@ ATTACKS.register("fab-t")(
         access=Access.WHITE_BOX,
         settings={"steps": "steps per target class", "targets": "most target classes to try"},
         source="Croce & Hein 2020, arXiv:1907.02044",
+        alike=True,
     )
 )

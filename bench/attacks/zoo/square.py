@@ -8,6 +8,7 @@ Differs from the source:
     window may touch the right and the lower border, as the paper says. A query writes only its window.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -170,10 +171,15 @@ def _window(top: Float[Tensor, " batch"], left: Float[Tensor, " batch"], side: i
     """Turn two uniform numbers per point into the numbers of a window, channel by channel."""
     down = (top * (shape.height - side + 1)).long()
     across = (left * (shape.width - side + 1)).long()
-    reach = torch.arange(side, device=top.device)
-    plane = torch.arange(shape.channels, device=top.device) * (shape.height * shape.width)
-    offsets = plane[:, None, None] + reach[:, None] * shape.width + reach
-    return (down * shape.width + across)[:, None] + offsets.flatten()
+    return (down * shape.width + across)[:, None] + _offsets(side, shape, top.device)
+
+
+@cache
+def _offsets(side: int, shape: _Shape, device: torch.device) -> Int[Tensor, " window"]:
+    """Return the numbers of a window in the upper left corner, channel by channel."""
+    reach = torch.arange(side, device=device)
+    plane = torch.arange(shape.channels, device=device) * (shape.height * shape.width)
+    return (plane[:, None, None] + reach[:, None] * shape.width + reach).flatten()
 
 
 def _signs(drawn: Float[Tensor, "batch channels"], side: int) -> Float[Tensor, "batch window"]:
@@ -219,6 +225,7 @@ def _tiling(drawn: _Drawn, shape: _Shape) -> _Rows:
     return torch.nn.functional.pad(covered, margins).flatten(1)
 
 
+@cache
 def _pattern(side: int) -> Float[Tensor, "side side"]:
     """Return the L2 update of unit length: a pyramid over the upper half, its negative over the lower half.
 

@@ -1,5 +1,6 @@
 """Attacks in order, each on the points that stand; what breaks its contract gives no number."""
 
+import dataclasses
 from fractions import Fraction
 
 import pytest
@@ -133,3 +134,45 @@ def test_no_correct_point_means_no_call(cascade):
         raise AssertionError("nothing to attack")
 
     assert cascade.run(make(never), LINF, {}).attempted == 0
+
+
+def test_rounds_side_by_side_give_what_they_give_one_after_another():
+    """Same verdicts, same distances, same witnesses, whether a batch has room for several target classes or not."""
+    from bench.attacks.attack import ATTACKS
+    from bench.data.dataset import DATASETS
+    from bench.models.source import ModelRef, load
+
+    network = load(ModelRef.parse("embedded:digits-cnn-natural")).classifier
+    data = DATASETS["digits"].load("test", range(30))
+    images, labels = data.images(), data.label_tensor()
+    logits = network(images)
+    target = Target(network, images, labels, data.id_tensor(), logits)
+    found = []
+    for batch in (30, 512):
+        pool = Pool(images, logits.argmax(dim=1) == labels, [LINF])
+        runner = Cascade(target, pool, seed=0, batch=batch)
+        for name in ("apgd-t", "fab-t"):
+            runner.run(ATTACKS[name], LINF, {"steps": 12, "targets": 9})
+        found.append(pool)
+    one, many = found
+    assert 0 < int(one.standing(Norm.LINF, 0.1).sum()) < int(one.correct.sum())
+    torch.testing.assert_close(one.distance[Norm.LINF], many.distance[Norm.LINF], rtol=1e-5, atol=1e-7)
+    assert {name: bits.tolist() for name, bits in one.broken[Norm.LINF].items()} == {
+        name: bits.tolist() for name, bits in many.broken[Norm.LINF].items()
+    }
+
+
+def test_rounds_go_one_by_one_when_memory_has_no_room_for_several(cascade):
+    sizes = []
+
+    def greedy(model, points, threat, settings, draws):
+        sizes.append(len(points))
+        if len(points) > 1:
+            raise torch.OutOfMemoryError("full")
+        model(points.images)
+        return points.images
+
+    alike = dataclasses.replace(make(greedy, rounds=3), alike=True)
+    cascade.pool = Pool(cascade.target.images, torch.tensor([True, False, False]), [LINF])
+    cascade.run(alike, LINF, {})
+    assert sizes == [1, 2, 1, 1]

@@ -10,7 +10,7 @@ HEADER = {"protocol": "a", "seed": 0}
 
 
 def entry(first: int) -> Entry:
-    return Entry(np.arange(first, first + 2), np.full((2, 1, 2, 2), 0.5, np.float32), 7, 3)
+    return Entry(np.arange(first, first + 2), np.full((2, 1, 2, 2), 0.5, np.float32), np.zeros(2, np.int64), 7, 3)
 
 
 def test_work_is_found_again_after_a_restart(tmp_path):

@@ -14,6 +14,17 @@ HONEST = (
 )  # fmt: skip
 
 
+QUICK = {"digits-cnn-linf", "digits-mlp-linf", "digits-tiny-linf"}
+
+
+def _honest():
+    """Return every network dense and half pruned; what takes long is left to the long runs."""
+    for name in HONEST:
+        for half in (False, True):
+            slow = [pytest.mark.soak] if (half and name not in QUICK) or "resnet-l2" in name else []
+            yield pytest.param(name, half, marks=slow, id=f"{name}-{'half' if half else 'dense'}")
+
+
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_defect_is_caught(name):
     defect = DEFECTS[name]
@@ -29,8 +40,7 @@ def test_every_check_catches_something():
     assert set().union(*(defect.must for defect in DEFECTS.values())) - {HARNESS} == set(CHECKS)
 
 
-@pytest.mark.parametrize("half", [False, True], ids=["dense", "half"])
-@pytest.mark.parametrize("name", HONEST)
+@pytest.mark.parametrize(("name", "half"), _honest())
 def test_no_check_warns_of_an_honest_network(name, half):
     suspect = pruned(name=name) if half else Suspect(embedded(name))
     suspect.lines = QUERIED
