@@ -35,7 +35,7 @@ def quick(threat: ThreatModel, *names: str) -> list[Line]:
     settings: dict[str, Settings] = {
         "apgd-ce": {"steps": 30},
         "apgd-t": {"steps": 20, "targets": 9},
-        "square": {"queries": 300, "p_init": 0.8},
+        "square": {"queries": 200, "p_init": 0.8},
     }
     return [(ATTACKS[name], threat, settings[name]) for name in names]
 

@@ -40,7 +40,7 @@ def test_every_check_catches_something():
     assert set().union(*(defect.must for defect in DEFECTS.values())) - {HARNESS} == set(CHECKS)
 
 
-@pytest.mark.parametrize(("name", "half"), _honest())
+@pytest.mark.parametrize(("name", "half"), list(_honest()))
 def test_no_check_warns_of_an_honest_network(name, half):
     suspect = pruned(name=name) if half else Suspect(embedded(name))
     suspect.lines = QUERIED
