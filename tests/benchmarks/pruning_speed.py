@@ -1,7 +1,8 @@
 """How long pruning takes, and how much faster a materialised child is attacked; prints one JSON document.
 
 ``python tests/benchmarks/pruning_speed.py [magnitude|saliency|attack ...]``, random weights and images, two threads
-unless ``THREADS`` says otherwise; seconds of the processor stand beside those of the clock, for a machine that is not idle:
+unless ``THREADS`` says otherwise; seconds of the processor stand beside those of the clock, for a
+machine that is not idle:
 
 - magnitude: ``magnitude-global`` to 9/10 on timm's ResNet-50, measurement included; the target is 5 s.
 - saliency: ``snip-adv`` to 9/10 on CIFAR's ResNet-18 with 1,024 images and ten PGD steps; the target is 2 minutes.
