@@ -105,7 +105,9 @@ def draw(rows: list[dict[str, Any]]) -> str:
             color=alt.Color(
                 "recipe:N", scale=alt.Scale(scheme="tableau10" if len(RECIPE_NAMES) < 11 else "category20")
             ),
-            strokeDash=alt.StrokeDash("regime:N", sort=["one-shot", "bn"], legend=alt.Legend(symbolType="stroke")),
+            strokeDash=alt.StrokeDash(
+                "regime:N", sort=["one-shot", "bn"], legend=alt.Legend(symbolType="stroke", symbolStrokeColor="black")
+            ),
             detail="regime:N",
         )
         .properties(width=300, height=150)
