@@ -36,7 +36,7 @@ from bench.evaluation.record import (
 from bench.evaluation.scenarios import measure_scenarios
 from bench.models.source import LoadedModel, load, state_digest
 from bench.pruning.prune import Pruned, prune
-from bench.pruning.recipe import RECIPES, Context, Needs
+from bench.pruning.recipe import RECIPES, Context, Needs, Training
 from bench.pruning.regime import REGIMES
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump, pack_arrays, write_atomic
 from bench.submission.schema import (
@@ -226,6 +226,7 @@ def _context(plan: Plan, points: EvalSet, wanted: range) -> Context:
         seed=plan.seed,
         calibration=calibration,
         threat=plan.protocol.threats[0].model,
+        training=Training(**plan.protocol.training.model_dump()),
     )
 
 

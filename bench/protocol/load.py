@@ -91,6 +91,21 @@ class Calibration(_Rules):
     points: Annotated[int, Field(ge=1)]
 
 
+class Training(_Rules):
+    """How recipes and regimes that train do so, on the calibration images."""
+
+    epochs: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=1)]
+    rate: Annotated[float, Field(gt=0)]
+    """First learning rate; it falls along a cosine."""
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    decay: Annotated[float, Field(ge=0)]
+    steps: Annotated[int, Field(ge=1)]
+    """Of the PGD attack that adversarial training looks at."""
+    beta: Annotated[float, Field(ge=0)]
+    """Weight of the robust term in TRADES."""
+
+
 class Grid(_Rules):
     """The cells that this protocol's board is about."""
 
@@ -118,6 +133,7 @@ class Protocol(_Rules):
     checks: Mapping[str, Mapping[str, float]]
     """Thresholds by check name."""
     calibration: Calibration
+    training: Training
     grid: Grid
     digest: str = ""
     """Sha256 over the canonical JSON of every rule."""
