@@ -1,13 +1,13 @@
 # make demo   the main job on an embedded network      make check  everything that is not a test
 # make test   every test                               make site   leaderboard/ from submissions/
-# make ci     check and test, as the pipeline does     make test-peer, bench-attacks   slow comparisons
+# make ci     check and test, as the pipeline does     make test-peer, test-soak, bench-attacks   slow, on their own
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-peer bench-attacks check ci site setup lock clean
+.PHONY: demo test test-peer test-soak bench-attacks check ci site setup lock clean
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -30,6 +30,9 @@ test: $(READY)
 test-peer: $(READY)
 	$(BIN)/python -m pytest -q -m peer tests/peer
 
+test-soak: $(READY)
+	$(BIN)/python -m pytest -q -m soak tests
+
 bench-attacks: $(READY)
 	$(BIN)/python tests/benchmarks/bench_attacks.py
 
@@ -39,8 +42,9 @@ check: $(READY)
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
 	$(BIN)/typos
-	$(BIN)/bench submission check submissions
+	$(BIN)/bench submission check submissions/*/*
 	$(BIN)/bench site build --check
+	$(BIN)/bench site check
 
 ci: check test
 

@@ -31,7 +31,7 @@ class UsageError(BenchError):
 
 
 class InfeasibleError(UsageError):
-    """No mask or plan of this recipe reaches the sparsity asked for on this network; an outcome, never missed silently."""
+    """The recipe cannot reach the sparsity asked for on this network: an outcome, never missed silently."""
 
 
 class InputError(BenchError):

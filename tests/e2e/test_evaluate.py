@@ -18,10 +18,9 @@ MODEL = ["--model", "embedded:digits-tiny-linf", "--protocol", "digits-smoke-v1"
 
 
 def bench(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *words],
-        cwd=cwd, capture_output=True, text=True, check=False, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1", **env},
-    )  # fmt: skip
+    command = [sys.executable, "-m", "bench", *words]
+    settings = {**os.environ, "OMP_NUM_THREADS": "1", **env}
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300, env=settings)
 
 
 def told(folder: Path) -> dict:

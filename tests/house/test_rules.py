@@ -86,7 +86,10 @@ def test_measuring_without_torch_says_what_to_install():
 
 
 def test_help_does_not_import_torch():
-    code = "import sys\nfrom bench.cli.main import run\nrun(['--help'])\nsys.exit(any(m in sys.modules for m in ('torch', 'pandas', 'pydantic')))"
+    code = (
+        "import sys\nfrom bench.cli.main import run\nrun(['--help'])\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'pandas', 'pydantic')))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0
 

@@ -54,7 +54,7 @@ def test_a_curve_rises(rules):
 def test_what_is_not_toml_says_so(tmp_path):
     path = tmp_path / "broken.toml"
     path.write_text("name = ", "utf-8")
-    with pytest.raises(ProtocolError, match="broken.toml is not TOML"):
+    with pytest.raises(ProtocolError, match=r"broken\.toml is not TOML"):
         load_file(path)
 
 

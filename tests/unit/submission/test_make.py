@@ -3,11 +3,11 @@
 import shutil
 
 import pytest
-from tests.support.builders import write
 
 from bench.cli.main import run
 from bench.submission.check import problems
 from bench.submission.files import read_submission
+from tests.support.builders import write
 
 WORDS = ["--author", 'A. "Quoted" Person', "--licence", "MIT", "--date", "2026-02-03"]
 
