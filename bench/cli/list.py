@@ -74,7 +74,8 @@ def _checks() -> Listing:
     columns = ["check", "stage", "catches", "thresholds", "source"]
     found = [CHECKS[name] for name in CHECKS]
     return columns, [
-        [check.name, check.stage.value, check.catches, " ".join(check.thresholds), check.source] for check in found
+        [check.name, check.stage.value, check.catches, " ".join(check.thresholds) or "none", check.source]
+        for check in found
     ]
 
 

@@ -38,6 +38,8 @@ def show(*, name: str, as_json: bool) -> None:
     for curve in protocol.curves:
         radii = " ".join(str(radius) for radius in curve.epsilons)
         lines.append([f"curve {curve.norm}", radii + (f"  ({', '.join(curve.attacks)})" if curve.attacks else "")])
+    training = protocol.training.model_dump()
+    lines.append(["training", ", ".join(f"{key} = {value:g}" for key, value in training.items())])
     grid = protocol.grid
     lines.append(["recipes", " ".join(grid.recipes)])
     lines.append(["sparsities", " ".join(str(sparsity) for sparsity in grid.sparsities)])

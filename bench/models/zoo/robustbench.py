@@ -117,6 +117,13 @@ def _aligned(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Ten
     return dict(tensors)
 
 
+def known() -> int:
+    """Return how many networks the installed zoo describes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return sum(len(entries) for threats in _zoo().values() for entries in threats.values())
+
+
 def names() -> dict[str, str]:
     """Return nothing; the zoo is RobustBench's."""
     return {}

@@ -1,0 +1,118 @@
+"""Commands print results on standard output, words on standard error, and one JSON document when asked."""
+
+import json
+from fractions import Fraction
+
+import pytest
+
+from bench.attacks.attack import ATTACKS
+from bench.cli import reading
+from bench.cli.main import run
+from bench.data.dataset import DATASETS
+from bench.errors import UsageError
+from bench.evaluation.checks.check import CHECKS
+from bench.models.architecture import ARCHITECTURES
+from bench.protocol.load import names
+from bench.pruning.recipe import RECIPES
+
+
+def printed(capsys, *words: str) -> dict:
+    assert run(words) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "expected"),
+    [
+        ("attacks", "attack", list(ATTACKS)),
+        ("recipes", "recipe", list(RECIPES)),
+        ("datasets", "data set", list(DATASETS)),
+        ("architectures", "architecture", list(ARCHITECTURES)),
+        ("protocols", "protocol", names()),
+        ("checks", "check", list(CHECKS)),
+    ],
+)
+def test_a_list_names_everything_that_is_registered(capsys, kind, column, expected):
+    entries = printed(capsys, "list", kind, "--json")["entries"]
+    assert [entry[column] for entry in entries] == expected
+    assert all(all(entry.values()) for entry in entries), "every column says something"
+
+
+def test_models_are_listed_by_the_reference_that_loads_them(capsys):
+    entries = printed(capsys, "list", "models", "--json")["entries"]
+    assert "embedded:digits-tiny-linf" in {entry["model"] for entry in entries}
+
+
+def test_a_list_for_people_is_a_table(capsys):
+    assert run(["list", "recipes"]) == 0
+    told = capsys.readouterr()
+    assert "arXiv" in told.out
+    assert told.err == ""
+
+
+def test_a_protocol_is_shown_with_every_setting(capsys):
+    assert run(["protocol", "show", "cifar10-v1"]) == 0
+    told = capsys.readouterr().out
+    for words in ("Linf 8/255", "apgd-ce → apgd-t → fab-t → square", "queries = 5000", "check collapse", "epochs = 20"):
+        assert words in told
+    assert printed(capsys, "protocol", "show", "cifar10-v1", "--json")["data"]["points"] == 1000
+
+
+def test_the_doctor_finds_this_installation_healthy(capsys):
+    findings = printed(capsys, "doctor", "--json")["findings"]
+    assert {"digits", "embedded models", "robustbench", "device"} <= {finding["what"] for finding in findings}
+    assert all(finding["ok"] for finding in findings)
+
+
+def test_the_audit_compares_point_by_point(capsys):
+    document = printed(
+        capsys, "audit", "--model", "embedded:digits-tiny-linf", "--protocol", "digits-smoke-v1",
+        "--threat", "Linf", "--limit", "10", "--json",
+    )  # fmt: skip
+    (threat,) = document["threats"]
+    assert document["agree"] is True
+    assert abs(threat["robust"][0] - threat["robust"][1]) <= 1
+    assert set(threat["broken"]) >= {"apgd-ce", "apgd-t", "fab-t", "square"}
+
+
+def test_inspect_measures_a_checkpoint_and_shows_a_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prune = ["prune", "--model", "embedded:digits-tiny-linf", "--recipe", "magnitude-global", "--sparsity", "0.75"]
+    assert run([*prune, "--out", "half"]) == 0
+    capsys.readouterr()
+    words = ["inspect", "half/model.safetensors", "--arch", "digits-tiny", "--parent", "embedded:digits-tiny-linf"]
+    assert printed(capsys, *words, "--json")["zeros"] == 915  # three quarters of 1,220
+    assert run(words) == 0
+    assert "75.00 %" in capsys.readouterr().out
+    options = ["--protocol", "digits-smoke-v1", "--limit", "5", "--out", "run"]
+    assert run(["evaluate", "--model", "half/model.safetensors", "--arch", "digits-tiny", *options]) == 0
+    capsys.readouterr()
+    result = printed(capsys, "inspect", "run", "--json")
+    assert result["pruning"]["zeros"] == 915
+    assert run(["inspect", "nothing.txt"]) == 2
+
+
+@pytest.mark.parametrize(("text", "value"), [("0:200", (0, 200)), (None, None)])
+def test_ranges_of_points(text, value):
+    assert reading.points(text) == value
+
+
+@pytest.mark.parametrize("text", ["5", "a:b", "-1:4", "1:2:3"])
+def test_what_is_no_range_is_refused(text):
+    with pytest.raises(UsageError, match="FIRST:LAST"):
+        reading.points(text)
+
+
+def test_a_compression_rate_is_a_sparsity():
+    assert str(reading.sparsity(None, "10")) == "9/10"
+    assert str(reading.sparsity("0.9", None)) == "9/10"
+    with pytest.raises(UsageError, match="above 1"):
+        reading.sparsity(None, "1")
+    with pytest.raises(UsageError, match="same thing"):
+        reading.sparsity("0.9", "10")
+
+
+def test_numbers_may_be_fractions():
+    assert reading.numbers("0.5,125.3/255") == (0.5, float(Fraction(1253, 2550)))
+    with pytest.raises(UsageError, match="R,G,B"):
+        reading.numbers("0.5;0.5")
