@@ -72,11 +72,11 @@ def _checks() -> Listing:
     from bench.evaluation.checks.check import CHECKS
 
     columns = ["check", "stage", "catches", "thresholds", "source"]
-    found = [CHECKS[name] for name in CHECKS]
-    return columns, [
-        [check.name, check.stage.value, check.catches, " ".join(check.thresholds) or "none", check.source]
-        for check in found
-    ]
+    lines = []
+    for check in (CHECKS[name] for name in CHECKS):
+        thresholds = " ".join(check.thresholds) or "none"
+        lines.append([check.name, check.stage.value, check.catches, thresholds, check.source])
+    return columns, lines
 
 
 def _datasets() -> Listing:
