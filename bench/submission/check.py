@@ -1,7 +1,7 @@
 """Every problem of a submission folder at once; a folder without one may be published."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.errors import SubmissionError
-from bench.protocol.load import Protocol, load, names
+from bench.protocol.load import Protocol, Setting, load, names
 from bench.registry import unknown
 from bench.submission.agreement import point_problems, witness_problems
 from bench.submission.files import (
@@ -114,8 +114,9 @@ def _machine(result: Result, written: bytes) -> Iterator[str]:
         reasons = "; ".join(result.deviations) or "no reason given"
         yield f"{RESULT_FILE}: not a standard run ({reasons}); measure again without deviations."
     yield from _pruning(result.pruning)
+    rules = load(result.protocol.name).attacks if result.protocol.name in names() else {}
     for threat in result.threats:
-        yield from _threat(threat, result.clean.correct)
+        yield from _threat(threat, result.clean.correct, rules)
     if result.clean.correct > result.data.points:
         yield f"{RESULT_FILE}: {result.clean.correct} of {result.data.points} points cannot be correct."
     yield from _curves(result)
@@ -177,7 +178,7 @@ def _target(pruning: PruningRecord) -> Iterator[str]:
             yield f"{where}: {pruning.zeros} zeros, a target of {target} asks for {float(asked):.1f} ± {room}."
 
 
-def _threat(threat: ThreatRecord, correct: int) -> Iterator[str]:
+def _threat(threat: ThreatRecord, correct: int, rules: Mapping[str, Mapping[str, Setting]]) -> Iterator[str]:
     where = f"{RESULT_FILE}: {threat.norm} {threat.epsilon}"
     broken = sum(attack.broken for attack in threat.attacks)
     if threat.robust + broken != correct:
@@ -189,12 +190,18 @@ def _threat(threat: ThreatRecord, correct: int) -> Iterator[str]:
             yield f"{where}: {attack.name} broke {attack.broken} of {attack.attempted} points."
         if attack.name == POOLED:
             continue
-        if not standing - pooled <= attack.attempted <= correct:
-            least = standing - pooled
+        least = standing - pooled if _from(rules.get(attack.name, {})) <= threat.radius else 0
+        if not least <= attack.attempted <= correct:
             yield f"{where}: {attack.name} tried {attack.attempted} points, expected {least} to {correct}."
         if attack.forwards < attack.attempted:
             yield f"{where}: {attack.name} tried {attack.attempted} points with {attack.forwards} forward passes."
         standing -= attack.broken
+
+
+def _from(settings: Mapping[str, Setting]) -> int:
+    """Return the radius from which an attack on a grid takes part; one without a grid always does."""
+    grid = settings.get("grid", ())
+    return min(grid, default=0) if isinstance(grid, tuple) else 0
 
 
 def _rules(result: Result, protocol: Protocol) -> Iterator[str]:
