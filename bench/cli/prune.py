@@ -159,9 +159,10 @@ def _write(out: Path, pruned: "Pruned", manifest: dict[str, Any]) -> None:
     import shutil
     import tempfile
 
+    from bench.atomic import write_atomic
     from bench.models.source import Normalised
     from bench.pruning.cost import plain
-    from bench.submission.files import canonical, write_atomic
+    from bench.submission.files import canonical
 
     inside = pruned.network.network if isinstance(pruned.network, Normalised) else pruned.network
     folder: Path | None = None

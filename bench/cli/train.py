@@ -83,11 +83,11 @@ def _train(name: str, out: Path) -> "Outcome":
 
 def _record(path: Path, trained: "dict[str, Outcome]") -> None:
     """Write the record, keeping the entries of networks that were trained into the folder before."""
-    from bench.models.weights import write
+    from bench.atomic import write_atomic
 
     before = json.loads(path.read_text("utf-8")) if path.exists() else {}
     records = before | {name: outcome.model_dump() for name, outcome in trained.items()}
-    write(path, (json.dumps(dict(sorted(records.items())), indent=2) + "\n").encode())
+    write_atomic(path, (json.dumps(dict(sorted(records.items())), indent=2) + "\n").encode())
 
 
 def _compared(outcome: "Outcome", before: "Outcome | None") -> dict[str, object]:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.atomic import write_atomic
 from bench.errors import BenchError, UsageError
-from bench.submission.files import pack_arrays, read_arrays, write_atomic
+from bench.submission.files import pack_arrays, read_arrays
 
 _HEADER = "run.json"
 _LINES = "journal.jsonl"

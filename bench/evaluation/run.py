@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from bench.atomic import write_atomic
 from bench.attacks.attack import Passes
 from bench.data.dataset import DATASETS, EvalSet
 from bench.errors import BenchError, ContractError, InputError, UsageError
@@ -38,7 +39,7 @@ from bench.models.source import LoadedModel, load, state_digest
 from bench.pruning.prune import Pruned, prune
 from bench.pruning.recipe import RECIPES, Context, Needs, Training
 from bench.pruning.regime import REGIMES
-from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump, pack_arrays, write_atomic
+from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump, pack_arrays
 from bench.submission.schema import (
     CleanRecord,
     CostRecord,

@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from bench.errors import ArtefactError, BenchError, InputError
+from bench.atomic import write_atomic
+from bench.errors import ArtefactError, InputError
 
 PICKLED = frozenset({".pt", ".pth", ".th", ".bin", ".ckpt", ".pkl", ".pickle", ".tar", ".model"})
 """Endings of files that may run code when they are opened."""
@@ -116,29 +116,9 @@ def save(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """
     from safetensors.torch import save as serialise
 
-    write(path, serialise({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}))
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file, all of it or nothing, and make the folder it goes into.
-
-    Raises:
-        BenchError: if the disk is full or the place cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).chmod(0o644)
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise BenchError(f"{str(path)!r} cannot be written: {_reason(error)}.") from None
+    write_atomic(
+        path, serialise({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+    )
 
 
 def _reason(error: BaseException) -> str:

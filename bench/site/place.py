@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.atomic import write_atomic
 from bench.errors import InputError
-from bench.submission.files import write_atomic
 
 _KEEP = {".gitignore", ".gitattributes", ".nojekyll", "README.md"}
 _MARK = "index.html"

@@ -3,8 +3,6 @@
 import hashlib
 import io
 import json
-import os
-import tempfile
 import tomllib
 import zipfile
 from collections.abc import Mapping
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from bench.errors import BenchError, SubmissionError
+from bench.errors import SubmissionError
 from bench.submission.schema import Result, Submission, Verification
 
 RESULT_FILE = "result.json"
@@ -38,28 +36,6 @@ def canonical(value: Any) -> bytes:
 def dump(record: BaseModel) -> bytes:
     """Return a record as canonical JSON."""
     return canonical(record.model_dump(mode="json", by_alias=True))
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all.
-
-    Raises:
-        BenchError: if the disk is full or the place cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).chmod(0o644)
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise BenchError(f"cannot write {str(path)!r} ({error.strerror or error}); nothing is half-written.") from None
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from bench.atomic import write_atomic
 from bench.errors import SubmissionError, UsageError
 from bench.submission.files import (
     POINTS_FILE,
@@ -10,7 +11,6 @@ from bench.submission.files import (
     SUBMISSION_FILE,
     WITNESSES_FILE,
     read_result,
-    write_atomic,
 )
 from bench.submission.schema import Result, Submission
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from bench.atomic import write_atomic
 from bench.errors import ArtefactError, BenchError, InputError
-from bench.models.weights import PICKLED, file_digest, fill, read, save, write
+from bench.models.weights import PICKLED, file_digest, fill, read, save
 
 
 def small():
@@ -69,11 +70,11 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 def test_a_place_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(BenchError, match="cannot be written"):
-        write(tmp_path / "file" / "w.safetensors", b"")
+    with pytest.raises(BenchError, match="cannot write"):
+        write_atomic(tmp_path / "file" / "w.safetensors", b"")
     (tmp_path / "taken.safetensors").mkdir()
-    with pytest.raises(BenchError, match="cannot be written"):
-        write(tmp_path / "taken.safetensors", b"content")
+    with pytest.raises(BenchError, match="cannot write"):
+        write_atomic(tmp_path / "taken.safetensors", b"content")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "taken.safetensors"]
 
 
