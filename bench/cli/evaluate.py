@@ -133,7 +133,7 @@ def carry_out(settled: "Plan") -> Path:
         try:
             return evaluate(settled, watch)
         except KeyboardInterrupt:
-            output.say("bench: interrupted; what was finished is kept, and the same command goes on from there.")
+            output.say("What was finished is kept; the same command goes on from there.")
             raise
         except OSError as error:
             raise IncompleteError(
@@ -143,10 +143,10 @@ def carry_out(settled: "Plan") -> Path:
 
 def show_results(results: "list[tuple[str, Result]]") -> None:
     """Print one row per result: sparsity, clean and robust accuracy, and what each attack broke."""
-    from bench.evaluation.summary import rows
+    from bench.evaluation.summary import CAPTION, rows
 
     columns, lines = rows(results)
-    output.show("", columns, lines, numbers=range(1, len(columns)))
+    output.show(CAPTION, columns, lines, numbers=range(1, len(columns)))
     for name, result in results:
         for deviation in result.deviations:
             output.say(f"{name}: not a standard run: {deviation}.")

@@ -83,7 +83,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("bench: interrupted; what was finished is kept.", err=True)
+        click.echo("bench: interrupted.", err=True)
         return 130
     except BenchError as error:
         click.echo(f"bench: {error}", err=True)

@@ -33,7 +33,8 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, n
     """Print a table on standard output; ``numbers`` are the columns to align to the right."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index in numbers else "left", no_wrap=index == 0)
+        figures = index in numbers  # names may take two lines, figures never lose a digit
+        table.add_column(column, justify="right" if figures else "left", no_wrap=figures, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))  # plain text: a name is no markup
     screen = console()

@@ -18,7 +18,7 @@ def command() -> None:
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def check(folders: tuple[Path, ...], *, as_json: bool) -> int:
-    """Print every problem of submission folders; exit 0 if there is none, 3 otherwise."""
+    """Print every problem of submission folders and of literature files; exit 0 if there is none, 3 otherwise."""
     from bench.submission.check import problems
 
     found = {str(folder): problems(folder) for folder in folders}

@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from bench.submission.schema import Result
 from bench.threats import Norm
 
+CAPTION = "Weights left, sparsity in %, clean accuracy in %, robust accuracy in % per threat model."
+"""What the columns hold, in the order of the table."""
+
 
 def rows(results: Sequence[tuple[str, Result]]) -> tuple[list[str], list[list[str]]]:
-    """Return columns and lines: one line per result, one column per threat model."""
+    """Return columns and lines, narrow enough for a small terminal: one line per result, a column per threat model."""
     norms = [norm for norm in Norm if any(result.threat(norm) for _, result in results)]
-    columns = ["entry", "points", "sparsity %", "nonzero", "MACs", "clean %"]
+    columns = ["entry", "points", "weights", "sparse", "clean"]
     for norm in norms:
         epsilons = {threat.epsilon for _, result in results if (threat := result.threat(norm))}
-        columns.append(f"robust % {norm} {' or '.join(sorted(epsilons))}")
+        columns.append(f"{norm} {' or '.join(sorted(epsilons))}")
     columns.append("seconds")
     lines = []
     for name, result in results:
@@ -20,9 +23,8 @@ def rows(results: Sequence[tuple[str, Result]]) -> tuple[list[str], list[list[st
         line = [
             name + (" (collapsed)" if result.collapsed else ""),
             str(count),
-            f"{100 * pruning.zeros / pruning.prunable:.2f}",
-            f"{pruning.nonzero:,}",
-            f"{pruning.nonzero_macs:,}",
+            short(pruning.nonzero),
+            f"{100 * pruning.zeros / pruning.prunable:.1f}",
             f"{100 * result.clean.correct / count:.1f}",
         ]
         for norm in norms:
@@ -30,3 +32,11 @@ def rows(results: Sequence[tuple[str, Result]]) -> tuple[list[str], list[list[st
             line.append(f"{100 * threat.robust / count:.1f}" if threat else "–")
         lines.append([*line, f"{result.cost.seconds:.1f}"])
     return columns, lines
+
+
+def short(count: int) -> str:
+    """Return a count in three digits: ``950``, ``55k``, ``11.2M``."""
+    figure, units = float(count), ["", "k", "M", "G", "T"]
+    while figure >= 999.5 and len(units) > 1:
+        figure, units = figure / 1000, units[1:]
+    return f"{figure:.3g}{units[0]}"

@@ -25,6 +25,7 @@ from bench.submission.files import (
     read_verification,
     sha256,
 )
+from bench.submission.literature import examine_literature
 from bench.submission.points import PointTable, read_points
 from bench.submission.schema import PruningRecord, Result, Submission, ThreatRecord, Verification, VerificationLevel
 
@@ -47,7 +48,9 @@ class Folder:
 
 
 def problems(folder: Path) -> list[str]:
-    """Return one sentence per problem; none means that the submission may be published."""
+    """Return one sentence per problem of a submission's folder, or of a file of quoted figures."""
+    if folder.suffix == ".toml" and folder.is_file():
+        return examine_literature(folder)[1]
     return examine(folder)[1]
 
 

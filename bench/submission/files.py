@@ -76,11 +76,16 @@ def read_verification(path: Path) -> Verification:
 
 def read_submission(path: Path) -> Submission:
     """Read a submission.toml, or raise a SubmissionError that names every key at fault."""
+    return read_toml(Submission, path)
+
+
+def read_toml(record: type[_Record], path: Path) -> _Record:
+    """Read a TOML file as a record, or raise a SubmissionError that names every key at fault."""
     try:
         content = tomllib.loads(_text(path))
     except tomllib.TOMLDecodeError as error:
         raise SubmissionError(f"{path.name} is not TOML: {error}.") from None
-    return _parse(Submission, json.dumps(content, default=_plain), path)
+    return _parse(record, json.dumps(content, default=_plain), path)
 
 
 def sha256(path: Path) -> str:

@@ -1,5 +1,6 @@
 """A built site and boards of any size, for tests of pages and browsers."""
 
+import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -51,3 +52,40 @@ def print_board(out: Path, catalogue: Catalogue) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return out / page.address
+
+
+def literature(root: Path, words: str = "A paper") -> Path:
+    """Write figures quoted from one source, any words in its free text, and return the file."""
+    path = root / "literature" / "quoted.toml"
+    path.parent.mkdir(parents=True)
+    text = json.dumps(words)
+    path.write_text(
+        f'''schema = "bench.literature/1"
+id = "quoted"
+title = {text}
+doubts = ["Sparsity is declared.", {text}]
+
+[source]
+paper = {text}
+authors = ["Ada", {text}]
+address = "https://arxiv.org/abs/2409.01249"
+repository = "https://github.com/example/figures"
+commit = "{"0a" * 20}"
+read = {text}
+date = 2026-05-01
+
+[[settings]]
+data = "digits"
+points = 10000
+norm = "Linf"
+epsilon = "0.031"
+attack = {text}
+claims = [
+  {{ method = "First", architecture = "Net", structure = "unstructured", sparsity = "90", clean = "80.50", robust = "43.6" }},
+  {{ method = "Second", architecture = "Net", structure = "structured", sparsity = "90", clean = "83.38", robust = "45.40" }},
+  {{ method = {text}, architecture = "Net", structure = "structured", sparsity = "50", clean = "70.0", robust = "11" }},
+]
+''',
+        "utf-8",
+    )
+    return path
