@@ -59,8 +59,18 @@ def literature(root: Path, words: str = "A paper") -> Path:
     path = root / "literature" / "quoted.toml"
     path.parent.mkdir(parents=True)
     text = json.dumps(words)
+    networks = [
+        ('"First"', "structured", 90, "80.50", "43.6"),
+        ('"Second"', "structured", 90, "83.38", "45.40"),
+        (text, "unstructured", 50, "70.0", "11"),
+    ]
+    claims = "".join(
+        f'  {{ method = {method}, architecture = "Net", structure = "{structure}", sparsity = "{sparsity}", '
+        f'clean = "{clean}", robust = "{robust}" }},\n'
+        for method, structure, sparsity, clean, robust in networks
+    )
     path.write_text(
-        f'''schema = "bench.literature/1"
+        f"""schema = "bench.literature/1"
 id = "quoted"
 title = {text}
 doubts = ["Sparsity is declared.", {text}]
@@ -81,11 +91,8 @@ norm = "Linf"
 epsilon = "0.031"
 attack = {text}
 claims = [
-  {{ method = "First", architecture = "Net", structure = "unstructured", sparsity = "90", clean = "80.50", robust = "43.6" }},
-  {{ method = "Second", architecture = "Net", structure = "structured", sparsity = "90", clean = "83.38", robust = "45.40" }},
-  {{ method = {text}, architecture = "Net", structure = "structured", sparsity = "50", clean = "70.0", robust = "11" }},
-]
-''',
+{claims}]
+""",
         "utf-8",
     )
     return path
