@@ -13,11 +13,12 @@ from markupsafe import Markup
 from pydantic import BaseModel
 
 from bench.errors import SubmissionError
-from bench.site import exports, guides, pages, vendor
+from bench.site import exports, guides, literature, pages, vendor
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, record, table
 from bench.site.draw import Drawing, script_safe
 from bench.site.entries import Catalogue, read
 from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, canonical
+from bench.submission.literature import Literature
 from bench.submission.schema import Result, Submission, Verification
 
 CSP = (
@@ -32,7 +33,12 @@ NAVIGATION = (
     ("Data", "data.html"),
     ("Changes", "changes.html"),
 )
-_SCHEMAS: dict[str, type[BaseModel]] = {"result": Result, "submission": Submission, "verification": Verification}
+_SCHEMAS: dict[str, type[BaseModel]] = {
+    "literature": Literature,
+    "result": Result,
+    "submission": Submission,
+    "verification": Verification,
+}
 
 
 def build(submissions: Path) -> dict[str, bytes]:
@@ -44,7 +50,7 @@ def build(submissions: Path) -> dict[str, bytes]:
     catalogue = read(submissions)
     assets = _assets(catalogue)
     names = {name: address for name, (address, _) in assets.items()}
-    downloads, says = _downloads(catalogue)
+    downloads, says = _downloads(catalogue, submissions)
     environment = _environment()
     files = {f"assets/{address}": content for address, content in assets.values()}
     files |= {f"data/{path}": content for path, content in downloads.items()}
@@ -69,6 +75,7 @@ def _pages(catalogue: Catalogue, data: pages.Page) -> Iterator[pages.Page]:
     yield pages.home(catalogue)
     yield from pages.boards(catalogue)
     yield from pages.entries(catalogue)
+    yield from pages.quoted(catalogue)
     yield guides.explorer(catalogue)
     yield guides.compare(catalogue)
     yield guides.sweet_spots(catalogue)
@@ -77,7 +84,7 @@ def _pages(catalogue: Catalogue, data: pages.Page) -> Iterator[pages.Page]:
     yield data
 
 
-def _downloads(catalogue: Catalogue) -> tuple[dict[str, bytes], dict[str, str]]:
+def _downloads(catalogue: Catalogue, submissions: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     """Return the files of the folder ``data`` and what each one holds."""
     files, says = {}, {}
     for protocol in catalogue.protocols:
@@ -89,6 +96,12 @@ def _downloads(catalogue: Catalogue) -> tuple[dict[str, bytes], dict[str, str]]:
     entries = [record(catalogue, entry) for entry in catalogue]
     files["entries.json"] = canonical({"schema": "bench.site-entries/1", "entries": entries})
     says["entries.json"] = "All entries of all protocols, as counts."
+    for source in catalogue.literature:
+        stem, words = f"literature/{source.id}", f"Figures quoted from {source.title}, not measured here."
+        files[f"{stem}.csv"] = literature.table(source)
+        files[f"{stem}.json"] = canonical({"schema": "bench.site-literature/1", **literature.record(source)})
+        files[f"{stem}.toml"] = (submissions / f"{stem}.toml").read_bytes()
+        says |= dict.fromkeys((f"{stem}.csv", f"{stem}.json", f"{stem}.toml"), words)
     for name, model in _SCHEMAS.items():
         path = f"schemas/{name}.json"
         files[path] = canonical(model.model_json_schema(by_alias=True))

@@ -12,6 +12,7 @@ from bench.protocol.load import Protocol, load
 from bench.site.figures import percent
 from bench.submission.check import Folder, examine
 from bench.submission.files import POINTS_FILE, RESULT_FILE, SUBMISSION_FILE, WITNESSES_FILE
+from bench.submission.literature import FOLDER, Literature, examine_literature
 from bench.submission.schema import Level, Result, Submission, Verification, VerificationLevel
 from bench.submission.score import Bits, Contender, Paired, Place, order, places, rate
 from bench.threats import Norm
@@ -134,6 +135,8 @@ class Catalogue:
     superseded: dict[Entry, Entry] = field(default_factory=dict)
     """Entry to the newer one that replaces it."""
     boards: list[Board] = field(default_factory=list)
+    literature: list[Literature] = field(default_factory=list)
+    """Quoted figures, by source; they stand on pages of their own."""
 
     def __iter__(self) -> Iterator[Entry]:
         """Iterate over all entries, protocol by protocol, by id."""
@@ -170,7 +173,7 @@ class Catalogue:
 
 
 def read(submissions: Path) -> Catalogue:
-    """Read ``submissions/<protocol>/<entry-id>/`` and relate the entries to each other.
+    """Read ``submissions/<protocol>/<entry-id>/``, relate the entries, and read ``submissions/literature/<id>.toml``.
 
     Raises:
         SubmissionError: if any folder has a problem; a site is built from valid submissions or not at all.
@@ -184,10 +187,15 @@ def read(submissions: Path) -> Catalogue:
             found.append(f"{place.parent.name}/{place.name}: measured under {folder.result.protocol.name!r}.")
         if folder is not None and not found:
             by_protocol.setdefault(place.parent.name, []).append(_entry(place, folder))
+    literature = []
+    for path in sorted(path for path in submissions.glob(f"{FOLDER}/*") if not path.is_dir()):
+        source, problems = examine_literature(path)
+        found += [f"{FOLDER}/{problem}" for problem in problems]
+        literature += [source] if source is not None else []
     if found:
         rest = [f"and {len(found) - 10} more; bench submission check names them all."] if len(found) > 10 else []
         raise SubmissionError("\n".join([f"{len(found)} problems in {str(submissions)!r}:", *found[:10], *rest]))
-    catalogue = Catalogue(by_protocol)
+    catalogue = Catalogue(by_protocol, literature=literature)
     for entries in by_protocol.values():
         _relate(catalogue, entries)
         catalogue.boards += [_board(catalogue, entries, threat.norm) for threat in entries[0].protocol.threats]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.site import plots
+from bench.site import literature, plots
 from bench.site.downloads import badge, bibtex, changes
 from bench.site.entries import Board, Catalogue, Entry
 from bench.site.figures import in_words, interval, metric, p_value, percent, signed, thousands, threat
@@ -39,7 +39,7 @@ def home(catalogue: Catalogue) -> Page:
     ]
     news = [change._asdict() for change in changes(catalogue)[:6]]
     drawn = [plots.pareto(catalogue.boards[0], "nonzero", "home")] if catalogue.boards else []
-    context = {"boards": grouped, "changes": news, "figures": drawn}
+    context = {"boards": grouped, "changes": news, "figures": drawn, "literature": literature.cards(catalogue)}
     return Page("index.html", "home.html", context, "index.html")
 
 
@@ -94,6 +94,7 @@ def _board(catalogue: Catalogue, board: Board) -> Page:
         "rows": lines,
         "figures": plots.board_figures(catalogue, board),
         "limited": _limits(board),
+        "literature": literature.beside(catalogue, board),
     }
     return Page(board.address, "board.html", context, board.address)
 
@@ -105,6 +106,13 @@ def _limits(board: Board) -> str:
         f"Curves show the first {plots.LINES} ranked entries, ladders the {plots.LADDERS} parents with most entries; "
         "the pages of the entries show theirs."
     )
+
+
+def quoted(catalogue: Catalogue) -> Iterator[Page]:
+    """Yield one page per source of quoted figures."""
+    for source in catalogue.literature:
+        context = literature.context(catalogue, source)
+        yield Page(literature.address(source), "literature.html", context, "index.html")
 
 
 def entries(catalogue: Catalogue) -> Iterator[Page]:

@@ -10,7 +10,7 @@ import pytest
 from bench.site.build import build
 from bench.site.place import place
 from bench.site.serve import server
-from tests.support.sites import submissions
+from tests.support.sites import HOSTILE, literature, submissions
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
@@ -36,6 +36,7 @@ class Site:
 def site(tmp_path_factory):
     """Build the site once and serve it on the loopback address."""
     root, folder = submissions(tmp_path_factory.mktemp("submissions")), tmp_path_factory.mktemp("site")
+    literature(root, HOSTILE)
     place(build(root), folder)
     with server(folder, 0) as running:
         thread = threading.Thread(target=running.serve_forever, daemon=True)

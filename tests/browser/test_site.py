@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 
 BOARD = "boards/digits-v1-linf.html"
 ENTRY = "entries/digits-v1/net-0-magnitude-global-1of2/index.html"
+LITERATURE = "literature/quoted.html"
 PAGES = [
     "index.html",
     BOARD,
@@ -28,6 +29,7 @@ PAGES = [
     "protocols.html",
     "data.html",
     "changes.html",
+    LITERATURE,
 ]
 VENDOR = Path(__file__).parent / "vendor"
 AXE = """async () => {
@@ -106,6 +108,31 @@ def test_without_scripts_every_row_and_every_chart_is_there(site, tab):
         assert figures.count() >= 1
         for figure in figures.all():
             assert figure.locator("svg").bounding_box()["height"] > 50
+
+
+def test_quoted_figures_stand_alone_and_can_be_searched_sorted_and_shared(site, tab):
+    page = tab(java_script_enabled=False)
+    page.goto(site.local(BOARD))
+    page.locator("p.legend").get_by_role("link", name=HOSTILE).click()
+    assert page.url == site.local(LITERATURE)
+    assert page.locator("#board tbody tr.claimed").count() == 3
+    page = tab()
+    page.goto(site.local(LITERATURE))
+    ready(page)
+    written = ids(page)
+    assert page.locator(".pick").count() == 0
+    assert page.locator("#tools").get_by_role("button", name="Compare").count() == 0
+    page.locator('th[data-key="robust"] .dt-column-order').click()
+    page.wait_for_selector('th[data-key="robust"][aria-sort="descending"]')
+    assert ids(page) == [written[1], written[0], written[2]]
+    page.locator("#tools select").first.wait_for()
+    page.get_by_label("Structure").select_option("structured")
+    page.wait_for_function("document.querySelectorAll('#board tbody tr').length === 2")
+    assert "2 of 3 entries shown, sorted by Robust %, descending" in page.locator("#count").inner_text()
+    shared = tab()
+    shared.goto(page.url)
+    ready(shared)
+    assert ids(shared) == ids(page)
 
 
 def test_columns_sort_by_mouse_and_by_keyboard(site, tab):

@@ -1,5 +1,6 @@
 """Every command that the documents show is one that works."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench.cli.main import COMMANDS, run
+from bench.models.architecture import ARCHITECTURES
+from bench.protocol.load import names
+from bench.pruning.recipe import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = ["README.md", ".github/CONTRIBUTING.md"]
@@ -30,6 +34,18 @@ def test_a_shown_command_exists_with_these_options(line, capsys):
     told = capsys.readouterr().out
     for option in (word for word in words if word.startswith("--")):
         assert option in told
+
+
+def test_shown_commands_name_protocols_recipes_and_architectures_that_exist():
+    known = {"--protocol": names(), "--recipe": list(RECIPES), "--arch": [*ARCHITECTURES, "NAME"]}
+    seen = 0
+    for line in commands():
+        words = shlex.split(line.replace("|", " "))
+        for option, value in itertools.pairwise(words):
+            if option in known:
+                seen += 1
+                assert value in known[option], line
+    assert seen >= 5
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "check", "site"])

@@ -6,13 +6,16 @@
   const count = document.getElementById("count");
   const MOST = 6;
   const heads = [...table.tHead.rows[0].cells];
-  const keys = ["pick", ...heads.map((head) => head.dataset.key)];
+  // Quoted rows stand alone: there is nothing to compare them with point by point.
+  const alone = table.hasAttribute("data-alone");
+  const shift = alone ? 0 : 1;
+  const keys = [...(alone ? [] : ["pick"]), ...heads.map((head) => head.dataset.key)];
   const ranked = keys.indexOf("rank");
   const robust = keys.indexOf("robust");
-  const facets = heads.map((head, index) => (head.hasAttribute("data-facet") ? index + 1 : 0)).filter(Boolean);
-  const extras = heads.map((head, index) => (head.hasAttribute("data-extra") ? index + 1 : 0)).filter(Boolean);
+  const facets = heads.map((head, index) => (head.hasAttribute("data-facet") ? index + shift : -1)).filter((column) => column >= 0);
+  const extras = heads.map((head, index) => (head.hasAttribute("data-extra") ? index + shift : -1)).filter((column) => column >= 0);
   const lines = [...table.tBodies[0].rows];
-  const values = new Map(lines.map((line) => [line.id, Object.fromEntries(facets.map((column) => [keys[column], line.cells[column - 1].textContent]))]));
+  const values = new Map(lines.map((line) => [line.id, Object.fromEntries(facets.map((column) => [keys[column], line.cells[column - shift].textContent]))]));
   const names = new Map(lines.map((line) => [line.id, line.querySelector("th").textContent.trim()]));
   const chosen = new Set();
   const wanted = {};
@@ -29,8 +32,8 @@
   };
 
   const head = make("th", { scope: "col", className: "pick" }, make("span", { className: "hidden" }, "Compare"));
-  table.tHead.rows[0].prepend(head);
-  for (const line of lines) {
+  if (!alone) table.tHead.rows[0].prepend(head);
+  for (const line of alone ? [] : lines) {
     const box = make("input", { type: "checkbox", "aria-label": `Compare ${names.get(line.id)}` });
     box.dataset.id = line.id;
     line.prepend(make("td", { className: "pick" }, box));
@@ -38,16 +41,16 @@
 
   const board = new DataTable(table, {
     autoWidth: false,
-    order: [[robust, "desc"]],
+    order: alone ? [] : [[robust, "desc"]],
     pageLength: 100,
     paging: lines.length > 150,
     info: false,
     layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: lines.length > 150 ? "paging" : null },
     columnDefs: [
-      { targets: 0, orderable: false, searchable: false },
+      ...(alone ? [] : [{ targets: 0, orderable: false, searchable: false }]),
       { targets: extras, visible: false },
-      { targets: heads.map((cell, index) => (cell.classList.contains("n") ? index + 1 : -1)).filter((index) => index > 0), type: "num", orderSequence: ["desc", "asc"] },
-      { targets: ranked, orderSequence: ["asc", "desc"] },
+      { targets: heads.map((cell, index) => (cell.classList.contains("n") ? index + shift : -1)).filter((index) => index >= 0), type: "num", orderSequence: ["desc", "asc"] },
+      ...(alone ? [] : [{ targets: ranked, orderSequence: ["asc", "desc"] }]),
     ],
   });
   board.search.fixed("facets", (_, __, row) => {
@@ -65,7 +68,7 @@
     if (found.length < 2) continue;
     const select = make("select", {}, make("option", { value: "" }, "all"), ...found.map((value) => make("option", { value }, value)));
     selects[key] = select;
-    tools.append(make("label", {}, heads[column - 1].textContent.replace(/[↑↓↕]/g, "").trim(), select));
+    tools.append(make("label", {}, heads[column - shift].textContent.replace(/[↑↓↕]/g, "").trim(), select));
     select.addEventListener("change", () => {
       wanted[key] = select.value;
       board.draw();
@@ -75,14 +78,14 @@
   const boxes = {};
   const list = make("div");
   keys.forEach((key, column) => {
-    if (!column || key === "entry") return;
+    if (key === "pick" || key === "entry") return;
     const box = make("input", { type: "checkbox", checked: board.column(column).visible() });
     boxes[key] = box;
     box.addEventListener("change", () => {
       board.column(column).visible(box.checked);
       remember();
     });
-    list.append(make("label", {}, box, heads[column - 1].textContent.trim()));
+    list.append(make("label", {}, box, heads[column - shift].textContent.trim()));
   });
   tools.append(make("details", {}, make("summary", {}, "Columns"), list));
 
@@ -103,14 +106,14 @@
   const csv = make("button", { type: "button" }, "CSV of this view");
   csv.addEventListener("click", () => {
     const quote = (text) => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replace(/"/g, '""')}"`;
-    const shown = keys.map((_, column) => column).filter((column) => column && board.column(column).visible());
+    const shown = keys.map((_, column) => column).filter((column) => keys[column] !== "pick" && board.column(column).visible());
     const rows = board.rows({ search: "applied", order: "applied" }).nodes().toArray();
-    const text = [shown.map((column) => quote(heads[column - 1].textContent.trim())), ...rows.map((row) => [...row.cells].slice(1).map((cell) => quote(cell.textContent.trim())))];
+    const text = [shown.map((column) => quote(heads[column - shift].textContent.trim())), ...rows.map((row) => [...row.cells].slice(shift).map((cell) => quote(cell.textContent.trim())))];
     const link = make("a", { download: `${table.dataset.board}.csv`, href: URL.createObjectURL(new Blob([text.map((row) => row.join(",")).join("\n") + "\n"], { type: "text/csv" })) });
     link.click();
     URL.revokeObjectURL(link.href);
   });
-  tools.append(compare, copy, csv);
+  tools.append(...(alone ? [copy, csv] : [compare, copy, csv]));
   tools.hidden = false;
 
   table.addEventListener("change", (event) => {
@@ -134,7 +137,7 @@
 
   function say() {
     const [column, direction] = board.order()[0] || [];
-    const sorted = column ? `, sorted by ${heads[column - 1].textContent.trim()}, ${direction === "asc" ? "ascending" : "descending"}` : "";
+    const sorted = column !== undefined ? `, sorted by ${heads[column - shift].textContent.trim()}, ${direction === "asc" ? "ascending" : "descending"}` : "";
     count.textContent = `${board.rows({ search: "applied" }).count()} of ${lines.length} entries shown${sorted}.`;
   }
 
@@ -143,7 +146,7 @@
     const state = new URLSearchParams({ v: "1" });
     if (search.value) state.set("q", search.value);
     const [column, direction] = board.order()[0] || [];
-    if (column && !(column === robust && direction === "desc")) state.set("sort", `${keys[column]}.${direction}`);
+    if (column !== undefined && !(!alone && column === robust && direction === "desc")) state.set("sort", `${keys[column]}.${direction}`);
     for (const [key, value] of Object.entries(wanted)) if (value) state.set(`is.${key}`, value);
     const changed = Object.keys(boxes).filter((key) => boxes[key].checked === extras.includes(keys.indexOf(key)));
     if (changed.length) state.set("columns", changed.join("~"));
@@ -178,9 +181,9 @@
       board.column(keys.indexOf(key)).visible(boxes[key].checked);
     }
     for (const id of (state.get("pick") || "").split("~")) {
-      if (names.has(id) && chosen.size < MOST) chosen.add(id);
+      if (!alone && names.has(id) && chosen.size < MOST) chosen.add(id);
     }
-    for (const line of lines) line.querySelector("input").checked = chosen.has(line.id);
+    for (const line of alone ? [] : lines) line.querySelector("input").checked = chosen.has(line.id);
     const [key, direction] = (state.get("sort") || "").split(".");
     if (keys.includes(key)) board.order([[keys.indexOf(key), direction === "asc" ? "asc" : "desc"]]);
     told();
