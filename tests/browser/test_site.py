@@ -125,8 +125,7 @@ def test_quoted_figures_stand_alone_and_can_be_searched_sorted_and_shared(site, 
     page.locator('th[data-key="robust"] .dt-column-order').click()
     page.wait_for_selector('th[data-key="robust"][aria-sort="descending"]')
     assert ids(page) == [written[1], written[0], written[2]]
-    page.locator("#tools select").first.wait_for()
-    page.get_by_label("Structure").select_option("structured")
+    page.locator("#tools label", has_text="Structure").locator("select").select_option("structured")
     page.wait_for_function("document.querySelectorAll('#board tbody tr').length === 2")
     assert "2 of 3 entries shown, sorted by Robust %, descending" in page.locator("#count").inner_text()
     shared = tab()
