@@ -16,8 +16,8 @@ from bench.errors import SubmissionError
 from bench.site import exports, guides, literature, pages, vendor
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, record, table
 from bench.site.draw import Drawing, script_safe
-from bench.site.entries import Catalogue, read
-from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, canonical
+from bench.site.entries import Catalogue, published, read
+from bench.submission.files import canonical
 from bench.submission.literature import Literature
 from bench.submission.schema import Result, Submission, Verification
 
@@ -115,7 +115,7 @@ def _beside(catalogue: Catalogue) -> dict[str, bytes]:
         folder = entry.address.removesuffix("index.html")
         files[f"{folder}badge.svg"] = badge(entry, entry.protocol.threats[0].norm)[1]
         files[f"{folder}cite.bib"] = bibtex(entry).encode()
-        for name in (RESULT_FILE, SUBMISSION_FILE):
+        for name in published(entry):
             files[f"{folder}{name}"] = (entry.path / name).read_bytes()
     return files
 

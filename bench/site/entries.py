@@ -11,7 +11,7 @@ from bench.errors import SubmissionError
 from bench.protocol.load import Protocol, load
 from bench.site.figures import percent
 from bench.submission.check import Folder, examine
-from bench.submission.files import POINTS_FILE, RESULT_FILE, SUBMISSION_FILE, WITNESSES_FILE
+from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, VERIFICATION_FILE
 from bench.submission.literature import FOLDER, Literature, examine_literature
 from bench.submission.schema import Level, Result, Submission, Verification, VerificationLevel
 from bench.submission.score import Bits, Contender, Paired, Place, order, places, rate
@@ -202,9 +202,9 @@ def read(submissions: Path) -> Catalogue:
     return catalogue
 
 
-def files(entry: Entry) -> list[str]:
-    """Return the names of the files an entry's folder holds."""
-    known = (SUBMISSION_FILE, RESULT_FILE, POINTS_FILE, WITNESSES_FILE, "verification.json")
+def published(entry: Entry) -> list[str]:
+    """Return the names of the files that the site hands out; the arrays stay in the submissions."""
+    known = (SUBMISSION_FILE, RESULT_FILE, VERIFICATION_FILE)
     return [name for name in known if (entry.path / name).exists()]
 
 

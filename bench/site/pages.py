@@ -1,15 +1,16 @@
 """What each page shows: the contexts that the templates print."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from bench.site import literature, plots
 from bench.site.downloads import badge, bibtex, changes
-from bench.site.entries import Board, Catalogue, Entry
+from bench.site.entries import Board, Catalogue, Entry, published
 from bench.site.figures import in_words, interval, metric, p_value, percent, signed, thousands, threat
 from bench.site.gallery import gallery
-from bench.site.tables import columns, notes, rows
+from bench.site.tables import Cell, columns, notes, rows
 from bench.submission.check import POOLED
 from bench.submission.schema import VerificationLevel
 from bench.submission.score import Paired, rate, retention, wilson
@@ -139,6 +140,7 @@ def _entry(catalogue: Catalogue, entry: Entry) -> Page:
         "tables": _tables(catalogue, entry),
         "command": _command(entry),
         "bibtex": bibtex(entry),
+        "files": published(entry),
         "badge": badge(entry, first)[0],
         "history": _history(catalogue, entry),
     }
@@ -146,7 +148,7 @@ def _entry(catalogue: Catalogue, entry: Entry) -> Page:
 
 
 def _tables(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:
-    made = [_against_parent(catalogue, entry), _attacks(entry), _scenarios(entry), *_provenance(entry)]
+    made = [_against_parent(catalogue, entry), _attacks(entry), _scenarios(entry), *_provenance(catalogue, entry)]
     return [table for table in made if table["rows"]]
 
 
@@ -244,18 +246,20 @@ def _scenarios(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _provenance(entry: Entry) -> Iterator[dict[str, Any]]:
+def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
     result, pruning, submission = entry.result, entry.result.pruning, entry.submission
-    model = result.model
+    model, parent = result.model, catalogue.parents.get(entry)
     passes = f"{thousands(result.cost.forwards)} and {thousands(result.cost.backwards)}"
     lines = [
         ["authors", ", ".join(submission.authors)],
         ["licence", submission.licence],
-        ["weights", submission.weights.locator],
+        ["weights", Cell(submission.weights.locator, link=_address(submission.weights.locator))],
+        ["sha256 of the weights file", model.file_sha256 or "none: the weights are not a file of their own"],
         ["sha256 of the tensors", model.weights_sha256],
         ["bytes", thousands(submission.weights.bytes)],
         ["network", f"{model.ref}, {model.architecture}"],
-        ["dense parent", model.parent or "none: this is a dense network"],
+        ["dense parent", Cell(model.parent or "none: this is a dense network", link=parent.address if parent else "")],
+        ["sha256 of the parent's tensors", model.parent_sha256 or "none"],
         ["recipe", f"{pruning.recipe} (version {pruning.version}), {pruning.structure}, scope {pruning.scope}"],
         ["regime", pruning.regime],
         ["target sparsity", pruning.target or "none"],
@@ -265,6 +269,7 @@ def _provenance(entry: Entry) -> Iterator[dict[str, Any]]:
         ["protocol", f"{result.protocol.name}, digest {result.protocol.digest}"],
         ["data", f"{result.data.points} points of {result.data.name} {result.data.split}, digest {result.data.digest}"],
         ["engine and seed", f"{result.engine}, {result.seed}"],
+        ["batch size", "free: verdicts do not depend on it" if result.batch_size is None else str(result.batch_size)],
         ["cost", f"{result.cost.seconds:.0f} s, {passes} passes forward and backward"],
         ["extra training data", "yes" if submission.extra_data else "no"],
     ]  # fmt: skip
@@ -285,12 +290,24 @@ def _figure(value: float | None) -> str:
 
 
 def _command(entry: Entry) -> str:
-    pruning = entry.result.pruning
-    parts = [f"bench evaluate --model {entry.result.model.ref} --protocol {entry.protocol.name}"]
+    """Return what a reader may paste: every word that a submitter chose is quoted for the shell."""
+    model, pruning, weights = entry.result.model, entry.result.pruning, entry.submission.weights
+    lines = []
+    words = ["bench", "evaluate", "--model", model.ref, "--protocol", entry.protocol.name]
+    if model.ref.endswith(".safetensors"):
+        words += ["--arch", model.architecture]
+        if _address(weights.locator):
+            lines.append(shlex.join(["curl", "--fail", "--location", "--output", model.ref, weights.locator]))
+        if model.file_sha256:
+            lines.append(f"echo {shlex.quote(f'{model.file_sha256}  {model.ref}')} | sha256sum --check")
     if not entry.dense:
-        parts.append(f"--recipe {pruning.recipe} --sparsity {pruning.target} --regime {pruning.regime}")
-    parts.append(f"--engine {entry.result.engine}")
-    return " ".join(parts)
+        words += ["--recipe", pruning.recipe, "--sparsity", str(pruning.target), "--regime", pruning.regime]
+    return "\n".join([*lines, shlex.join([*words, "--engine", entry.result.engine])])
+
+
+def _address(locator: str) -> str:
+    """Return the address that a locator is, or nothing for one in words."""
+    return locator if locator.startswith("https://") else ""
 
 
 def _history(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:

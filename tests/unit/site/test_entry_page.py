@@ -1,0 +1,87 @@
+"""The page of an entry says where its weights are and how to measure them again, safely for a shell."""
+
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from bench.site import pages
+from bench.site.build import build
+from bench.site.entries import Catalogue, read
+from tests.support.builders import write
+from tests.support.sites import submissions
+
+ADDRESS = f"https://example.org/{'0a' * 20}/net.safetensors"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return submissions(tmp_path_factory.mktemp("submissions"))
+
+
+@pytest.fixture(scope="module")
+def printed(root):
+    return build(root)
+
+
+def elsewhere(entry, ref):
+    """Return the entry as if its weights lay in a file at an address."""
+    weights = entry.submission.weights.model_copy(update={"locator": ADDRESS})
+    model = entry.result.model.model_copy(update={"ref": ref, "file_sha256": weights.sha256})
+    people = entry.submission.model_copy(update={"weights": weights})
+    folder = replace(entry.folder, submission=people, result=entry.result.model_copy(update={"model": model}))
+    return replace(entry, folder=folder)
+
+
+def context(entry):
+    (page,) = pages.entries(Catalogue({entry.protocol.name: [entry]}))
+    return page.context
+
+
+def test_weights_at_an_address_are_fetched_checked_and_evaluated(tmp_path):
+    write(tmp_path)
+    (entry,) = read(tmp_path)
+    fetch, check, evaluate = context(elsewhere(entry, "net.safetensors"))["command"].splitlines()
+    assert shlex.split(fetch) == ["curl", "--fail", "--location", "--output", "net.safetensors", ADDRESS]
+    assert f"{entry.submission.weights.sha256}  net.safetensors" in shlex.split(check)
+    assert shlex.split(evaluate)[:4] == ["bench", "evaluate", "--model", "net.safetensors"]
+    assert "--arch" in evaluate
+
+
+def test_a_hostile_name_cannot_leave_its_word_of_the_command(tmp_path):
+    write(tmp_path)
+    (entry,) = read(tmp_path)
+    evil = "x; rm -rf ~ #$(id).safetensors"
+    for line in context(elsewhere(entry, evil))["command"].splitlines():
+        assert any(evil in word for word in shlex.split(line))
+        assert shlex.quote(evil)[1:-1] in line
+
+
+def test_weights_at_an_address_are_a_link_and_others_are_words(tmp_path):
+    write(tmp_path)
+    (entry,) = read(tmp_path)
+    for shown, link in ((elsewhere(entry, "net.safetensors"), ADDRESS), (entry, "")):
+        (table,) = [table for table in context(shown)["tables"] if table["title"] == "Provenance"]
+        (cell,) = [row[1] for row in table["rows"] if row[0] == "weights"]
+        assert (cell.text, cell.link) == (shown.submission.weights.locator, link)
+
+
+def test_a_pruned_entry_links_its_parent_and_is_compared_with_it_in_pairs(root, printed):
+    catalogue = read(root)
+    child, parent = next(iter(catalogue.parents.items()))
+    page = printed[child.address].decode()
+    assert f'href="../../../{parent.address}"' in page
+    assert "Against the dense parent" in page
+    assert "exact McNemar test" in page
+
+
+def test_everything_that_is_needed_to_believe_an_entry_is_on_its_page(root, printed):
+    for entry in read(root):
+        page = printed[entry.address].decode()
+        result = entry.result
+        known = [entry.level.value, result.protocol.digest, result.model.weights_sha256, result.pruning.regime]
+        known += [*result.environment, str(result.seed), "@misc{", "badge.svg", "bench evaluate", "Submitted."]
+        assert [word for word in known if word not in page] == []
+        if entry.verification:
+            assert f"By {entry.verification.by}" in page
+            assert 'href="verification.json"' in page
