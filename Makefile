@@ -24,6 +24,8 @@ $(READY):
 demo: $(READY)
 	$(BIN)/bench demo
 
+# two workers with one thread each: more threads than cores would wait for each other
+test: export OMP_NUM_THREADS = 1
 test: $(READY)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
 

@@ -78,7 +78,7 @@ def new(
             authors=authors,
             date=(day or datetime.now(tz=UTC)).date(),
             paper=paper,
-            method=method or make.locator(result),
+            method=method or make.method(result),
             extra_data=extra_data,
             licence=licence,
             weights=Weights(locator=pinned, sha256=known, bytes=result.pruning.bytes_plain),

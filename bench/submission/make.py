@@ -41,6 +41,12 @@ def make(run: Path, root: Path, submission: Submission) -> Path:
     return folder
 
 
+def method(result: Result) -> str:
+    """Return how the network of a run was pruned, in a few words."""
+    pruning = result.pruning
+    return pruning.recipe if pruning.regime == "one-shot" else f"{pruning.recipe}, then {pruning.regime}"
+
+
 def locator(result: Result) -> str:
     """Return where the weights of a run come from, in words that ``bench evaluate`` understands."""
     pruning = result.pruning
