@@ -134,6 +134,16 @@ def test_quoted_figures_stand_alone_and_can_be_searched_sorted_and_shared(site, 
     assert ids(shared) == ids(page)
 
 
+def test_forced_colours_and_reduced_motion_are_respected(site, tab):
+    page = tab(forced_colors="active", reduced_motion="reduce")
+    page.goto(site.local(BOARD))
+    style = "(element, name) => getComputedStyle(element)[name]"
+    assert page.locator("html").evaluate(style, "scrollBehavior") == "auto"
+    assert page.locator("nav.boards [aria-current]").evaluate(style, "borderBottomStyle") == "solid"
+    full, hollow = (page.locator(f".legend .dot{kind}") for kind in (".full", ".hollow"))
+    assert full.evaluate(style, "backgroundColor") != hollow.evaluate(style, "backgroundColor")
+
+
 def test_columns_sort_by_mouse_and_by_keyboard(site, tab):
     page = tab()
     page.goto(site.local(BOARD))
