@@ -27,7 +27,8 @@ demo: $(READY)
 # two workers with one thread each: more threads than cores would wait for each other
 test: export OMP_NUM_THREADS = 1
 test: $(READY)
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not timing and not peer and not soak and not gpu" tests
+	$(BIN)/python -m pytest -q -m timing tests/browser
 
 test-peer: $(READY)
 	$(BIN)/python -m pytest -q -m peer tests/peer

@@ -1,0 +1,115 @@
+// The same arithmetic as the printed pages: intervals, the exact paired test, how numbers are spelt.
+(() => {
+  "use strict";
+  const Z = 1.959963984540054;
+
+  const percent = (share, digits = 1) => (100 * share).toFixed(digits);
+
+  const signed = (share) => {
+    const text = Math.abs(100 * share).toFixed(1);
+    if (Number(text) === 0) return "0.0";
+    return (share > 0 ? "+" : "−") + text;
+  };
+
+  function metric(count) {
+    for (const [bound, unit] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+      if (count >= bound) {
+        const value = count / bound;
+        return `${value < 999.5 ? String(Number(value.toPrecision(3))) : value.toFixed(0)}\u202f${unit}`;
+      }
+    }
+    return count.toFixed(0);
+  }
+
+  function wilson(count, total) {
+    const share = count / total;
+    const centre = share + Z * Z / (2 * total);
+    const half = Z * Math.sqrt(share * (1 - share) / total + Z * Z / (4 * total * total));
+    const scale = 1 + Z * Z / total;
+    return [count === 0 ? 0 : (centre - half) / scale, count === total ? 1 : (centre + half) / scale];
+  }
+
+  // Two-sided exact McNemar test: twice the binomial tail, summed in logarithms.
+  function mcnemar(first, second) {
+    const total = first + second;
+    const fewer = Math.min(first, second);
+    if (2 * fewer >= total) return 1;
+    let term = -total * Math.LN2;
+    let tail = Math.exp(term);
+    for (let index = 0; index < fewer; index += 1) {
+      term += Math.log((total - index) / (index + 1));
+      tail += Math.exp(term);
+    }
+    return Math.min(1, 2 * tail);
+  }
+
+  function difference(pair) {
+    const total = pair.both + pair.first + pair.second + pair.neither + 2;
+    const middle = (pair.first - pair.second) / total;
+    const spread = (pair.first + pair.second + 1) / total - middle * middle;
+    const half = Z * Math.sqrt(Math.max(spread, 0) / total);
+    return [Math.max(-1, middle - half), Math.min(1, middle + half)];
+  }
+
+  const pValue = (value) => (value < 0.001 ? "< 0.001" : value.toFixed(value < 0.1 ? 3 : 2));
+
+  function verdict(pair) {
+    if (mcnemar(pair.first, pair.second) >= 0.05) return "not separated";
+    return pair.first > pair.second ? "better" : "worse";
+  }
+
+  function bits(text, length) {
+    const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+    return Array.from({ length }, (_, index) => (bytes[index >> 3] >> (7 - (index & 7))) & 1);
+  }
+
+  function pair(one, two) {
+    const found = { both: 0, first: 0, second: 0, neither: 0 };
+    one.forEach((bit, index) => {
+      found[bit ? (two[index] ? "both" : "first") : two[index] ? "second" : "neither"] += 1;
+    });
+    return found;
+  }
+
+  function element(tag, text, attributes = {}) {
+    const made = document.createElement(tag);
+    made.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return made;
+  }
+
+  function options(select, choices, current) {
+    select.replaceChildren(...choices.map(([value, label]) => {
+      const option = element("option", label, { value });
+      option.selected = value === current;
+      return option;
+    }));
+  }
+
+  function remember(state) {
+    const text = new URLSearchParams({ v: "1", ...state }).toString();
+    try {
+      history.replaceState(null, "", `#${text}`);
+    } catch {
+      location.replace(`#${text}`);
+    }
+  }
+
+  function recall() {
+    const state = new URLSearchParams(location.hash.slice(1));
+    return state.get("v") === "1" ? Object.fromEntries(state) : {};
+  }
+
+  function copier(button) {
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(location.href);
+        button.textContent = "Copied";
+      } catch {
+        button.textContent = "Copy the address bar";
+      }
+    });
+  }
+
+  window.benchNumbers = { percent, signed, metric, wilson, mcnemar, difference, pValue, verdict, bits, pair, element, options, remember, recall, copier };
+})();
