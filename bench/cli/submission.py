@@ -36,7 +36,9 @@ def check(folders: tuple[Path, ...], *, as_json: bool) -> int:
 @command.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--id", "identity", help="Name of the folder and of the entry; by default the run's folder.")
-@click.option("--name", help="What readers see; by default the id.")
+@click.option(
+    "--name", help="The network's name for readers; recipe and sparsity stand beside it. By default the model's."
+)
 @click.option("--author", "authors", multiple=True, required=True, help="Who submits; repeat for several.")
 @click.option("--method", help="How it was pruned, in one line; by default the recipe.")
 @click.option("--licence", required=True, help="Of the weights, such as MIT.")
@@ -74,7 +76,7 @@ def new(
         submission = Submission(
             schema_="bench.submission/1",
             id=identity,
-            name=name or identity,
+            name=name or result.model.ref.rpartition(":")[2],
             authors=authors,
             date=(day or datetime.now(tz=UTC)).date(),
             paper=paper,
