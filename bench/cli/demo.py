@@ -40,3 +40,5 @@ def command(*, out: Path) -> None:
 
         place(build(submissions), out / "site")
         output.say(f"The board of the committed submissions is at {(out / 'site' / 'index.html').resolve().as_uri()}")
+    else:
+        output.say("There is no folder submissions/ here, so no board was built.")
