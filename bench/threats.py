@@ -7,6 +7,9 @@ from fractions import Fraction
 
 from bench.errors import UsageError
 
+SLACK = 1e-5
+"""Relative room for float32 rounding on the surface of a Linf or L2 ball; L0 has none."""
+
 _EXACT = re.compile(r"(?P<numerator>\d+)(?:/(?P<denominator>[1-9]\d*))?")
 
 

@@ -34,13 +34,18 @@ _QUIET.disabled = True
 _Perturb = Callable[[Classifier, Points, ThreatModel, Settings, int], Tensor]
 
 
+def covers(name: str) -> bool:
+    """Tell whether AutoAttack has an attack of this name."""
+    return name in _ENGINES
+
+
 def reference(name: str) -> Attack:
     """Return AutoAttack's implementation of the native attack called ``name``, under the same name.
 
     Raises:
         UsageError: if AutoAttack has no such attack.
     """
-    if name not in _ENGINES:
+    if not covers(name):
         raise UsageError(
             f"The reference engine covers AutoAttack alone. {unknown('reference attack', name, list(_ENGINES))}"
         )

@@ -3,10 +3,7 @@
 import torch
 
 from bench.tensors import Distances, Images
-from bench.threats import Norm, ThreatModel
-
-SLACK = 1e-5
-"""Relative room for float32 rounding on the surface of a Linf or L2 ball; L0 has none."""
+from bench.threats import SLACK, Norm, ThreatModel
 
 
 def distance(originals: Images, candidates: Images, norm: Norm) -> Distances:

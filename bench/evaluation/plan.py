@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.attacks.attack import ATTACKS, Attack, Passes, Settings
-from bench.attacks.reference import reference
+from bench.attacks.reference import covers, reference
 from bench.data.dataset import DATASETS
 from bench.errors import ProtocolError, UsageError
 from bench.evaluation.checks.runner import chosen as checks_of
@@ -161,7 +161,7 @@ def percent(share: Fraction) -> str:
 
 def _audited(name: str) -> Attack:
     # what the reference package lacks is ours in both engines
-    return reference(name) if name in {"apgd-ce", "apgd-t", "fab-t", "square"} else ATTACKS[name]
+    return reference(name) if covers(name) else ATTACKS[name]
 
 
 def _steps(protocol: Protocol, threat: Threat, find: Callable[[str], Attack]) -> list[Step]:

@@ -9,10 +9,9 @@ from torch import Tensor
 from bench.attacks.attack import Passes
 from bench.evaluation import environment as machine
 from bench.evaluation.cascade import Cascade, Target
-from bench.evaluation.meter import clean_logits
 from bench.evaluation.plan import Plan, Step
 from bench.evaluation.pool import Pool
-from bench.evaluation.run import Cell, automatic_batch, prepare
+from bench.evaluation.run import aim, automatic_batch, prepare
 from bench.evaluation.scenarios import black_box
 from bench.tensors import Flags
 from bench.threats import Scenario, ThreatModel
@@ -45,8 +44,8 @@ def rehearse(plan: Plan) -> Prediction:
     device = machine.device(plan.request.device)
     with machine.exact_arithmetic():
         cell = prepare(plan)
-        target = _target(cell, device)
         batch = plan.request.batch_size or automatic_batch(cell)
+        target = aim(cell, device, batch)
         correct = target.logits.argmax(dim=1) == target.labels
         total, rehearsed = Passes(0, 0), 0
         for threat in plan.threats:
@@ -102,10 +101,3 @@ def _spread(rows: Tensor) -> Tensor:
     if len(rows) <= SAMPLE:
         return rows
     return rows[torch.linspace(0, len(rows) - 1, SAMPLE, device=rows.device).round().long()]
-
-
-def _target(cell: Cell, device: torch.device) -> Target:
-    network = cell.pruned.network.to(device)
-    images = cell.points.images(device)
-    logits = clean_logits(network, images, 250)
-    return Target(network, images, cell.points.label_tensor(device), cell.points.id_tensor(device), logits)

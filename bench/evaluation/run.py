@@ -22,7 +22,7 @@ from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.evidence import Snapshot, after_attacks, before_attacks
 from bench.evaluation.evidence import spent as spent_on_checks
 from bench.evaluation.journal import Journal
-from bench.evaluation.meter import Meter, clean_logits
+from bench.evaluation.meter import clean_logits
 from bench.evaluation.plan import Plan, Request
 from bench.evaluation.plan import plan as settle
 from bench.evaluation.pool import Pool, total_broken
@@ -36,7 +36,7 @@ from bench.evaluation.record import (
 )
 from bench.evaluation.scenarios import measure_scenarios
 from bench.models.source import LoadedModel, load, state_digest
-from bench.pruning.prune import Pruned, prune
+from bench.pruning.prune import Pruned, needs_images, prune
 from bench.pruning.recipe import RECIPES, Context, Needs, Training
 from bench.pruning.regime import REGIMES
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump, pack_arrays
@@ -164,13 +164,9 @@ def attack(
 ) -> Measurement:
     """Run every cascade of the plan, then the scenarios, on one pool of witnesses."""
     plan = cell.plan
-    network = cell.pruned.network.to(device)
-    images, labels = cell.points.images(device), cell.points.label_tensor(device)
-    meter = Meter(network)
-    logits = clean_logits(meter, images, batch)
-    predictions = logits.argmax(dim=1)
-    pool = Pool(images, predictions == labels, plan.threats)
-    target = Target(network, images, labels, cell.points.id_tensor(device), logits)
+    target = aim(cell, device, batch)
+    predictions = target.logits.argmax(dim=1)
+    pool = Pool(target.images, predictions == target.labels, plan.threats)
     evidence = before_attacks(plan, cell.loaded, cell.pruned, target, _remaker(cell))
     flags = admit(plan.protocol, evidence)
     cascade = Cascade(target, pool, plan.seed, batch, journal, plan.request.engine == "native", watch)
@@ -183,10 +179,17 @@ def attack(
     evidence = after_attacks(replace(evidence, heard=heard), plan, cascade, tallies, then, scenarios)
     flags += review(plan.protocol, evidence)
     checks = spent_on_checks(evidence)
-    spent = Passes(meter.forwards + sum(record.forwards for record in scenarios.values()), 0) + checks
+    spent = Passes(len(cell.points) + sum(record.forwards for record in scenarios.values()), 0) + checks
     for tally in (tally for row in tallies.values() for tally in row):
         spent += Passes(tally.forwards, tally.backwards)
     return Measurement(pool, predictions, tallies, scenarios, missing, flags, spent, checks)
+
+
+def aim(cell: Cell, device: torch.device, batch: int) -> Target:
+    """Bring a cell's network and points to a device, with the logits of the clean images: one pass per point."""
+    network, images = cell.pruned.network.to(device), cell.points.images(device)
+    logits = clean_logits(network, images, batch)
+    return Target(network, images, cell.points.label_tensor(device), cell.points.id_tensor(device), logits)
 
 
 def remake(request: Request) -> torch.nn.Module:
@@ -215,8 +218,6 @@ def automatic_batch(cell: Cell) -> int:
 
 
 def _context(plan: Plan, points: EvalSet, wanted: range) -> Context:
-    from bench.pruning.prune import needs_images
-
     calibration = None
     if needs_images(plan.request.recipe, plan.request.regime):
         data = plan.protocol

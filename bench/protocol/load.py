@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -187,11 +186,6 @@ def load(name: str) -> Protocol:
     if name not in names():
         raise UsageError(unknown("protocol", name, names()))
     return parse((resources.files("bench.protocol") / f"{name}.toml").read_text("utf-8"), where=f"{name}.toml")
-
-
-def load_file(path: Path) -> Protocol:
-    """Load a protocol from a file, as ``load`` does from the shipped ones."""
-    return parse(path.read_text("utf-8"), where=path.name)
 
 
 def parse(text: str, *, where: str) -> Protocol:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.submission.files import POINTS_FILE, WITNESSES_FILE
-from bench.submission.points import SLACK, PointTable
+from bench.submission.points import PointTable
 from bench.submission.schema import Result, ThreatRecord
-from bench.threats import Norm
+from bench.threats import SLACK, Norm
 
 _CHANNELS = 3
 """The most channels that an image of any supported data set has."""

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from bench.errors import SubmissionError
 from bench.submission.files import pack_arrays, read_arrays
-from bench.threats import Norm
+from bench.threats import SLACK, Norm
 
 Bits = NDArray[np.bool_]
 
-SLACK = 1e-5
-"""Relative room for float32 rounding on the surface of a Linf or L2 ball; L0 has none."""
 _FLOAT32 = 2e-7
 """Relative; comparing in float32 or in float64 may differ this close to the surface."""
 

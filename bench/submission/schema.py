@@ -10,10 +10,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from bench.errors import UsageError
 from bench.threats import Norm, exact
 
-RESULT = "bench.result/1"
-SUBMISSION = "bench.submission/1"
-VERIFICATION = "bench.verification/1"
-
 
 def _exact(text: str) -> str:
     try:

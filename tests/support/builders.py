@@ -12,9 +12,9 @@ import numpy as np
 from bench.protocol.load import Protocol, load
 from bench.submission.agreement import measure
 from bench.submission.files import canonical, pack_arrays
-from bench.submission.points import SLACK, PointTable
+from bench.submission.points import PointTable
 from bench.submission.schema import Flag, Level
-from bench.threats import Norm
+from bench.threats import SLACK, Norm
 
 RECIPES = ("magnitude-global", "magnitude-uniform", "random-erk")
 _LOSS = {"dense": 0.0, "magnitude-global": 0.25, "magnitude-uniform": 0.45, "random-erk": 0.9}
