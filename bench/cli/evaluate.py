@@ -25,6 +25,7 @@ _NORMS = [norm.value for norm in Norm]
 @click.option(
     "--protocol", "protocol_name", default="digits-v1", show_default=True, help="The rules; see `bench list protocols`."
 )
+@click.option("--preset", default="standard", show_default=True, help="Other budgets; see `bench protocol show`.")
 @click.option("--recipe", default="dense", show_default=True, help="How to prune; see `bench list recipes`.")
 @click.option("--sparsity", metavar="SHARE", help="Share of prunable weights to remove: 0.9 or 9/10.")
 @click.option("--compression", metavar="RATE", help="The same as a rate: 10 keeps one weight of ten.")
@@ -76,6 +77,7 @@ def settle(
     *,
     model: str,
     protocol_name: str,
+    preset: str = "standard",
     recipe: str = "dense",
     sparsity: str | None = None,
     compression: str | None = None,
@@ -99,7 +101,7 @@ def settle(
     settled = plan(
         Request(
             model=ModelRef.parse(model, architecture=arch, mean=reading.numbers(mean), std=reading.numbers(std)),
-            protocol=load(protocol_name),
+            protocol=load(protocol_name).under(preset),
             recipe=recipe,
             sparsity=reading.sparsity(sparsity, compression),
             norms=tuple(Norm(norm) for norm in norms) or None,

@@ -40,6 +40,8 @@ def show(*, name: str, as_json: bool) -> None:
         lines.append([f"curve {curve.norm}", radii + (f"  ({', '.join(curve.attacks)})" if curve.attacks else "")])
     training = protocol.training.model_dump()
     lines.append(["training", ", ".join(f"{key} = {value:g}" for key, value in training.items())])
+    for title, preset in protocol.presets.items():
+        lines.append([f"preset {title}", f"{preset.norm}, {' → '.join(preset.attacks)}: {preset.says}"])
     grid = protocol.grid
     lines.append(["recipes", " ".join(grid.recipes)])
     lines.append(["sparsities", " ".join(str(sparsity) for sparsity in grid.sparsities)])

@@ -13,7 +13,7 @@ from bench.data.dataset import DATASETS
 from bench.errors import ProtocolError, UsageError
 from bench.evaluation.checks.runner import chosen as checks_of
 from bench.models.source import ModelRef
-from bench.protocol.load import Protocol, Threat
+from bench.protocol.load import STANDARD, Protocol, Threat
 from bench.pruning.recipe import RECIPES, Structure
 from bench.threats import Norm, ThreatModel
 
@@ -197,6 +197,8 @@ def _deviations(request: Request, chosen: list[Threat]) -> list[str]:
         found.append(f"points {ids[0]}:{ids[-1] + 1} instead of {everything[0]}:{everything[-1] + 1}")
     if len(chosen) < len(protocol.threats):
         found.append(f"threats {', '.join(threat.norm for threat in chosen)} only")
+    if protocol.preset != STANDARD:
+        found.append(f"budgets of the preset {protocol.preset}")
     if request.seed not in {None, protocol.seed}:
         found.append(f"seed {request.seed} instead of {protocol.seed}")
     return found

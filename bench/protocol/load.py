@@ -15,8 +15,8 @@ from bench.errors import ProtocolError, UsageError
 from bench.registry import unknown
 from bench.threats import Norm, Scenario, ThreatModel, exact
 
-_WORDS = ("title", "summary", "status")
-"""Keys that explain the rules and are no rules; the digest leaves them out."""
+_WORDS = ("title", "summary", "status", "presets")
+"""Keys that are no rules of a standard run; the digest leaves them out."""
 
 
 def _fraction(value: object) -> Fraction:
@@ -113,6 +113,28 @@ class Grid(_Rules):
     regimes: tuple[str, ...]
 
 
+class Preset(_Rules):
+    """Other attacks and budgets for one norm; a run under them is no standard run."""
+
+    says: str
+    """What it is good for."""
+    norm: Norm
+    epsilon: Exact | None = None
+    """Where the protocol's own radius does not serve."""
+    attacks: Annotated[tuple[str, ...], Field(min_length=1)]
+    settings: Mapping[str, Mapping[str, Setting]]
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Preset":
+        if set(self.settings) != set(self.attacks):
+            raise ValueError(f"settings are for {', '.join(self.settings)}; attacks are {', '.join(self.attacks)}")
+        return self
+
+
+STANDARD = "standard"
+"""The preset of every protocol that changes nothing."""
+
+
 class Protocol(_Rules):
     """One version of the rules; results under the same digest are comparable."""
 
@@ -134,6 +156,10 @@ class Protocol(_Rules):
     calibration: Calibration
     training: Training
     grid: Grid
+    presets: Mapping[str, Preset] = Field(default_factory=dict)
+    """Budgets for other purposes, by name."""
+    preset: str = STANDARD
+    """The one in force; set by ``under``, never by a file."""
     digest: str = ""
     """Sha256 over the canonical JSON of every rule."""
 
@@ -156,6 +182,28 @@ class Protocol(_Rules):
         """Return the attacks of this norm in the order they run: the threat's, then those that feed its curve."""
         curves = [name for curve in self.curves if curve.norm is norm for name in curve.attacks]
         return (*self.threat(norm).attacks, *curves)
+
+    def under(self, name: str) -> "Protocol":
+        """Return the protocol with the attacks, budgets and radius of a preset in place of its own.
+
+        Raises:
+            UsageError: if the protocol has no preset of this name.
+        """
+        if name == STANDARD:
+            return self
+        if name not in self.presets:
+            raise UsageError(unknown(f"preset of {self.name}", name, [STANDARD, *self.presets]))
+        preset = self.presets[name]
+        threats = tuple(
+            threat.model_copy(update={"epsilon": preset.epsilon or threat.epsilon, "attacks": preset.attacks})
+            if threat.norm is preset.norm
+            else threat
+            for threat in self.threats
+        )
+        rules = {name for threat in threats for name in threat.attacks}
+        rules |= {name for curve in self.curves for name in curve.attacks}
+        settings = {name: rule for name, rule in {**self.attacks, **preset.settings}.items() if name in rules}
+        return self.model_copy(update={"threats": threats, "attacks": settings, "preset": name})
 
     def threat(self, norm: Norm) -> Threat:
         """Return the threat of this norm.
@@ -196,8 +244,8 @@ def parse(text: str, *, where: str) -> Protocol:
     """
     try:
         rules: dict[str, Any] = tomllib.loads(text)
-        if "digest" in rules:
-            raise ProtocolError(f"{where}: digest is computed, it cannot be written.")
+        for key in sorted({"digest", "preset"} & set(rules)):
+            raise ProtocolError(f"{where}: {key} is computed, it cannot be written.")
         return Protocol.model_validate({**rules, "digest": digest(rules)})
     except tomllib.TOMLDecodeError as error:
         raise ProtocolError(f"{where} is not TOML: {error}.") from None

@@ -15,7 +15,7 @@ MODEL = ModelRef.parse("embedded:digits-tiny-linf")
 
 
 def settle(**changes):
-    return plan(Request(MODEL, load("digits-v1"), **changes))
+    return plan(Request(MODEL, changes.pop("protocol", load("digits-v1")), **changes))
 
 
 def test_the_protocol_as_it_is_has_no_deviation():
@@ -32,6 +32,7 @@ def test_the_protocol_as_it_is_has_no_deviation():
         ({"points": (5, 9)}, "points 5:9 instead of 0:500"),
         ({"norms": (Norm.L2,)}, "threats L2 only"),
         ({"seed": 3}, "seed 3 instead of 0"),
+        ({"protocol": load("digits-v1").under("fast")}, "budgets of the preset fast"),
     ],
 )
 def test_every_deviation_is_told(changes, words):
@@ -74,3 +75,30 @@ def test_the_reference_engine_is_not_standard_settings_but_the_same_attacks():
 def test_two_of_four_removes_one_half_and_nothing_else():
     with pytest.raises(UsageError, match="one half"):
         settle(recipe="magnitude-2of4", sparsity=Fraction(3, 4))
+
+
+def test_a_preset_replaces_the_cascade_of_its_norm_alone():
+    standard, literature = load("cifar10-v1"), load("cifar10-v1").under("literature")
+    assert literature.threat(Norm.L0).model.epsilon == 20
+    assert literature.threat(Norm.L0).attacks == ("sparse-pgd-u", "sparse-pgd-p", "sparse-rs-ce")
+    assert literature.attacks["sparse-rs-ce"] == {"queries": 10000, "grid": (20,), "alpha_init": 0.8}
+    assert "sigma-zero" not in literature.attacks
+    for norm in (Norm.LINF, Norm.L2):
+        assert literature.cascade(norm) == standard.cascade(norm)
+    assert literature.digest == standard.digest
+
+
+@pytest.mark.parametrize("name", ["digits-v1", "cifar10-v1", "cifar10-full-v1"])
+def test_every_preset_can_be_planned(name):
+    protocol = load(name)
+    assert protocol.under("standard") is protocol
+    for preset in protocol.presets:
+        steps = plan(Request(MODEL, protocol.under(preset), norms=(Norm.L0,))).steps
+        spent = sum(step.passes(10).forwards for step in steps)
+        assert [step.attack.name for step in steps] == list(protocol.presets[preset].attacks)
+        assert 0 < spent < (200_000 if preset == "literature" else 20_000)
+
+
+def test_an_unknown_preset_is_named():
+    with pytest.raises(UsageError, match="Did you mean 'fast'"):
+        load("digits-v1").under("fats")
