@@ -10,6 +10,7 @@ from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.pruning.measure import Measured
+    from bench.submission.schema import LatencyRecord, PruningRecord
 
 _BAR = 24
 
@@ -41,11 +42,7 @@ def _run(folder: Path, *, as_json: bool) -> None:
         output.emit(result.model_dump(mode="json", by_alias=True))
         return
     evaluate.show_results([(folder.resolve().name, result)])
-    lines = [
-        [layer.name, "×".join(map(str, layer.shape)), f"{layer.weights:,}", _share(layer.zeros, layer.weights)]
-        for layer in result.pruning.layers
-    ]
-    output.show("Layers", ["layer", "shape", "weights", "zeros"], lines, numbers=[2])
+    _show("Pruning", result.pruning, clock=result.cost.latency)
 
 
 def _checkpoint(
@@ -82,7 +79,7 @@ def _measure(path: Path, arch: str, parent: str | None, norm: tuple[str | None, 
 
     mean, std = (reading.numbers(text) for text in norm)
     loaded = load(ModelRef.parse(str(path), architecture=arch, mean=mean, std=std))
-    dense = None
+    dense = loaded.whole
     if parent is not None:
         is_file = parent.endswith(".safetensors")
         ref = ModelRef.parse(parent, architecture=arch, mean=mean, std=std) if is_file else ModelRef.parse(parent)
@@ -91,23 +88,32 @@ def _measure(path: Path, arch: str, parent: str | None, norm: tuple[str | None, 
     return measure(dense, loaded.classifier, example)
 
 
-def _show(title: str, measured: "Measured") -> None:
+def _show(title: str, found: "Measured | PruningRecord", *, clock: "LatencyRecord | None" = None) -> None:
+    left, density = found.prunable - found.zeros, 100 * found.nonzero / found.parameters
     facts = [
-        ["prunable weights", f"{measured.prunable:,}"],
-        ["exact zeros among them", f"{measured.zeros:,} ({100 * measured.zeros / measured.prunable:.2f} %)"],
-        ["non-zero parameters", f"{measured.nonzero:,} of {measured.parameters:,}"],
-        ["MACs per image", f"{measured.macs:,} (parent {measured.parent_macs:,})"],
-        ["MACs with non-zero weights", f"{measured.nonzero_macs:,} (theoretical)"],
-        ["bytes plain, packed", f"{measured.bytes_plain:,}, {measured.bytes_packed:,}"],
-        ["collapsed layers", ", ".join(measured.collapsed_layers) or "none"],
-    ]
+        ["prunable weights", f"{found.prunable:,}"],
+        ["exact zeros among them", f"{found.zeros:,} ({100 * found.zeros / found.prunable:.2f} %)"],
+        ["compression", _rate(found.prunable, left)],
+        ["compression, dead left out", f"{_rate(found.prunable, found.connected)}, {found.connected:,} connected"],
+        ["non-zero parameters", f"{found.nonzero:,} of {found.parameters:,} ({density:.2f} %)"],
+        ["MACs per image", f"{found.macs:,} (parent {found.parent_macs:,})"],
+        ["MACs with non-zero weights", f"{found.nonzero_macs:,} (theoretical)"],
+        ["bytes plain, packed", f"{found.bytes_plain:,}, {found.bytes_packed:,}"],
+        ["collapsed layers", ", ".join(found.collapsed_layers) or "none"],
+        ["latency beside the parent", "not claimed: no channel is gone" if found.macs == found.parent_macs
+         else "timed by bench evaluate" if clock is None else f"{clock.times_faster:.2f}× faster to attack"],
+    ]  # fmt: skip
     output.show(title, ["figure", "value"], facts)
     lines = [
         [layer.name, "×".join(map(str, layer.shape)), f"{layer.weights:,}", f"{layer.macs:,}",
          _share(layer.zeros, layer.weights)]
-        for layer in measured.layers
+        for layer in found.layers
     ]  # fmt: skip
     output.show("Layers", ["layer", "shape", "weights", "MACs", "zeros"], lines, numbers=[2, 3])
+
+
+def _rate(whole: int, left: int) -> str:
+    return f"{whole / left:.2f}×" if left else "nothing is left"
 
 
 def _share(zeros: int, total: int) -> str:

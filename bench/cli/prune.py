@@ -118,8 +118,7 @@ def _context(
 def _manifest(loaded: "LoadedModel", pruned: "Pruned", recipe: str, regime: str, seed: int) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from bench.models.architecture import ARCHITECTURES
-    from bench.models.source import Normalised, state_digest
+    from bench.models.source import SOURCES, Normalised, state_digest
     from bench.pruning.masks import mask_digest
     from bench.pruning.recipe import RECIPES
 
@@ -129,11 +128,11 @@ def _manifest(loaded: "LoadedModel", pruned: "Pruned", recipe: str, regime: str,
         if isinstance(network, Normalised)
         else ([0.0], [1.0])
     )
-    known = loaded.architecture in ARCHITECTURES
+    architecture = str(loaded.ref).partition("@")[0] if SOURCES[loaded.ref.source].blank else loaded.architecture
     return {
         "schema": SCHEMA,
         "model": str(loaded.ref),
-        "architecture": loaded.architecture,
+        "architecture": architecture,
         "mean": mean,
         "std": std,
         "recipe": {"name": recipe, "version": chosen.version, "structure": chosen.structure, "scope": chosen.scope},
@@ -146,10 +145,8 @@ def _manifest(loaded: "LoadedModel", pruned: "Pruned", recipe: str, regime: str,
         "plan": {name: {str(axis): list(kept) for axis, kept in cuts.items()} for name, cuts in pruned.plan.items()},
         "measured": asdict(pruned.measured),
         "evaluate": (
-            f"bench evaluate --model {WEIGHTS} --arch {loaded.architecture} "
+            f"bench evaluate --model {WEIGHTS} --arch {architecture} "
             f"--mean {','.join(map(str, mean))} --std {','.join(map(str, std))}"
-            if known
-            else None
         ),
     }
 
@@ -203,10 +200,10 @@ def _show(pruned: "Pruned", manifest: dict[str, Any]) -> None:
         numbers=(2, 3, 4),
     )
     output.say(
+        f"{measured.connected:,} prunable weights lie on a path from image to logits; "
         f"{measured.nonzero:,} of {measured.parameters:,} parameters are not zero; {measured.macs:,} of "
         f"{measured.parent_macs:,} multiply-accumulates; {measured.bytes_packed:,} bytes packed."
     )
     if measured.collapsed_layers:
         output.say(f"Nothing is left of {', '.join(measured.collapsed_layers)}.")
-    if manifest["evaluate"]:
-        output.say(f"To attack it: {manifest['evaluate']}")
+    output.say(f"To attack it: {manifest['evaluate']}")

@@ -36,6 +36,7 @@ def pruning_record(plan: Plan, measured: Measured) -> PruningRecord:
         target=None if request.sparsity is None else str(request.sparsity),
         prunable=measured.prunable,
         zeros=measured.zeros,
+        connected=measured.connected,
         nonzero=measured.nonzero,
         parameters=measured.parameters,
         macs=measured.macs,

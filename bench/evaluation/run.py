@@ -22,6 +22,7 @@ from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.evidence import Snapshot, after_attacks, before_attacks
 from bench.evaluation.evidence import spent as spent_on_checks
 from bench.evaluation.journal import Journal
+from bench.evaluation.latency import latency
 from bench.evaluation.meter import clean_logits
 from bench.evaluation.plan import Plan, Request
 from bench.evaluation.plan import plan as settle
@@ -36,14 +37,16 @@ from bench.evaluation.record import (
 )
 from bench.evaluation.scenarios import measure_scenarios
 from bench.models.source import LoadedModel, load, state_digest
+from bench.pruning.measure import measure
 from bench.pruning.prune import Pruned, needs_images, prune
-from bench.pruning.recipe import RECIPES, Context, Needs, Training
+from bench.pruning.recipe import RECIPES, Context, Needs, Structure, Training
 from bench.pruning.regime import REGIMES
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump, pack_arrays
 from bench.submission.schema import (
     CleanRecord,
     CostRecord,
     Flag,
+    LatencyRecord,
     ModelRecord,
     ProtocolStamp,
     Result,
@@ -92,6 +95,9 @@ def prepare(plan: Plan) -> Cell:
         _context(plan, points, wanted),
         plan.request.regime,
     )
+    if loaded.whole is not None and RECIPES[plan.request.recipe].structure is Structure.DENSE:
+        # a checkpoint whose channels are gone already: they count as zeros of the network that had them
+        pruned = replace(pruned, measured=measure(loaded.whole, pruned.network, points.images()[:EXAMPLES]))
     return Cell(plan, loaded, points, pruned, state_digest(pruned.network))
 
 
@@ -153,7 +159,8 @@ def evaluate(plan: Plan, watch: Watch | None = None) -> Path:
         journal = Journal.open(partial, _header(cell, batch), resume=plan.request.resume)
         found = attack(cell, device, batch, journal, watch)
     _hold_invariants(plan, found.pool)
-    result = _result(cell, found, device, batch, round(time.perf_counter() - started, 1))
+    seconds = round(time.perf_counter() - started, 1)
+    result = _result(cell, found, device, batch, seconds, _latency(cell, device, batch))
     _write(plan, result, cell, found)
     journal.close()
     return plan.out
@@ -236,6 +243,7 @@ def _header(cell: Cell, batch: int) -> dict[str, object]:
     plan = cell.plan
     return {
         "protocol": plan.protocol.digest,
+        "preset": plan.protocol.preset,
         "weights": cell.digest,
         "data": cell.points.digest,
         "engine": plan.request.engine,
@@ -254,7 +262,16 @@ def _hold_invariants(plan: Plan, pool: Pool) -> None:
             raise ContractError(f"{threat}: {correct} correct, but {robust} robust and {broken} broken.")
 
 
-def _result(cell: Cell, found: Measurement, device: torch.device, batch: int, seconds: float) -> Result:
+def _latency(cell: Cell, device: torch.device, batch: int) -> LatencyRecord | None:
+    """Time a network whose channels are gone beside its parent; zeros alone make nothing faster."""
+    if cell.pruned.measured.macs == cell.pruned.measured.parent_macs:
+        return None
+    return latency(cell.loaded.whole or cell.loaded.classifier, cell.pruned.network, cell.points.images(device), batch)
+
+
+def _result(
+    cell: Cell, found: Measurement, device: torch.device, batch: int, seconds: float, timed: LatencyRecord | None
+) -> Result:
     plan, loaded = cell.plan, cell.loaded
     pool, spent = found.pool, found.spent
     correct = int(pool.correct.sum())
@@ -288,7 +305,7 @@ def _result(cell: Cell, found: Measurement, device: torch.device, batch: int, se
         engine=plan.request.engine,
         batch_size=batch if plan.request.engine == "reference" else None,
         environment=machine.environment(device),
-        cost=CostRecord(seconds=seconds, forwards=spent.forwards, backwards=spent.backwards),
+        cost=CostRecord(seconds=seconds, latency=timed, forwards=spent.forwards, backwards=spent.backwards),
     )
 
 

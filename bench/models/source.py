@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import ContractError, UsageError
+from bench.models.architecture import ARCHITECTURES, Architecture
 from bench.models.weights import refuse_pickled
 from bench.registry import Registry
 from bench.tensors import Images, Logits
@@ -96,6 +97,7 @@ class LoadedModel:
         architecture: registered name, or the name within its source.
         shape: channels, height, width of the images it takes.
         classes: number of logits.
+        whole: where channels of a checkpoint are gone, the network with all of them; its weights mean nothing.
         digest: sha256 over names, shapes, types and bytes of every parameter and buffer, in name order.
         file_digest: sha256 of the weights file, where there is one.
         notes: what a reader should know (training, source, licence), by key.
@@ -108,6 +110,7 @@ class LoadedModel:
     classes: int
     digest: str
     file_digest: str | None = None
+    whole: nn.Module | None = None
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -117,15 +120,34 @@ class ModelSource:
 
     Attributes:
         load: a reference to its network.
+        blank: a name to its architecture without weights, to read a checkpoint into; None where architectures are
+            registered by name.
         names: the models it knows, one line of description each; empty where the list is open.
     """
 
     load: Callable[[ModelRef], LoadedModel]
     names: Callable[[], dict[str, str]]
     says: str
+    blank: Callable[[str], Architecture] | None = None
 
 
 SOURCES: Registry[ModelSource] = Registry("model source", "bench.models.zoo")
+
+
+def architecture(name: str) -> Architecture:
+    """Return what ``--arch`` names: a registered architecture, or that of a model of a source, as ``timm:NAME.TAG``.
+
+    Raises:
+        UsageError: if nothing carries the name.
+    """
+    source, colon, rest = name.partition(":")
+    if not colon:
+        return ARCHITECTURES[name]
+    blank = SOURCES[source].blank
+    if blank is None:
+        able = [f"{other}:NAME" for other in SOURCES if SOURCES[other].blank]
+        raise UsageError(f"--arch {name!r} should be a registered architecture or {' or '.join(able)}.")
+    return blank(rest)
 
 
 def load(ref: ModelRef) -> LoadedModel:

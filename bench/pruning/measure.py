@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from bench.errors import ArtefactError
+from bench.pruning.connection import connected
 from bench.pruning.cost import macs, plain
 from bench.pruning.masks import prunable, reached
 from bench.pruning.packing import pack
@@ -36,6 +37,7 @@ class Measured:
     Attributes:
         prunable: Conv2d, Linear and attention weights that a forward pass of the parent reaches.
         zeros: exact zeros among them; weights of removed channels count, and so does −0.0.
+        connected: non-zero ones among them on a path from the image to the logits; the others can do nothing.
         nonzero: non-zero parameters of the whole network, unreached ones left out.
         parameters: reached parameters of the whole parent.
         macs: multiply-accumulates per image of the network itself, zeros included.
@@ -48,6 +50,7 @@ class Measured:
 
     prunable: int
     zeros: int
+    connected: int
     nonzero: int
     parameters: int
     macs: int
@@ -75,6 +78,7 @@ def measure(parent: nn.Module | None, network: nn.Module, example: Images) -> Me
     parent_total, per_weight = macs(parent, weights, example)
     total, now = (parent_total, per_weight) if network is parent else macs(network, own, example)
     left = {name: _nonzero(weight) for name, weight in own.items()}
+    paths = connected(network, list(own), example)
     nonzero_macs = total - sum(now.values())
     nonzero_macs += sum(now[name] * left[name] // max(own[name].numel(), 1) for name in own)
     layers = tuple(
@@ -84,6 +88,7 @@ def measure(parent: nn.Module | None, network: nn.Module, example: Images) -> Me
     return Measured(
         prunable=sum(layer.weights for layer in layers),
         zeros=sum(layer.zeros for layer in layers),
+        connected=sum(int(path.sum()) for path in paths.values()),
         nonzero=sum(_nonzero(state[name]) for name in alive),
         parameters=sum(before[name].numel() for name in alive),
         macs=total,

@@ -73,6 +73,12 @@ class Entry:
         return Fraction(pruning.prunable, left) if left else None
 
     @property
+    def connected_compression(self) -> Fraction | None:
+        """The same over the weights that lie on a path from the image to the logits; None where there is no path."""
+        pruning = self.result.pruning
+        return Fraction(pruning.prunable, pruning.connected) if pruning.connected else None
+
+    @property
     def variant(self) -> str:
         """The method, and the sparsity it reached: what tells entries of one network apart."""
         method = self.submission.method

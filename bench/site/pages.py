@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from bench.site import literature, plots
@@ -12,7 +13,7 @@ from bench.site.figures import in_words, interval, metric, p_value, percent, sig
 from bench.site.gallery import gallery
 from bench.site.tables import Cell, columns, notes, rows
 from bench.submission.check import POOLED
-from bench.submission.schema import VerificationLevel
+from bench.submission.schema import LatencyRecord, VerificationLevel
 from bench.submission.score import Paired, rate, retention, wilson
 
 _VERIFIED = {
@@ -264,6 +265,8 @@ def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
         ["regime", pruning.regime],
         ["target sparsity", pruning.target or "none"],
         ["zeros", f"{thousands(pruning.zeros)} of {thousands(pruning.prunable)} prunable weights"],
+        ["compression", f"{_times(entry.compression)}; {_times(entry.connected_compression)} without dead weights"],
+        ["latency", _latency(result.cost.latency)],
         ["MACs", f"{thousands(pruning.nonzero_macs)} non-zero, {thousands(pruning.macs)} in all"],
         ["size", f"{thousands(pruning.bytes_plain)} bytes plain, {thousands(pruning.bytes_packed)} packed"],
         ["protocol", f"{result.protocol.name}, digest {result.protocol.digest}"],
@@ -283,6 +286,17 @@ def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
     ]
     header = ["check", "level", "figure", "threshold", "in words"]
     yield {"title": "Flags", "says": "", "header": header, "numbers": {2, 3}, "rows": flags}
+
+
+def _times(rate: Fraction | None) -> str:
+    return "nothing is left" if rate is None else f"{float(rate):.2f}×"
+
+
+def _latency(timed: LatencyRecord | None) -> str:
+    if timed is None:
+        return "not claimed: zeros alone make no network faster"
+    clock = "of one thread" if timed.clock == "processor" else "of the accelerator"
+    return f"{timed.times_faster:.2f}× faster to attack than its parent, by the time {clock}"
 
 
 def _figure(value: float | None) -> str:

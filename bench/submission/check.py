@@ -117,6 +117,12 @@ def _machine(result: Result, written: bytes) -> Iterator[str]:
         reasons = "; ".join(result.deviations) or "no reason given"
         yield f"{RESULT_FILE}: not a standard run ({reasons}); measure again without deviations."
     yield from _pruning(result.pruning)
+    if (result.cost.latency is None) != (result.pruning.macs == result.pruning.parent_macs):
+        yield (
+            f"{RESULT_FILE}: cost.latency goes with removed channels and with nothing else; got "
+            f"{result.pruning.macs} MACs of {result.pruning.parent_macs} and latency "
+            f"{'null' if result.cost.latency is None else 'figures'}."
+        )
     rules = load(result.protocol.name).attacks if result.protocol.name in names() else {}
     for threat in result.threats:
         yield from _threat(threat, result.clean.correct, rules)
@@ -163,6 +169,11 @@ def _pruning(pruning: PruningRecord) -> Iterator[str]:
     if pruning.nonzero > pruning.parameters - pruning.zeros:
         yield (
             f"{where}.nonzero is {pruning.nonzero}, more than {pruning.parameters} parameters without "
+            f"{pruning.zeros} zeros leave."
+        )
+    if pruning.connected > pruning.prunable - pruning.zeros:
+        yield (
+            f"{where}.connected is {pruning.connected}, more than {pruning.prunable} prunable weights without "
             f"{pruning.zeros} zeros leave."
         )
     if not pruning.nonzero_macs <= pruning.macs <= pruning.parent_macs:

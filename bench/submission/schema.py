@@ -92,6 +92,8 @@ class PruningRecord(_Frozen):
     prunable: Count
     """Conv2d, Linear and attention weights that a forward pass of the parent reaches."""
     zeros: Count
+    connected: Count
+    """Non-zero prunable weights on a path from the image to the logits; the others can do nothing."""
     nonzero: Count
     """Non-zero parameters of the whole network, biases and affine terms included, unreached ones left out."""
     parameters: Count
@@ -188,10 +190,42 @@ class Flag(_Frozen):
     says: Words
 
 
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Quartiles = tuple[Seconds, Seconds, Seconds]
+"""First quartile, median and third quartile of several runs."""
+
+
+class PassTimes(_Frozen):
+    """Seconds per image."""
+
+    forward: Quartiles
+    both: Quartiles
+    """Forward, and back to the image: what an attack spends on a step."""
+
+
+class LatencyRecord(_Frozen):
+    """A smaller network beside its parent, timed in turns on the machine of the run."""
+
+    clock: Literal["processor", "wall"]
+    """Seconds of one thread of a processor, or of the clock where an accelerator works."""
+    batch: Annotated[int, Field(ge=1)]
+    repeats: Annotated[int, Field(ge=1)]
+    parent: PassTimes
+    network: PassTimes
+
+    @property
+    def times_faster(self) -> float:
+        """How many times faster than its parent the network is attacked."""
+        return self.parent.both[1] / self.network.both[1]
+
+
 class CostRecord(_Frozen):
     """What the evaluation spent, checks and verification included."""
 
     seconds: float
+    latency: LatencyRecord | None
+    """Null where no channels were removed: zeros do not make a network faster. With ``seconds`` the only figures that
+    another run of the same cell need not find again."""
     forwards: Count
     backwards: Count
 

@@ -215,7 +215,7 @@ def _result(cell: Cell, rules: Protocol, points: PointTable) -> dict[str, object
         "engine": "reference",
         "batch_size": 256,
         "environment": {"bench": "0.1.0", "python": "3.11.2", "torch": "2.15.0", "device": "cpu"},
-        "cost": {"seconds": 41.5, "forwards": 512000, "backwards": 120000},
+        "cost": {"seconds": 41.5, "latency": None, "forwards": 512000, "backwards": 120000},
     }
 
 
@@ -256,6 +256,7 @@ def _pruning(cell: Cell) -> dict[str, object]:
         "target": None if cell.sparsity is None else str(cell.sparsity),
         "prunable": prunable,
         "zeros": zeros,
+        "connected": prunable - zeros,
         "nonzero": prunable - zeros + 58,
         "parameters": prunable + 58,
         "macs": macs,

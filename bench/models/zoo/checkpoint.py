@@ -3,30 +3,32 @@
 from pathlib import Path
 
 from bench.errors import UsageError
-from bench.models.architecture import ARCHITECTURES
 from bench.models.fit import fit, probe, shapes_of
-from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
+from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, architecture, state_digest
 from bench.models.weights import file_digest, fill, read
 
 
 def load(ref: ModelRef) -> LoadedModel:
     """Load the weights into the architecture named, cut down to their shapes if channels were removed."""
-    architecture = ARCHITECTURES[ref.architecture or ""]
+    made = architecture(ref.architecture or "")
     path = Path(ref.name)
-    _fits_channels(ref, architecture.shape[0])
+    _fits_channels(ref, made.shape[0])
     tensors = read(path)
-    network = architecture.build()
-    where, what = repr(path.name), f"architecture {architecture.name!r}"
+    network, whole = made.build(), None
+    where, what = repr(path.name), f"architecture {made.name!r}"
+    if any(shape != shapes_of(tensors).get(name, shape) for name, shape in shapes_of(network.state_dict()).items()):
+        whole = Normalised(made.build(), ref.mean, ref.std).eval().requires_grad_(requires_grad=False)
     fit(network, shapes_of(tensors), where=where, what=what)
     fill(network, tensors, where=where, what=what)
-    probe(network, architecture.shape, architecture.classes, where=where, what=what)
+    probe(network, made.shape, made.classes, where=where, what=what)
     classifier = Normalised(network, ref.mean, ref.std)
     return LoadedModel(
         ref=ref,
         classifier=classifier,
-        architecture=architecture.name,
-        shape=architecture.shape,
-        classes=architecture.classes,
+        architecture=made.name,
+        shape=made.shape,
+        classes=made.classes,
+        whole=whole,
         digest=state_digest(classifier),
         file_digest=file_digest(path),
         notes={"file": path.name},

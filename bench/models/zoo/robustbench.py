@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import InputError, UsageError
+from bench.models.architecture import Architecture
 from bench.models.fit import probe
 from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
 from bench.models.weights import file_digest, fill, model_folder, read
@@ -31,9 +32,7 @@ def load(ref: ModelRef) -> LoadedModel:
     """Load ``DATASET/THREAT/NAME``; normalisation is inside the network, as RobustBench has it."""
     dataset, entry = _entry(ref.name)
     path = _placed(ref.name, entry)
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        network: nn.Module = entry["model"]()
+    network = _made(entry)
     what = f"RobustBench's {ref.name!r}"
     fill(network, _aligned(read(path), network), where=repr(path.name), what=what)
     shape, classes = (3, _SIDE[dataset], _SIDE[dataset]), _CLASSES[dataset]
@@ -49,6 +48,26 @@ def load(ref: ModelRef) -> LoadedModel:
         file_digest=file_digest(path),
         notes={"source": f"RobustBench, Google Drive {entry['gdrive_id']}, converted by the user"},
     )
+
+
+def blank(name: str) -> Architecture:
+    """Return the architecture of ``DATASET/THREAT/NAME`` without weights."""
+    dataset, entry = _entry(name)
+    side = _SIDE[dataset]
+    return Architecture(
+        name=f"robustbench:{name}",
+        make=lambda: _made(entry),
+        shape=(3, side, side),
+        classes=_CLASSES[dataset],
+        says="of RobustBench",
+    )
+
+
+def _made(entry: Mapping[str, Any]) -> nn.Module:
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network: nn.Module = entry["model"]()
+    return network
 
 
 def _zoo() -> Mapping[Any, Mapping[Any, Mapping[str, Any]]]:
@@ -130,5 +149,7 @@ def names() -> dict[str, str]:
 
 
 SOURCES.register("robustbench")(
-    ModelSource(load, names, says="robustbench:DATASET/THREAT/NAME, weights converted from RobustBench's by you")
+    ModelSource(
+        load, names, says="robustbench:DATASET/THREAT/NAME, weights converted from RobustBench's by you", blank=blank
+    )
 )

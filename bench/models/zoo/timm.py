@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from bench.errors import InputError, UsageError
+from bench.models.architecture import Architecture
 from bench.models.fit import probe
 from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
 from bench.models.weights import file_digest, fill, model_folder, read
@@ -44,6 +45,19 @@ def load(ref: ModelRef) -> LoadedModel:
         digest=state_digest(classifier),
         file_digest=file_digest(path),
         notes=notes | {key: str(config[key]) for key in ("license", "origin_url") if config.get(key)},
+    )
+
+
+def blank(name: str) -> Architecture:
+    """Return the architecture of ``NAME.TAG`` without weights."""
+    plain = name.partition("@")[0]
+    _, config = _network(plain)
+    return Architecture(
+        name=f"timm:{plain}",
+        make=lambda: _network(plain)[0],
+        shape=tuple(config["input_size"]),
+        classes=config["num_classes"],
+        says="of timm",
     )
 
 
@@ -115,5 +129,7 @@ def names() -> dict[str, str]:
 
 
 SOURCES.register("timm")(
-    ModelSource(load, names, says="timm:NAME.TAG or timm:NAME.TAG@REVISION, pretrained weights from the hub")
+    ModelSource(
+        load, names, says="timm:NAME.TAG or timm:NAME.TAG@REVISION, pretrained weights from the hub", blank=blank
+    )
 )

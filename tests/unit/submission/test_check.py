@@ -16,6 +16,10 @@ def folder(tmp_path):
     return write(tmp_path, witnesses=True)
 
 
+TIMES = {"forward": [1e-5, 2e-5, 3e-5], "both": [2e-5, 4e-5, 6e-5]}
+LATENCY = {"clock": "processor", "batch": 64, "repeats": 7, "parent": TIMES, "network": TIMES}
+
+
 def rewrite(folder, **changes):
     """Change keys of result.json, by dotted path with __ for dots."""
     path = folder / "result.json"
@@ -66,6 +70,9 @@ def test_every_kind_of_synthetic_entry_is_valid(tmp_path):
         ({"pruning__zeros": 5}, "pruning.zeros is 5"),
         ({"pruning__nonzero": 10**9}, "more than"),
         ({"pruning__nonzero_macs": 10**9}, "nonzero_macs ≤ macs"),
+        ({"pruning__connected": 10**9}, "pruning.connected is 1000000000, more than"),
+        ({"pruning__macs": lambda macs: macs - 1}, "cost.latency goes with removed channels"),
+        ({"cost__latency": LATENCY}, "cost.latency goes with removed channels"),
         ({"pruning__collapsed_layers": ["head"]}, "collapsed_layers"),
         ({"pruning__target": "1/2"}, "a dense model has no target"),
         ({"model__weights_sha256": "1" * 64}, "weights.sha256"),
