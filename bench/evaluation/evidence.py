@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 from bench.attacks.attack import Passes
 from bench.evaluation.cascade import Cascade, Tally, Target
-from bench.evaluation.checks.check import Campaign, Claim, Evidence, Rebuild, Turn
+from bench.evaluation.checks.check import Campaign, Claim, Evidence, Planned, Rebuild, Turn
 from bench.evaluation.meter import Meter
 from bench.evaluation.plan import Plan
 from bench.evaluation.pool import POOLED, Pool
 from bench.models.source import LoadedModel
+from bench.protocol.load import STANDARD
 from bench.pruning.prune import Pruned
 from bench.pruning.recipe import RECIPES
 from bench.tensors import Flags
@@ -33,11 +34,21 @@ def before_attacks(
         ids=target.ids,
         logits=target.logits,
         seed=plan.seed + _OTHER_SEED,
+        planned=_planned(plan),
         parent=parent,
         parent_model=None if parent is None else Meter(parent),
         claim=Claim(structure.value, plan.request.sparsity, None if parent is None else str(loaded.ref)),
         measured=pruned.measured,
         rebuild=rebuild,
+    )
+
+
+def _planned(plan: Plan) -> tuple[Planned, ...]:
+    """Return the attacks of the rules; what a preset puts in place of one norm's is held against nothing."""
+    rules = plan.protocol
+    other = None if rules.preset == STANDARD else rules.presets[rules.preset].norm
+    return tuple(
+        Planned(step.attack, step.threat, step.settings) for step in plan.steps if step.threat.norm is not other
     )
 
 

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -18,7 +19,8 @@ from bench.models.source import ModelRef
 from bench.protocol.load import load as rules
 from bench.threats import Norm, ThreatModel
 from tests.support.carlini_wagner import CARLINI_WAGNER, SEED_SETTINGS
-from tests.support.suspects import HARNESS, L2, LINF, PLAIN, QUERIED, Suspect, embedded, quick
+from tests.support.machines import LowPrecision, half_way, other_draws, without
+from tests.support.suspects import HARNESS, L0, L2, LINF, PLAIN, QUERIED, SPARSE, Suspect, embedded, planned, quick
 
 ONE = quick(LINF, "apgd-ce")
 ROBUST, NATURAL, RESIDUAL = "digits-cnn-linf", "digits-cnn-natural", "digits-resnet-linf"
@@ -182,8 +184,7 @@ def emptied_layer():
 def attack(name, propose, kind=Kind.FIXED_BUDGET):
     """Return an attack of one round."""
     turn = (Round(0, 0.1, Passes(40, 40)),)
-    both = frozenset({Norm.LINF, Norm.L2})
-    return Attack(name, propose, lambda *_: turn, both, kind, Access.WHITE_BOX, {}, "none")
+    return Attack(name, propose, lambda *_: turn, frozenset(Norm), kind, Access.WHITE_BOX, {}, "none")
 
 
 def _too_far(model, points, threat, settings, draws):
@@ -232,9 +233,14 @@ def defended(change: Callable[[nn.Module], nn.Module], name: str = ROBUST, lines
     return lambda: Suspect(change(embedded(name)), lines=list(lines))
 
 
-def failing(*attacks: Attack, **changes) -> Callable[[], Suspect]:
-    lines = [(one, threat, {}) for threat in (LINF, L2) for one in attacks]
+def failing(*attacks: Attack, threats=(LINF, L2), **changes) -> Callable[[], Suspect]:
+    lines = [(one, threat, {}) for threat in threats for one in attacks]
     return lambda: Suspect(embedded(NATURAL), lines=lines, **changes)
+
+
+def astray(steps=planned, around=nullcontext) -> Callable[[], Suspect]:
+    """Return an honest network on a machine or under an engine that does not work as the rules were made."""
+    return lambda: Suspect(embedded(ROBUST), lines=ONE, planned=steps(), around=around)
 
 
 def quantised_child():
@@ -303,6 +309,7 @@ DEFECTS: Mapping[str, Defect] = {
         defended(Distracted, NATURAL, QUERIED),
         "bpda",
     ),
+    "distracted, L0": _defect("the same under the sparse cascade alone", defended(Distracted, NATURAL, SPARSE), "bpda"),
     "optimising": _defect("an optimisation loop in the forward pass", defended(Searching, lines=ONE), "gradient-calls"),
     "constant": _defect(
         "answers 3, always",
@@ -331,6 +338,16 @@ DEFECTS: Mapping[str, Defect] = {
     "raising": _defect("an attack that raises", failing(attack("raises", _raises)), HARNESS),
     "idle": _defect(
         "an attack that returns the clean images", failing(attack("idle", _idle)), "single-step", "unbounded", "noise"
+    ),
+    "idle, L0": _defect(
+        "the same under L0 alone", failing(attack("idle", _idle), threats=(L0,)), "single-step", "unbounded"
+    ),
+    "low precision": _defect("layers multiply ten bits, as tensor cores do", astray(around=LowPrecision), "anchor"),
+    "other draws": _defect("random numbers from another stream", astray(around=other_draws), "anchor"),
+    "wrong projection": _defect("projections end half way to the rim", astray(around=half_way), "anchor"),
+    "lost attack": _defect("FAB finds nothing any more", astray(lambda: without("fab-t", Norm.L2)), "anchor"),
+    "lost attack, L0": _defect(
+        "Sparse-RS finds nothing any more", astray(lambda: without("sparse-rs", Norm.L0)), "anchor"
     ),
     "hasty": _defect("APGD with one step", hasty, "convergence"),
     "warning": _defect("an attack whose library warns", failing(attack("warns", _warns)), "library-warnings"),

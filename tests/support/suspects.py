@@ -1,6 +1,7 @@
 """Puts a network or an attack before every reliability check, quickly."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -10,10 +11,11 @@ from bench.attacks.attack import ATTACKS, Attack, Settings
 from bench.data.dataset import DATASETS
 from bench.errors import ContractError
 from bench.evaluation.cascade import Cascade, Target
-from bench.evaluation.checks.check import Campaign, Claim, Evidence, Stage, Turn
+from bench.evaluation.checks.check import Campaign, Claim, Evidence, Planned, Stage, Turn
 from bench.evaluation.checks.listening import listening
 from bench.evaluation.checks.runner import doubts
 from bench.evaluation.meter import Meter
+from bench.evaluation.plan import Request, plan
 from bench.evaluation.pool import POOLED, Pool
 from bench.evaluation.verify import verify
 from bench.models.source import ModelRef, load
@@ -24,7 +26,7 @@ from bench.submission.schema import Flag, Level
 from bench.threats import Norm, ThreatModel
 
 POINTS = 30
-LINF, L2 = ThreatModel.parse("Linf", "1/10"), ThreatModel.parse("L2", "1/2")
+LINF, L2, L0 = ThreatModel.parse("Linf", "1/10"), ThreatModel.parse("L2", "1/2"), ThreatModel.parse("L0", "2")
 Line = tuple[Attack, ThreatModel, Settings]
 HARNESS = "no-number"
 """Stands for an error of the harness: such a run yields no number at all, so no flag is needed."""
@@ -36,12 +38,17 @@ def quick(threat: ThreatModel, *names: str) -> list[Line]:
         "apgd-ce": {"steps": 30},
         "apgd-t": {"steps": 20, "targets": 9},
         "square": {"queries": 200, "p_init": 0.8},
+        "corners": {"queries": 8256},
+        "sigma-zero": {"steps": 60, "grid": (1, 2, 3), "eliminate": 1},
+        "sparse-pgd-u": {"iterations": 30, "grid": (2, 3)},
+        "sparse-rs": {"queries": 200, "grid": (2, 3), "alpha_init": 0.3},
     }
     return [(ATTACKS[name], threat, settings[name]) for name in names]
 
 
 PLAIN = [*quick(LINF, "apgd-ce", "apgd-t"), *quick(L2, "apgd-ce", "apgd-t")]
 QUERIED = [*quick(LINF, "apgd-ce", "apgd-t", "square"), *quick(L2, "apgd-ce", "apgd-t")]
+SPARSE = quick(L0, "sigma-zero", "sparse-pgd-u")
 
 
 def embedded(name: str) -> nn.Module:
@@ -56,6 +63,8 @@ class Suspect:
     Attributes:
         parent: dense network; its own witnesses are replayed on the suspect.
         changes: applied to the evidence before the checks see it, for what a healthy harness cannot produce.
+        planned: attacks that the anchor meets.
+        around: what is wrong with the machine or the engine while everything runs.
     """
 
     network: nn.Module
@@ -63,6 +72,14 @@ class Suspect:
     claim: Claim = field(default_factory=Claim)
     lines: list[Line] = field(default_factory=lambda: list(PLAIN))
     changes: Callable[[Evidence], Evidence] = lambda evidence: evidence
+    planned: tuple[Planned, ...] = ()
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+def planned() -> tuple[Planned, ...]:
+    """Return the attacks of the rules, as an evaluation plans them."""
+    settled = plan(Request(ModelRef.parse("embedded:digits-tiny-linf"), protocol()))
+    return tuple(Planned(step.attack, step.threat, step.settings) for step in settled.steps)
 
 
 def protocol() -> Protocol:
@@ -72,15 +89,16 @@ def protocol() -> Protocol:
 
 def interrogate(suspect: Suspect, seed: int = 0) -> list[Flag]:
     """Run every check, those after admission too where the model would have been refused."""
-    evidence = evidence_of(suspect, seed)
-    found = list(doubts(protocol(), evidence, [Stage.ADMISSION, Stage.PRUNING]))
-    try:
-        evidence = suspect.changes(attacked(suspect, evidence))
-        with listening():
-            return [*found, *doubts(protocol(), evidence, [Stage.ATTACKS])]
-    except ContractError as error:
-        refused = Flag(check=HARNESS, level=Level.WITHHOLD, figure=None, threshold=None, says=str(error))
-        return [*found, refused]
+    with suspect.around():
+        evidence = evidence_of(suspect, seed)
+        found = list(doubts(protocol(), evidence, [Stage.ADMISSION, Stage.PRUNING]))
+        try:
+            evidence = suspect.changes(attacked(suspect, evidence))
+            with listening():
+                return [*found, *doubts(protocol(), evidence, [Stage.ATTACKS])]
+        except ContractError as error:
+            refused = Flag(check=HARNESS, level=Level.WITHHOLD, figure=None, threshold=None, says=str(error))
+            return [*found, refused]
 
 
 def evidence_of(suspect: Suspect, seed: int = 0) -> Evidence:
@@ -95,7 +113,7 @@ def evidence_of(suspect: Suspect, seed: int = 0) -> Evidence:
         measured = None
     return Evidence(
         network, Meter(network), images, points.label_tensor(), points.id_tensor(), logits, seed + 77,
-        parent, Meter(parent) if parent else None, suspect.claim, measured,
+        parent, Meter(parent) if parent else None, suspect.claim, measured, planned=suspect.planned,
     )  # fmt: skip
 
 

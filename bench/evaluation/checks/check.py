@@ -58,6 +58,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """One attack of a cascade as the evaluation is going to run it."""
+
+    attack: Attack
+    threat: ThreatModel
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One attack of a cascade as it ran.
 
@@ -112,6 +121,7 @@ class Evidence:
         seed: of the checks' own random numbers; never that of the attacks.
         heard: warnings that libraries gave during the run.
         rebuild: how to make the network again in another process; None where it has no reference.
+        planned: the attacks of the rules that the evaluation is going to run, in order.
     """
 
     network: nn.Module
@@ -128,6 +138,7 @@ class Evidence:
     campaign: Campaign | None = None
     heard: Sequence[str] = ()
     rebuild: Rebuild | None = None
+    planned: Sequence[Planned] = ()
 
     @property
     def classes(self) -> int:

@@ -1,11 +1,13 @@
 """Attacks that a check makes on a few points; what they break counts like any other witness."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
-from bench.attacks.attack import Attack, Settings
+from bench.attacks.attack import Access, Attack, Kind, Settings
 from bench.evaluation.cascade import Cascade, Target
-from bench.evaluation.checks.check import Evidence
+from bench.evaluation.checks.check import Evidence, Turn
 from bench.evaluation.distances import radius_ceiling
 from bench.evaluation.meter import Meter
 from bench.evaluation.pool import POOLED, Pool
@@ -82,6 +84,18 @@ class _Counted:
         self._meter.backwards += len(gradient)
 
 
-def geometric(threats: tuple[ThreatModel, ...]) -> tuple[ThreatModel, ...]:
-    """Return the threat models whose balls gradient attacks move in."""
-    return tuple(threat for threat in threats if threat.norm is not Norm.L0)
+def at_radius(settings: Settings, threat: ThreatModel) -> Settings:
+    """Return the settings of an attack with its ladder of pixels, if it climbs one, cut to the rung of one radius."""
+    if threat.norm is Norm.L0 and "grid" in settings:
+        return {**settings, "grid": (int(threat.epsilon),)}
+    return settings
+
+
+def gradient_turns(turns: Iterable[Turn]) -> list[Turn]:
+    """Return the turns that follow gradients to a radius: fixed budgets, and under L0, where hardly any is, all."""
+    return [
+        turn
+        for turn in turns
+        if turn.attack.access is Access.WHITE_BOX
+        and (turn.attack.kind is Kind.FIXED_BUDGET or turn.threat.norm is Norm.L0)
+    ]

@@ -3,11 +3,10 @@
 import torch
 from torch import Tensor
 
-from bench.attacks.attack import Access, Kind
 from bench.evaluation.checks.calls import STEPS, Calls
 from bench.evaluation.checks.check import CHECKS, Campaign, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import GRADED, doubt, graded, spread
-from bench.evaluation.checks.probe import attack, geometric, standing
+from bench.evaluation.checks.probe import at_radius, attack, gradient_turns, standing
 from bench.evaluation.checks.straight_through import StraightThrough
 from bench.submission.schema import Flag, Level
 from bench.threats import ThreatModel
@@ -32,7 +31,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
         )
         return [doubt("bpda", Level.WARN, None, None, says)]
     found: list[Flag] = []
-    for threat in geometric(campaign.threats):
+    for threat in campaign.threats:
         rows = spread(standing(evidence, threat), thresholds["points"])
         if not len(rows):
             continue
@@ -61,10 +60,9 @@ def _problem(evidence: Evidence, view: StraightThrough) -> str:
 
 def _attack(evidence: Evidence, campaign: Campaign, rows: Tensor, threat: ThreatModel, view: StraightThrough) -> Tensor:
     left = rows
-    for turn in campaign.against(threat):
-        fixed = turn.attack.kind is Kind.FIXED_BUDGET and turn.attack.access is Access.WHITE_BOX
-        if fixed and len(left):
-            left = left[~attack(evidence, left, turn.attack, threat, turn.settings, through=view)]
+    for turn in gradient_turns(campaign.against(threat)):
+        if len(left):
+            left = left[~attack(evidence, left, turn.attack, threat, at_radius(turn.settings, threat), through=view)]
     return left
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bench.attacks.attack import Access, Settings
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds, Turn
 from bench.evaluation.checks.doubt import GRADED, graded, spread
-from bench.evaluation.checks.probe import attack, standing
+from bench.evaluation.checks.probe import at_radius, attack, standing
 from bench.submission.schema import Flag
 from bench.submission.score import wilson
 from bench.threats import Norm, ThreatModel
@@ -67,9 +67,7 @@ def _longer(settings: Settings, threat: ThreatModel, thresholds: Thresholds) -> 
     targets = settings.get("targets")
     if isinstance(targets, int):
         changed["targets"] = min(targets, int(thresholds["targets"]))
-    if threat.norm is Norm.L0 and "grid" in settings:
-        changed["grid"] = (int(threat.epsilon),)
-    return changed
+    return at_radius(changed, threat)
 
 
 CHECKS.register("convergence")(

@@ -3,33 +3,30 @@
 import math
 from fractions import Fraction
 
-from bench.attacks.attack import Access, Kind
+from torch import Tensor
+
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import GRADED, graded, spread
-from bench.evaluation.checks.probe import attack, geometric
+from bench.evaluation.checks.probe import at_radius, attack, gradient_turns
 from bench.submission.schema import Flag
 from bench.threats import Norm, ThreatModel
 
 
 def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
-    """Run the fixed-budget gradient attacks of each cascade on a ball that holds the whole box."""
+    """Run the gradient attacks of each cascade on a ball that holds the whole box: under L0, all pixels."""
     campaign = evidence.campaign
     if campaign is None:
         return []
     rows = spread(campaign.pool.correct.nonzero().flatten(), thresholds["points"])
     found: list[Flag] = []
-    for threat in geometric(campaign.threats):
-        turns = [
-            turn
-            for turn in campaign.against(threat)
-            if turn.attack.kind is Kind.FIXED_BUDGET and turn.attack.access is Access.WHITE_BOX
-        ]
+    for threat in campaign.threats:
+        turns = gradient_turns(campaign.against(threat))
         if not turns or not len(rows):
             continue
-        whole, left = _whole_box(threat.norm, evidence.images[0].numel()), rows
+        whole, left = _whole_box(threat.norm, evidence.images[0]), rows
         for turn in turns:
             if len(left):
-                left = left[~attack(evidence, left, turn.attack, whole, turn.settings)]
+                left = left[~attack(evidence, left, turn.attack, whole, at_radius(turn.settings, whole))]
         says = (
             f"{threat.norm}: with no limit on the perturbation, {len(left)} of {len(rows)} points still stand, where "
             "any image may be reached; the attacks fail for another reason than robustness."
@@ -38,8 +35,11 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     return found
 
 
-def _whole_box(norm: Norm, numbers: int) -> ThreatModel:
-    return ThreatModel(norm, Fraction(1 if norm is Norm.LINF else math.isqrt(numbers) + 1))
+def _whole_box(norm: Norm, image: Tensor) -> ThreatModel:
+    """Return a radius within which every image lies."""
+    channels, height, width = image.shape
+    most = {Norm.LINF: 1, Norm.L2: math.isqrt(channels * height * width) + 1, Norm.L0: height * width}
+    return ThreatModel(norm, Fraction(most[norm]))
 
 
 CHECKS.register("unbounded")(

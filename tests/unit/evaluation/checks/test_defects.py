@@ -6,7 +6,7 @@ from bench.evaluation.checks.check import CHECKS
 from bench.evaluation.checks.runner import collapsed
 from bench.submission.schema import Level
 from tests.support.defects import DEFECTS, pruned
-from tests.support.suspects import HARNESS, QUERIED, Suspect, caught, embedded, interrogate
+from tests.support.suspects import HARNESS, L0, QUERIED, Suspect, caught, embedded, interrogate, planned, quick
 
 HONEST = (
     "digits-cnn-natural", "digits-cnn-linf", "digits-cnn-l2", "digits-resnet-natural", "digits-resnet-linf",
@@ -14,6 +14,7 @@ HONEST = (
 )  # fmt: skip
 
 
+HONESTLY = [*QUERIED, *quick(L0, "corners", "sigma-zero", "sparse-pgd-u", "sparse-rs")]
 QUICK = {"digits-cnn-linf", "digits-mlp-linf", "digits-tiny-linf"}
 
 
@@ -43,6 +44,6 @@ def test_every_check_catches_something():
 @pytest.mark.parametrize(("name", "half"), list(_honest()))
 def test_no_check_warns_of_an_honest_network(name, half):
     suspect = pruned(name=name) if half else Suspect(embedded(name))
-    suspect.lines = QUERIED
+    suspect.lines, suspect.planned = HONESTLY, planned()
     flags = interrogate(suspect)
     assert [flag.says for flag in flags if flag.level is not Level.INFORM] == []
