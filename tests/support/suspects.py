@@ -15,7 +15,7 @@ from bench.evaluation.checks.check import Campaign, Claim, Evidence, Planned, St
 from bench.evaluation.checks.listening import listening
 from bench.evaluation.checks.runner import doubts
 from bench.evaluation.meter import Meter
-from bench.evaluation.plan import Request, plan
+from bench.evaluation.plan import Plan, Request, plan
 from bench.evaluation.pool import POOLED, Pool
 from bench.evaluation.verify import verify
 from bench.models.source import ModelRef, load
@@ -76,9 +76,9 @@ class Suspect:
     around: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
-def planned() -> tuple[Planned, ...]:
+def planned(settled: Plan | None = None) -> tuple[Planned, ...]:
     """Return the attacks of the rules, as an evaluation plans them."""
-    settled = plan(Request(ModelRef.parse("embedded:digits-tiny-linf"), protocol()))
+    settled = settled or plan(Request(ModelRef.parse("embedded:digits-tiny-linf"), protocol()))
     return tuple(Planned(step.attack, step.threat, step.settings) for step in settled.steps)
 
 

@@ -1,0 +1,63 @@
+"""The anchor stands where every protocol froze it, under both engines, and looks at what a run is going to do."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.evaluation.check_alone import check_alone
+from bench.evaluation.checks.check import CHECKS
+from bench.evaluation.evidence import before_attacks
+from bench.evaluation.plan import Request, plan
+from bench.evaluation.run import aim, prepare
+from bench.models.source import ModelRef
+from bench.protocol.load import load, names
+from bench.threats import Norm
+from tests.support.suspects import Suspect, embedded, evidence_of, planned, protocol
+
+TINY = ModelRef.parse("embedded:digits-tiny-linf")
+
+
+def doubts(evidence, rules, **changed):
+    return CHECKS["anchor"].examine(evidence, {**rules.checks["anchor"], **changed})
+
+
+def under(rules, engine="native"):
+    settled = plan(Request(TINY, rules, engine=engine))
+    return replace(evidence_of(Suspect(embedded(TINY.name))), planned=planned(settled))
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_anchor_stands_where_the_protocol_froze_it(name):
+    rules = load(name)
+    exact = {"tolerance": 0.0} if name == "digits-v1" else {}
+    assert doubts(under(rules), rules, **exact) == []
+
+
+def test_the_anchor_stands_under_the_reference_engine_too():
+    assert doubts(under(protocol(), "reference"), protocol()) == []
+
+
+def test_its_passes_are_counted_and_few():
+    evidence = under(protocol())
+    doubts(evidence, protocol())
+    assert 10_000 < evidence.model.forwards + evidence.model.backwards < 25_000
+
+
+def test_a_count_that_is_off_by_more_than_the_tolerance_is_a_doubt():
+    bar = protocol().checks["anchor"]
+    (found,) = doubts(under(protocol()), protocol(), standing_l2=bar["standing_l2"] + bar["tolerance"] + 1)
+    assert (found.figure, found.threshold) == (bar["tolerance"] + 1, bar["tolerance"])
+    assert found.says.startswith("L2 1/2: 5 shortened attacks leave 88 points of embedded:digits-tiny-linf standing")
+
+
+def test_a_preset_is_not_held_against_the_rules_of_the_norm_that_it_changes():
+    settled = plan(Request(TINY, load("digits-v1").under("fast"), limit=8))
+    cell = prepare(settled)
+    evidence = before_attacks(settled, cell.loaded, cell.pruned, aim(cell, cell.points.images().device, 8), None)
+    assert {step.threat.norm for step in evidence.planned} == {Norm.LINF, Norm.L2}
+
+
+def test_a_check_without_attacks_looks_at_the_anchor_too():
+    settled = plan(Request(TINY, load("digits-smoke-v1"), limit=40))
+    found = {one.check: one.word for one in check_alone(settled).findings}
+    assert found["anchor"] == "ok"
