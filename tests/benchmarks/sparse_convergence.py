@@ -4,7 +4,8 @@
 
 Runs the L0 cascade of each protocol on the first correct points of three real networks, then the same cascade with
 every budget doubled on the points that are left at the headline number of pixels. Only what bears on that number is
-run: points that fall leave at once, and grids end there. Networks and images come from BENCH_DATA_DIR or ../shared/data.
+run: points that fall leave at once, and grids end there. Networks and images come from BENCH_DATA_DIR
+(../shared/data if it is not set).
 """
 
 import argparse
