@@ -42,10 +42,18 @@ def _models() -> Listing:
 def _recipes() -> Listing:
     from bench.pruning.recipe import RECIPES
 
-    columns = ["recipe", "structure", "scope", "needs", "version", "source"]
+    columns = ["recipe", "structure", "scope", "needs", "survivors", "version", "source"]
     found = [RECIPES[name] for name in RECIPES]
     return columns, [
-        [recipe.name, recipe.structure, recipe.scope, recipe.needs, str(recipe.version), recipe.source]
+        [
+            recipe.name,
+            recipe.structure,
+            recipe.scope,
+            recipe.needs,
+            "moved" if recipe.rewrites else "kept",
+            str(recipe.version),
+            recipe.source,
+        ]
         for recipe in found
     ]
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from bench.errors import ContractError, InfeasibleError, UsageError
 from bench.pruning.blocks import eligible, violations
 from bench.pruning.masks import apply, prunable, refuse_reparametrised, zeros_wanted
 from bench.pruning.measure import Measured, measure
-from bench.pruning.recipe import RECIPES, Channels, Context, Masks, Needs, Recipe, Structure
+from bench.pruning.recipe import RECIPES, Channels, Context, Masks, Needs, Recipe, Reconstructed, Structure
 from bench.pruning.regime import REGIMES
 from bench.pruning.slices import SlicePlan, compose, materialise, prove, same_function, slice_plan
 from bench.pruning.structure import inner_groups, parameters, widest_channel
@@ -69,7 +70,7 @@ def prune(
             plan = compose(plan, cut)
             _hold_share(chosen, stage, network, parent, context, step)
         else:
-            masks = decision
+            masks = _rewritten(chosen, network, decision) if isinstance(decision, Reconstructed) else decision
             apply(network, masks)
         _hold_target(chosen, stage, network, parent, context)
         follow.follow(network, masks, context)
@@ -99,6 +100,21 @@ def checked_target(recipe: Recipe, sparsity: Fraction | None) -> Fraction | None
     if not 0 < sparsity < 1:
         raise UsageError(f"a sparsity lies strictly between 0 and 1, got {sparsity} ({float(sparsity):g}).")
     return sparsity
+
+
+def _rewritten(recipe: Recipe, network: nn.Module, made: Reconstructed) -> Masks:
+    """Write the weights of a recipe that moves them into the network and return its masks."""
+    if not recipe.rewrites:
+        raise ContractError(f"{recipe.name} changed the weights that stay, and its entry does not say so.")
+    parameters = dict(network.named_parameters())
+    for name, weight in made.weights.items():
+        if name not in made.masks:
+            raise ContractError(f"{recipe.name} changed {name!r}, for which it returned no mask.")
+        if name not in parameters or weight.shape != parameters[name].shape or not weight.isfinite().all():
+            raise ContractError(f"{recipe.name} returned weights for {name!r} that are not finite or do not fit.")
+        with torch.no_grad():
+            parameters[name].copy_(weight)
+    return made.masks
 
 
 def _share_left(stage: Fraction, network: nn.Module, parent: nn.Module, context: Context) -> Fraction:

@@ -25,6 +25,18 @@ class Channels(dict[str, tuple[int, ...]]):
     """Kept output channels by module name, in rising order, for structured recipes; a missing name keeps all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reconstructed:
+    """What a recipe returns that also moves the weights that stay.
+
+    Attributes:
+        weights: by parameter name, zero where the mask says drop; what is not named stays as it is.
+    """
+
+    masks: Masks
+    weights: Mapping[str, Float[Tensor, "..."]]
+
+
 class Structure(StrEnum):
     """Which patterns of zeros a recipe makes."""
 
@@ -96,7 +108,7 @@ class Context:
 class Decide(Protocol):
     """The function behind a recipe."""
 
-    def __call__(self, network: nn.Module, sparsity: Fraction, context: Context) -> Masks | Channels:
+    def __call__(self, network: nn.Module, sparsity: Fraction, context: Context) -> Masks | Channels | Reconstructed:
         """Return what to keep; the network stays untouched.
 
         ``sparsity`` is the share of prunable weights to set to zero (structured: of parameters to remove).
@@ -112,6 +124,7 @@ class Recipe:
         version: raised whenever its masks change; golden mask hashes hold it.
         source: the paper, with its arXiv id.
         nested: what is kept at a higher sparsity is kept at every lower one.
+        rewrites: the weights that stay are moved too, to make up for those that go.
     """
 
     name: str
@@ -122,6 +135,7 @@ class Recipe:
     version: int
     source: str
     nested: bool
+    rewrites: bool = False
 
 
 RECIPES: Registry[Recipe] = Registry("recipe", "bench.pruning.zoo")

@@ -86,7 +86,7 @@ def same_function(
             masked = copy.deepcopy(network).double().eval()
             for group in groups:
                 gone = torch.ones(group.size + 1, dtype=torch.bool)
-                gone[list(kept[group.producer])] = False
+                gone[list(kept.get(group.producer, range(group.size)))] = False
                 gone[-1] = False
                 for name, owner in group.consumed:
                     masked.get_parameter(name)[:, gone[owner]] = 0.0
