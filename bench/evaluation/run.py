@@ -36,7 +36,7 @@ from bench.evaluation.record import (
     witness_arrays,
 )
 from bench.evaluation.scenarios import measure_scenarios
-from bench.models.source import LoadedModel, load, state_digest
+from bench.models.source import LoadedModel, ModelRef, load, state_digest
 from bench.pruning.measure import measure
 from bench.pruning.prune import Pruned, needs_images, prune
 from bench.pruning.recipe import RECIPES, Context, Needs, Structure, Training
@@ -48,6 +48,7 @@ from bench.submission.schema import (
     Flag,
     LatencyRecord,
     ModelRecord,
+    Normalisation,
     ProtocolStamp,
     Result,
     ScenarioRecord,
@@ -291,6 +292,7 @@ def _result(
             weights_sha256=cell.digest,
             parent_sha256=loaded.digest if pruned else None,
             file_sha256=loaded.file_digest,
+            normalisation=_normalisation(loaded.ref),
             parameters=cell.pruned.measured.parameters,
         ),
         pruning=pruning_record(plan, cell.pruned.measured),
@@ -307,6 +309,11 @@ def _result(
         environment=machine.environment(device),
         cost=CostRecord(seconds=seconds, latency=timed, forwards=spent.forwards, backwards=spent.backwards),
     )
+
+
+def _normalisation(ref: ModelRef) -> Normalisation | None:
+    """Return what came with a file of weights; every other source brings its own."""
+    return Normalisation(mean=ref.mean, std=ref.std) if ref.source == "checkpoint" else None
 
 
 def _write(plan: Plan, result: Result, cell: Cell, found: Measurement) -> None:

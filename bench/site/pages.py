@@ -1,6 +1,5 @@
 """What each page shows: the contexts that the templates print."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,9 +10,10 @@ from bench.site.downloads import badge, bibtex, changes
 from bench.site.entries import Board, Catalogue, Entry, published
 from bench.site.figures import in_words, interval, metric, p_value, percent, signed, thousands, threat
 from bench.site.gallery import gallery
+from bench.site.reproduce import commands
 from bench.site.tables import Cell, columns, notes, rows
 from bench.submission.check import POOLED
-from bench.submission.schema import LatencyRecord, VerificationLevel
+from bench.submission.schema import LatencyRecord, Normalisation, VerificationLevel
 from bench.submission.score import Paired, rate, retention, wilson
 
 _VERIFIED = {
@@ -139,7 +139,7 @@ def _entry(catalogue: Catalogue, entry: Entry) -> Page:
         "figures": plots.entry_figures(catalogue, entry),
         "gallery": gallery(entry),
         "tables": _tables(catalogue, entry),
-        "command": _command(entry),
+        "command": commands(catalogue, entry),
         "bibtex": bibtex(entry),
         "files": published(entry),
         "badge": badge(entry, first)[0],
@@ -259,6 +259,7 @@ def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
         ["sha256 of the tensors", model.weights_sha256],
         ["bytes", thousands(submission.weights.bytes)],
         ["network", f"{model.ref}, {model.architecture}"],
+        ["input normalisation", _normalisation(model.normalisation)],
         ["dense parent", Cell(model.parent or "none: this is a dense network", link=parent.address if parent else "")],
         ["sha256 of the parent's tensors", model.parent_sha256 or "none"],
         ["recipe", f"{pruning.recipe} (version {pruning.version}), {pruning.structure}, scope {pruning.scope}"],
@@ -303,20 +304,11 @@ def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:g}"
 
 
-def _command(entry: Entry) -> str:
-    """Return what a reader may paste: every word that a submitter chose is quoted for the shell."""
-    model, pruning, weights = entry.result.model, entry.result.pruning, entry.submission.weights
-    lines = []
-    words = ["bench", "evaluate", "--model", model.ref, "--protocol", entry.protocol.name]
-    if model.ref.endswith(".safetensors"):
-        words += ["--arch", model.architecture]
-        if _address(weights.locator):
-            lines.append(shlex.join(["curl", "--fail", "--location", "--output", model.ref, weights.locator]))
-        if model.file_sha256:
-            lines.append(f"echo {shlex.quote(f'{model.file_sha256}  {model.ref}')} | sha256sum --check")
-    if not entry.dense:
-        words += ["--recipe", pruning.recipe, "--sparsity", str(pruning.target), "--regime", pruning.regime]
-    return "\n".join([*lines, shlex.join([*words, "--engine", entry.result.engine])])
+def _normalisation(given: Normalisation | None) -> str:
+    if given is None:
+        return "the model's own"
+    mean, std = (", ".join(map(repr, values)) for values in (given.mean, given.std))
+    return f"mean {mean}; standard deviation {std}"
 
 
 def _address(locator: str) -> str:

@@ -116,6 +116,11 @@ def _machine(result: Result, written: bytes) -> Iterator[str]:
     if not result.standard or result.deviations:
         reasons = "; ".join(result.deviations) or "no reason given"
         yield f"{RESULT_FILE}: not a standard run ({reasons}); measure again without deviations."
+    if (result.model.normalisation is None) == result.model.ref.endswith(".safetensors"):
+        yield (
+            f"{RESULT_FILE}: model.normalisation goes with a .safetensors file and with nothing else; got "
+            f"{'null' if result.model.normalisation is None else 'figures'} for {result.model.ref!r}."
+        )
     yield from _pruning(result.pruning)
     if (result.cost.latency is None) != (result.pruning.macs == result.pruning.parent_macs):
         yield (

@@ -49,6 +49,13 @@ class ProtocolStamp(_Frozen):
     digest: Sha256
 
 
+class Normalisation(_Frozen):
+    """What is done to a pixel before the network sees it: (pixel - mean) / std, one value or one per channel."""
+
+    mean: Annotated[tuple[Annotated[float, Field(allow_inf_nan=False)], ...], Field(min_length=1)]
+    std: Annotated[tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], Field(min_length=1)]
+
+
 class ModelRecord(_Frozen):
     """Which network was attacked."""
 
@@ -63,6 +70,8 @@ class ModelRecord(_Frozen):
     """The same over the dense parent."""
     file_sha256: Sha256 | None
     """Of the weights file that was loaded, where there was one."""
+    normalisation: Normalisation | None
+    """As asked for with a ``.safetensors`` file; null where the source of the model brings its own."""
     parameters: Count
 
 

@@ -195,6 +195,7 @@ def _result(cell: Cell, rules: Protocol, points: PointTable) -> dict[str, object
             "weights_sha256": _sha(cell.id),
             "parent_sha256": _sha(f"{cell.parent}-dense") if not dense else None,
             "file_sha256": None,
+            "normalisation": None,
             "parameters": 9930,
         },
         "pruning": _pruning(cell),

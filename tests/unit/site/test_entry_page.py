@@ -8,6 +8,7 @@ import pytest
 from bench.site import pages
 from bench.site.build import build
 from bench.site.entries import Catalogue, read
+from bench.submission.schema import Normalisation
 from tests.support.builders import write
 from tests.support.sites import submissions
 
@@ -27,7 +28,14 @@ def printed(root):
 def elsewhere(entry, ref):
     """Return the entry as if its weights lay in a file at an address."""
     weights = entry.submission.weights.model_copy(update={"locator": ADDRESS})
-    model = entry.result.model.model_copy(update={"ref": ref, "file_sha256": weights.sha256})
+    model = entry.result.model.model_copy(
+        update={
+            "ref": ref,
+            "architecture": "resnet20",
+            "file_sha256": weights.sha256,
+            "normalisation": Normalisation(mean=(0.4914, 0.4822, 0.4465), std=(0.2,)),
+        }
+    )
     people = entry.submission.model_copy(update={"weights": weights})
     folder = replace(entry.folder, submission=people, result=entry.result.model_copy(update={"model": model}))
     return replace(entry, folder=folder)
@@ -45,7 +53,7 @@ def test_weights_at_an_address_are_fetched_checked_and_evaluated(tmp_path):
     assert shlex.split(fetch) == ["curl", "--fail", "--location", "--output", "net.safetensors", ADDRESS]
     assert f"{entry.submission.weights.sha256}  net.safetensors" in shlex.split(check)
     assert shlex.split(evaluate)[:4] == ["bench", "evaluate", "--model", "net.safetensors"]
-    assert "--arch" in evaluate
+    assert "--arch resnet20 --mean=0.4914,0.4822,0.4465 --std=0.2" in evaluate
 
 
 def test_a_hostile_name_cannot_leave_its_word_of_the_command(tmp_path):

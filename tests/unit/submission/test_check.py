@@ -72,6 +72,8 @@ def test_every_kind_of_synthetic_entry_is_valid(tmp_path):
         ({"pruning__nonzero_macs": 10**9}, "nonzero_macs ≤ macs"),
         ({"pruning__connected": 10**9}, "pruning.connected is 1000000000, more than"),
         ({"pruning__macs": lambda macs: macs - 1}, "cost.latency goes with removed channels"),
+        ({"model__normalisation": {"mean": [0.5], "std": [0.25]}}, "goes with a .safetensors file"),
+        ({"model__ref": "net.safetensors"}, "goes with a .safetensors file"),
         ({"cost__latency": LATENCY}, "cost.latency goes with removed channels"),
         ({"pruning__collapsed_layers": ["head"]}, "collapsed_layers"),
         ({"pruning__target": "1/2"}, "a dense model has no target"),
