@@ -3,15 +3,18 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
+from bench.errors import ContractError
 from bench.evaluation.check_alone import check_alone
 from bench.evaluation.checks.check import CHECKS
 from bench.evaluation.evidence import before_attacks
 from bench.evaluation.plan import Request, plan
-from bench.evaluation.run import aim, prepare
+from bench.evaluation.run import aim, attack, prepare
 from bench.models.source import ModelRef
 from bench.protocol.load import load, names
 from bench.threats import Norm
+from tests.support.machines import half_way
 from tests.support.suspects import Suspect, embedded, evidence_of, planned, protocol
 
 TINY = ModelRef.parse("embedded:digits-tiny-linf")
@@ -61,3 +64,9 @@ def test_a_check_without_attacks_looks_at_the_anchor_too():
     settled = plan(Request(TINY, load("digits-smoke-v1"), limit=40))
     found = {one.check: one.word for one in check_alone(settled).findings}
     assert found["anchor"] == "ok"
+
+
+def test_nothing_is_measured_where_the_anchor_does_not_hold():
+    settled = plan(Request(TINY, load("digits-smoke-v1"), limit=10))
+    with half_way(), pytest.raises(ContractError, match="refused by the check anchor: Linf 3/20: 5 shortened attacks"):
+        attack(prepare(settled), torch.device("cpu"), 64)
