@@ -2,7 +2,11 @@
 
 import json
 
+from bench.cli.evaluate import show_results
 from bench.cli.main import run
+from bench.submission.files import read_result
+from bench.submission.schema import Flag, Level
+from tests.support.builders import write
 
 TINY = ["check", "--model", "embedded:digits-tiny-linf", "--limit", "60"]
 
@@ -38,3 +42,10 @@ def test_the_checks_are_listed_with_what_they_catch(capsys):
     entries = json.loads(capsys.readouterr().out)["entries"]
     assert {"cross-norm", "collapse", "logits"} <= {entry["check"] for entry in entries}
     assert all(entry["catches"] and entry["source"] for entry in entries)
+
+
+def test_a_flag_of_a_result_is_told_with_its_check_and_its_consequence(capsys, tmp_path):
+    flag = Flag(check="cross-norm", level=Level.WARN, figure=0.03, threshold=0.02, says="An attack has not converged.")
+    folder = write(tmp_path, flags=(flag,))
+    show_results([("tiny", read_result(folder / "result.json"))])
+    assert "tiny: cross-norm (warn): An attack has not converged." in capsys.readouterr().err
