@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="What a checkpoint claims to be.",
 )
 @click.option("--claimed", metavar="SHARE", help="The sparsity that a checkpoint claims: 0.9 or 9/10.")
-@click.option("--arch", metavar="NAME", help="Architecture of a .safetensors file; see `bench list architectures`.")
+@click.option("--arch", metavar="NAME", help="Of a .safetensors file; see `bench list architectures`; or timm:NAME.")
 @click.option("--mean", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
 @click.option("--std", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
 @click.option("--limit", type=int, metavar="N", help="Look at the first N points only.")

@@ -30,7 +30,7 @@ _NORMS = [norm.value for norm in Norm]
 @click.option("--sparsity", metavar="SHARE", help="Share of prunable weights to remove: 0.9 or 9/10.")
 @click.option("--compression", metavar="RATE", help="The same as a rate: 10 keeps one weight of ten.")
 @click.option("--regime", default="one-shot", show_default=True, help="What follows pruning.")
-@click.option("--arch", metavar="NAME", help="Of a .safetensors file: see `bench list architectures`, or timm:NAME.TAG.")
+@click.option("--arch", metavar="NAME", help="Of a .safetensors file; see `bench list architectures`; or timm:NAME.")
 @click.option("--mean", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
 @click.option("--std", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
 @click.option(
