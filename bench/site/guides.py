@@ -142,6 +142,8 @@ def _spots(ladder: Ladder) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"parent": ladder.parent.title, "recipe": recipe, "spot": None}
         tried = [entry for entry, line in ladder.rungs if line == recipe]
         row["tried"] = f"{len(tried)} up to {percent(tried[-1].sparsity)} %"
+        mean = ladder.areas[recipe]
+        row["area"] = "–" if mean is None else f"{100 * mean:.1f}"
         if spot is not None:
             verdict = "more robust than dense" if plots.verdict(spot.robust) == "better" else "not separated from dense"
             row |= {

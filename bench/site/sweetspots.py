@@ -1,10 +1,14 @@
 """How far each parent can be compressed before its robustness goes: ladders and sweet spots."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import takewhile
 from typing import NamedTuple
 
 from bench.site.entries import Board, Catalogue, Entry, paired
-from bench.submission.score import SIGNIFICANCE, Paired
+from bench.submission.score import Paired, rate
+from bench.submission.statistics import area, sweet_spot
 from bench.threats import Norm
 
 
@@ -26,6 +30,8 @@ class Ladder:
     """Entries with the recipe and regime they belong to, by rising compression."""
     spots: dict[str, Spot | None]
     """Per recipe and regime; none where already the lowest compression loses."""
+    areas: dict[str, float | None]
+    """Per recipe and regime: mean robust accuracy over log₂ of the compression, from the parent to the last rung."""
 
 
 def ladders(catalogue: Catalogue, board: Board) -> list[Ladder]:
@@ -46,9 +52,11 @@ def _ladder(parent: Entry, children: list[Entry], norm: Norm) -> Ladder:
     children = sorted(children, key=lambda entry: (entry.sparsity, entry.id))
     rungs = tuple((entry, _line(entry)) for entry in children)
     spots: dict[str, Spot | None] = {}
+    areas: dict[str, float | None] = {}
     for name in sorted({line for _, line in rungs}):
-        spots[name] = _spot(parent, [entry for entry, line in rungs if line == name], norm)
-    return Ladder(parent, norm, rungs, spots)
+        own = [entry for entry, line in rungs if line == name]
+        spots[name], areas[name] = _spot(parent, own, norm), _area(parent, own, norm)
+    return Ladder(parent, norm, rungs, spots, areas)
 
 
 def _line(entry: Entry) -> str:
@@ -57,14 +65,23 @@ def _line(entry: Entry) -> str:
 
 
 def _spot(parent: Entry, rungs: list[Entry], norm: Norm) -> Spot | None:
-    found = None
-    for entry in rungs:
-        robust, clean = paired(entry, parent, norm), Paired.of(entry.correct, parent.correct)
-        if entry.result.collapsed or _loses(robust):
-            break
-        found = Spot(entry, robust, clean)
-    return found
+    alive = _by_compression(takewhile(lambda entry: not entry.result.collapsed, rungs))
+    found = sweet_spot(parent.robust[norm], {rate_: entry.robust[norm] for rate_, entry in alive.items()})
+    if found.paired is None:
+        return None
+    entry = alive[found.compression]
+    return Spot(entry, paired(entry, parent, norm), Paired.of(entry.correct, parent.correct))
 
 
-def _loses(pair: Paired) -> bool:
-    return pair.first < pair.second and pair.p_value < SIGNIFICANCE
+def _area(parent: Entry, rungs: list[Entry], norm: Norm) -> float | None:
+    """Return RA-AUC; what a collapsed network survives is no robustness, so it counts as none."""
+    points = parent.result.data.points
+    shares = {
+        rate_: Fraction(0) if entry.result.collapsed else rate(entry.survivors(norm), points)
+        for rate_, entry in _by_compression(rungs).items()
+    }
+    return area({Fraction(1): rate(parent.survivors(norm), points)} | shares)
+
+
+def _by_compression(rungs: Iterable[Entry]) -> dict[Fraction, Entry]:
+    return {entry.compression: entry for entry in rungs if entry.compression is not None and entry.compression > 1}

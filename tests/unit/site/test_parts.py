@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import integrate
 
 from bench.errors import ArtefactError, SubmissionError
 from bench.protocol.load import load
@@ -96,6 +97,19 @@ def test_a_sweet_spot_ends_before_the_first_loss(tmp_path):
                 break
             assert spot is not None
             assert entry.sparsity <= spot.entry.sparsity
+
+
+def test_the_area_of_a_ladder_is_scipys_over_log2_of_the_compression(tmp_path):
+    catalogue = read(board(tmp_path, 16))
+    (ladder,) = ladders(catalogue, catalogue.boards[0])
+    assert len(ladder.areas) == len(ladder.spots) > 1
+    for recipe, found in ladder.areas.items():
+        entries = [ladder.parent, *(entry for entry, line in ladder.rungs if line == recipe)]
+        kept = [0 if entry.result.collapsed else int(entry.robust[Norm.LINF].sum()) for entry in entries]
+        shares = np.array(kept) / len(ladder.parent.correct)
+        where = [np.log2(1 / (1 - float(entry.sparsity))) for entry in entries]
+        expected = integrate.trapezoid(shares, where) / (where[-1] - where[0])
+        assert found == pytest.approx(expected, abs=1e-9)
 
 
 def test_an_image_survives_its_encoding():
