@@ -8,10 +8,10 @@ import pytest
 from bench.protocol.load import load, names
 
 DIGESTS = {
-    "cifar10-full-v1": "32f1062cd84a3514325a3412e8f8a8bc3794c348ef67c778bc7b85e5938b20c3",
-    "cifar10-v1": "ecbeacbf018a3373008715e713e8d7a4ffb1a04a06c03ee72263fe3be80af168",
-    "digits-smoke-v1": "fc0d1f5318e6b6fd75505ba4f40fb152d972289b09b6b8b45c440144605d1b0b",
-    "digits-v1": "6d9d40f48c5b089f143431ad7586afd34ba6fa8e8740c32948e297d273ab317f",
+    "cifar10-full-v1": "2031e552d9225a3c6cf32d9d476c368638ae5b0a29dccbcac619f1eff8a33602",
+    "cifar10-v1": "acb0cf50d1e423a4e79882e2aad3713a15610be21bddc9ec16e3268181746718",
+    "digits-smoke-v1": "41517535a81a291a9e62f6b3ee65fac7c2bbc0da134069eec978d036182eb208",
+    "digits-v1": "1af465603c003b422a918da91767d17cb43e841f193dd741ee6660c871985cb6",
 }
 
 
