@@ -21,6 +21,9 @@ protocol's `[checks.NAME]` tables. `bench list checks` prints this list, `bench 
 need no attack. A doubt at admission that withholds refuses the model: it is never attacked. *Collapsed* is a status;
 such a network is shown and never ranked.
 
+The *anchor* doubts the machine instead of the model: before every evaluation, and in `bench check`, an embedded network
+meets every attack of the protocol, cut short, and as many points must stand as the protocol's `[checks.anchor]` says.
+
 This page is held by `tests/unit/evaluation/checks/test_table.py` and cannot drift.
 
 ## The checks
