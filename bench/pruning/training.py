@@ -79,7 +79,7 @@ def trades(context: Context) -> Loss:
             moved = ascend(
                 network,
                 images,
-                lambda logits: _divergence(logits, clean).sum(),
+                lambda logits, rows: _divergence(logits, clean[rows]).sum(),
                 threat,
                 steps=training.steps,
                 seed=context.seed,

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import prune as torch_prune
 
+from bench.pruning import adversary
 from bench.pruning.activations import input_norms
 from bench.pruning.adversary import pgd
 from bench.pruning.allocation import apportion, erk_quota
@@ -135,6 +136,18 @@ def test_the_adversary_stays_in_its_ball_and_raises_the_loss(norm, radius):
     assert 0 <= float(moved.min()) <= float(moved.max()) <= 1
     with torch.no_grad():
         assert functional.cross_entropy(network(moved), labels) > functional.cross_entropy(network(images), labels)
+
+
+@pytest.mark.parametrize(("norm", "radius"), [(Norm.LINF, "1/10"), (Norm.L2, "1/2")])
+def test_images_climb_alike_in_parts_of_any_size(monkeypatch, norm, radius):
+    network, (images, labels) = build("residual"), context(points=11).calibration
+    climbed = []
+    for part in (1, 4, 100):
+        monkeypatch.setattr(adversary, "PART", part)
+        threat = ThreatModel(norm, exact(radius))
+        climbed.append(pgd(network, images, labels, threat, steps=3, seed=0, purpose="test"))
+    for other in climbed[1:]:
+        torch.testing.assert_close(other, climbed[0], rtol=0, atol=1e-4)
 
 
 def test_every_recipe_file_is_one_recipe():
