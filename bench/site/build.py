@@ -17,6 +17,7 @@ from bench.site import exports, guides, literature, pages, vendor
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, record, table
 from bench.site.draw import Drawing, script_safe
 from bench.site.entries import Catalogue, published, read
+from bench.site.render import pictures
 from bench.submission.files import canonical
 from bench.submission.literature import Literature
 from bench.submission.schema import Result, Submission, Verification
@@ -51,11 +52,13 @@ def build(submissions: Path) -> dict[str, bytes]:
     assets = _assets(catalogue)
     names = {name: address for name, (address, _) in assets.items()}
     downloads, says = _downloads(catalogue, submissions)
+    printed = list(_pages(catalogue, guides.data(downloads, says)))
+    drawn = pictures(drawing for page in printed for drawing in figures(page))
     environment = _environment()
     files = {f"assets/{address}": content for address, content in assets.values()}
     files |= {f"data/{path}": content for path, content in downloads.items()}
     files["data/SHA256SUMS"] = checksums(downloads)
-    for page in _pages(catalogue, guides.data(downloads, says)):
+    for page in printed:
         context = {
             "up": "../" * page.address.count("/"),
             "assets": names,
@@ -63,12 +66,19 @@ def build(submissions: Path) -> dict[str, bytes]:
             "navigation": NAVIGATION,
             "section": page.section,
             "updated": catalogue.updated,
+            "pictures": drawn,
             **page.context,
         }
         files[page.address] = _tidy(environment.get_template(page.template).render(context))
-        drawings: list[Drawing] = page.context.get("figures", [])
-        files |= {drawing.file: drawing.alone for drawing in drawings}
+    for address, picture in drawn.items():
+        files[f"{address}.svg"], files[f"{address}.pdf"] = picture.alone, picture.pdf
     return files | _beside(catalogue)
+
+
+def figures(page: pages.Page) -> list[Drawing]:
+    """Return the figures of a page."""
+    found: list[Drawing] = page.context.get("figures", [])
+    return found
 
 
 def _pages(catalogue: Catalogue, data: pages.Page) -> Iterator[pages.Page]:

@@ -1,8 +1,9 @@
-"""Every problem of a built site: broken links, missing anchors, foreign origins, pages too heavy."""
+"""Every problem of a built site: broken links, missing anchors, foreign origins, figures without files, heavy pages."""
 
 import gzip
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,8 @@ PAGE_BUDGET = 150_000
 """Bytes of a page, compressed, without the shared assets; a board of 1,000 rows fits."""
 ASSET_BUDGET = 450_000
 """Bytes of all shared assets together, compressed; the entries' data, which grow with them, are not shared assets."""
+PAPER_BUDGET = 50_000
+"""Bytes of a figure as PDF."""
 _LOADS = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src"), ("iframe", "src"), ("use", "href")}
 _GROWS = re.compile(r"assets/data\.[a-z2-7]+\.js$")
 _ROWS = 1000
@@ -28,6 +31,9 @@ class _Reader(HTMLParser):
         self.twice: list[str] = []
         self.blocked: list[str] = []
         self.rows = 0
+        self.charts = 0
+        self.files: Counter[str] = Counter()
+        """Downloads of figures, by ending."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note one element."""
@@ -46,6 +52,8 @@ class _Reader(HTMLParser):
         if tag == "style" or (tag == "script" and "src" not in given and given.get("type") != "application/json"):
             self.blocked.append(f"inline {tag}")
         self.rows += tag == "tr"
+        self.charts += tag == "figure" and "chart" in given.get("class", "").split()
+        self.files[posixpath.splitext(given.get("href", ""))[1]] += tag == "a" and "figures/" in given.get("href", "")
 
 
 def read(folder: Path) -> dict[str, bytes]:
@@ -66,6 +74,8 @@ def problems(files: Mapping[str, bytes]) -> list[str]:
     for path, content in files.items():
         if path.endswith(".css"):
             found += _styles(path, content.decode())
+        if path.endswith(".pdf"):
+            found += _paper(path, content)
     return found + list(_weights(files, pages))
 
 
@@ -77,6 +87,9 @@ def _page(path: str, page: _Reader, pages: Mapping[str, _Reader], files: Mapping
     for address in page.loads:
         if urlsplit(address).scheme not in {"", "data"} or address.startswith("//"):
             yield f"{path}: loads {address!r} from elsewhere."
+    for kind in (".svg", ".pdf"):
+        if page.files[kind] != page.charts:
+            yield f"{path}: {page.charts} figures, but {page.files[kind]} of them as {kind}."
     for address in page.links + page.loads:
         yield from _link(path, address, pages, files)
 
@@ -100,6 +113,15 @@ def _styles(path: str, text: str) -> Iterator[str]:
     for address in re.findall(r"url\(\s*['\"]?([^'\")]+)", text) + re.findall(r"@import\s+['\"]([^'\"]+)", text):
         if not address.startswith("data:"):
             yield f"{path}: loads {address!r}; styles load nothing."
+
+
+def _paper(path: str, content: bytes) -> Iterator[str]:
+    if not content.startswith(b"%PDF-") or not content.rstrip().endswith(b"%%EOF"):
+        yield f"{path}: is no PDF."
+    elif len(re.findall(rb"/Type /Page\s", content)) != 1:
+        yield f"{path}: should have one page."
+    elif len(content) > PAPER_BUDGET:
+        yield f"{path}: {len(content)} bytes, at most {PAPER_BUDGET}; its font should hold the letters that it uses."
 
 
 def _weights(files: Mapping[str, bytes], pages: Mapping[str, _Reader]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.site import build as builder
 from bench.site import pages
 from bench.site.entries import Board, Catalogue, read
+from bench.site.render import pictures
 from tests.support.builders import Cell, board, cells, write
 
 HOSTILE = '</script><img src=x onerror="alert(1)">'
@@ -46,6 +47,7 @@ def print_board(out: Path, catalogue: Catalogue) -> Path:
     assets = builder._assets(catalogue)
     names = {name: address for name, (address, _) in assets.items()}
     context = {"up": "../", "assets": names, "csp": builder.CSP, "navigation": (), "section": "", "updated": None}
+    context["pictures"] = pictures(builder.figures(page))
     text = builder._environment().get_template(page.template).render({**context, **page.context})
     for name, content in {page.address: builder._tidy(text), **{f"assets/{a}": c for a, c in assets.values()}}.items():
         path = out / name

@@ -30,8 +30,8 @@
     return made;
   }
 
-  // Swaps the rows of a named data set of a figure.
-  async function fill(figure, sets) {
+  // Swaps the rows of named data sets; a view that a reader has changed is offered in place of the printed one.
+  async function fill(figure, sets, changed) {
     const view = await draw(figure);
     for (const [name, rows] of Object.entries(sets)) {
       view.change(name, view.changeset().remove(() => true).insert(rows));
@@ -40,8 +40,44 @@
     const svg = figure.querySelector("svg");
     svg.setAttribute("aria-hidden", "true");
     svg.setAttribute("focusable", "false");
+    if (changed) offer(figure, view);
   }
 
+  function offer(figure, view) {
+    const place = figure.querySelector(".downloads");
+    if (place.dataset.live) return;
+    place.dataset.live = "true";
+    const title = figure.querySelector("figcaption").textContent;
+    const made = [["SVG", () => save(view)], ["PDF", () => print(figure)]].map(([kind, act]) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "link";
+      button.textContent = `${kind} of this view`;
+      button.setAttribute("aria-label", `${kind} of this view of “${title}”`);
+      button.addEventListener("click", act);
+      return button;
+    });
+    place.replaceChildren(...made);
+  }
+
+  // Gives a drawing colours of its own, the light ones, as the printed files have them.
+  async function save(view) {
+    const probe = document.createElement("span");
+    document.body.append(probe);
+    probe.style.colorScheme = "light";
+    const svg = (await view.toSVG()).replace(/var\((--[a-z0-9]+)\)/g, (call) => {
+      probe.style.color = call;
+      return getComputedStyle(probe).color;
+    });
+    probe.remove();
+    const link = document.createElement("a");
+    link.download = "figure.svg";
+    link.href = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  // A dialogue is the one way from a page to a PDF; the style sheet leaves nothing but the figure.
   function print(figure) {
     const finish = () => {
       document.body.classList.remove("one-figure");
@@ -64,9 +100,6 @@
 
   for (const figure of document.querySelectorAll("figure.chart")) {
     seen.observe(figure);
-    const button = figure.querySelector("[data-print]");
-    button.hidden = false;
-    button.addEventListener("click", () => print(figure));
   }
   window.benchCharts = { draw, fill };
 })();

@@ -11,12 +11,14 @@
   const boards = Object.entries(protocols).flatMap(([name, protocol]) => protocol.threats.map((threat) => ({ key: `${name}-${threat.norm.toLowerCase()}`, protocol: name, ...threat, title: `${protocol.title}, ${threat.label}` })));
   let board = boards[0];
   let chosen = [];
+  let changed = false;
 
   const here = () => entries.filter((entry) => entry.protocol === board.protocol && !entry.withheld).sort((one, two) => two.robust[board.norm] - one.robust[board.norm] || two.clean - one.clean || (one.id < two.id ? -1 : 1));
   const known = (id) => here().find((entry) => entry.id === id);
 
   function restore() {
     const state = recall();
+    changed = Boolean(state.board || state.ids);
     board = boards.find((each) => each.key === state.board) || boards[0];
     chosen = (state.ids || "").split("~").filter((id, index, all) => known(id) && all.indexOf(id) === index).slice(0, MOST);
     if (!chosen.length) chosen = here().slice(0, 4).map((entry) => entry.id);
@@ -42,7 +44,7 @@
       const button = element("button", `✕ ${known(id).title}`, { type: "button", class: "link", "aria-label": `Remove ${known(id).title}` });
       button.addEventListener("click", () => {
         chosen = chosen.filter((each) => each !== id);
-        show();
+        change();
         find("add").focus();
       });
       const holder = document.createElement("div");
@@ -86,18 +88,23 @@
         const [low, high] = difference(found);
         return { name: names[index + 1], difference: (found.first - found.second) / total, low, high, verdict: verdict(found), says: pValue(mcnemar(found.first, found.second)) };
       }),
-    });
+    }, changed);
+  }
+
+  function change() {
+    changed = true;
+    show();
   }
 
   find("board").addEventListener("change", () => {
     board = boards.find((each) => each.key === find("board").value);
     chosen = chosen.filter(known);
     if (!chosen.length) chosen = here().slice(0, 4).map((entry) => entry.id);
-    show();
+    change();
   });
   find("add").addEventListener("change", () => {
     if (find("add").value) chosen.push(find("add").value);
-    show();
+    change();
   });
   controls.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", () => {

@@ -10,6 +10,7 @@
   const fields = ["protocol", "norm", "epsilon", "knowledge", "size", "which"];
   const figure = document.querySelector("figure.chart");
   const state = { which: "all", size: "any", knowledge: "white-box", p: "50", ...recall() };
+  let changed = Object.keys(recall()).length > 0;
 
   const here = () => entries.filter((entry) => entry.protocol === state.protocol && entry.alive);
   const rule = () => protocols[state.protocol].threats.find((threat) => threat.norm === state.norm);
@@ -101,25 +102,29 @@
       lines: drawn.flatMap((line) => [0, 1].map((share) => ({ p: share, accuracy: at(line, share), series: names.get(line) }))),
       crossings: reigns.slice(1).map(({ line, start }) => ({ p: start, accuracy: at(line, start), says: `from here ${line.entry.title}` })),
       here: [{ p }],
-    });
+    }, changed);
+  }
+
+  function change() {
+    changed = true;
+    offer();
+    show();
   }
 
   for (const name of fields) {
     find(name).addEventListener("change", () => {
       state[name] = find(name).value;
-      offer();
-      show();
+      change();
     });
   }
   find("share").addEventListener("input", () => {
     state.p = find("share").value;
-    show();
+    change();
   });
   controls.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", () => {
     Object.assign(state, recall());
-    offer();
-    show();
+    change();
   });
   copier(find("copy"));
   controls.hidden = false;

@@ -1,0 +1,127 @@
+"""Draws figures as SVG and PDF: the same bytes on every machine, by as many processes as there are processors."""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from bench.site.draw import Drawing
+
+LIGHT = {
+    "--ink": "#1c2024",
+    "--muted": "#565e67",
+    "--line": "#dde1e5",
+    "--paper": "#ffffff",
+    "--accent": "#1257a8",
+    "--band": "#e9f0f9",
+    "--c1": "#1257a8",
+    "--c2": "#b4540a",
+    "--c3": "#23765a",
+    "--c4": "#8a3d8f",
+    "--c5": "#6b6f00",
+    "--c6": "#a3263c",
+}
+"""The colours of site.css, for files that stand alone."""
+_ALONE = 24
+"""Figures that one process draws sooner than others could start."""
+_FONTS = "FONTCONFIG_FILE"
+_LISTED = re.compile(rb"(?:^ +/[a-z]+\d+ \d+ 0 R\n){2,}", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One figure as drawn.
+
+    Attributes:
+        inline: SVG for a page, which gives its colours.
+        alone: SVG with colours of its own.
+        pdf: one page, text as text, its font embedded.
+    """
+
+    inline: str
+    alone: bytes
+    pdf: bytes
+
+
+def pictures(drawings: Iterable[Drawing]) -> dict[str, Picture]:
+    """Return every figure as drawn, by its address."""
+    wanted = {drawing.address: drawing for drawing in drawings}
+    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
+    if workers == 1 or len(wanted) <= _ALONE:
+        return {address: picture(drawing) for address, drawing in wanted.items()}
+    # Spawned, since a process that has drawn already cannot be forked.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return dict(zip(wanted, pool.map(picture, wanted.values(), chunksize=8), strict=True))
+
+
+def picture(drawing: Drawing) -> Picture:
+    """Draw one figure; the same definition gives the same bytes everywhere."""
+    svg = _lean(_vega_to_svg(drawing.spec), drawing.name)
+    alone = re.sub(r"var\((--[a-z0-9]+)\)", lambda found: LIGHT[found[1]], svg)
+    pdf = _settled(_svg_to_pdf(alone))
+    named = alone.replace("<svg ", f'<svg role="img" aria-label={quoteattr(drawing.says)} ', 1)
+    return Picture(svg, named.encode(), pdf)
+
+
+def _vega_to_svg(spec: str) -> str:
+    _own_fonts()
+    import vl_convert
+
+    svg: str = vl_convert.vega_to_svg(spec)
+    return svg
+
+
+def _svg_to_pdf(svg: str) -> bytes:
+    _own_fonts()
+    import vl_convert
+
+    pdf: bytes = vl_convert.svg_to_pdf(svg)
+    return pdf
+
+
+@cache
+def _own_fonts() -> None:
+    """Let the renderer know no fonts but those that it carries; it reads the system's once, at its first drawing."""
+    import vl_convert
+
+    given = os.environ.get(_FONTS)
+    with tempfile.TemporaryDirectory() as folder:
+        settings, empty = Path(folder, "fonts.conf"), Path(folder, "none")
+        empty.mkdir()
+        settings.write_text(f"<fontconfig><dir>{empty}</dir></fontconfig>", "utf-8")
+        os.environ[_FONTS] = str(settings)
+        try:
+            vl_convert.svg_to_pdf(
+                '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><text y="8">a</text></svg>'
+            )
+        finally:
+            if given is None:
+                del os.environ[_FONTS]
+            else:
+                os.environ[_FONTS] = given
+
+
+def _settled(pdf: bytes) -> bytes:
+    """Sort the names of a page's resources, which the renderer lists in the order of a hash; no offset moves."""
+    return _LISTED.sub(lambda found: b"".join(sorted(found[0].splitlines(keepends=True))), pdf)
+
+
+def _lean(svg: str, name: str) -> str:
+    """Drop what only the runtime needs, and make ids unique on a page."""
+    svg = re.sub(r' (aria-roledescription|role|aria-hidden|pointer-events)="[^"]*"', "", svg)
+    svg = re.sub(r' class="(?:mark|role|background|foreground)[^"]*"', "", svg)
+    svg = re.sub(r' (?:xmlns:xlink|version)="[^"]*"', "", svg)
+    svg = re.sub(r'<path d="M0,0h0v0h0Z"/>', "", svg)
+    prefix = hashlib.sha256(name.encode()).hexdigest()[:6]
+    svg = re.sub(r'(id="|url\(#)(?=[A-Za-z])', rf"\g<1>f{prefix}-", svg)
+    empty = re.compile(r"<g(?: [^>]*)?></g>|<g(?: [^>]*)?/>")
+    while empty.search(svg):
+        svg = empty.sub("", svg)
+    return svg
