@@ -23,6 +23,7 @@ from bench.evaluation.evidence import Snapshot, after_attacks, before_attacks
 from bench.evaluation.evidence import spent as spent_on_checks
 from bench.evaluation.journal import Journal
 from bench.evaluation.latency import latency
+from bench.evaluation.layout import lay_out
 from bench.evaluation.meter import clean_logits
 from bench.evaluation.plan import Plan, Request
 from bench.evaluation.plan import plan as settle
@@ -99,6 +100,7 @@ def prepare(plan: Plan) -> Cell:
     if loaded.whole is not None and RECIPES[plan.request.recipe].structure is Structure.DENSE:
         # a checkpoint whose channels are gone already: they count as zeros of the network that had them
         pruned = replace(pruned, measured=measure(loaded.whole, pruned.network, points.images()[:EXAMPLES]))
+    lay_out(pruned.network, pruned.measured, machine.device(plan.request.device))
     return Cell(plan, loaded, points, pruned, state_digest(pruned.network))
 
 

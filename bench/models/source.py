@@ -176,5 +176,5 @@ def state_digest(module: nn.Module) -> str:
     for name, tensor in sorted((module.state_dict() | dict(module.named_buffers())).items()):
         plain = tensor.detach().cpu().contiguous()
         digest.update(f"{name}|{tuple(plain.shape)}|{plain.dtype}|".encode())
-        digest.update(plain.view(torch.uint8).numpy().tobytes() if plain.ndim else plain.numpy().tobytes())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
