@@ -34,11 +34,11 @@ NAVIGATION = (
     ("Data", "data.html"),
     ("Changes", "changes.html"),
 )
-_SCHEMAS: dict[str, type[BaseModel]] = {
-    "literature": Literature,
-    "result": Result,
-    "submission": Submission,
-    "verification": Verification,
+_SCHEMAS: dict[str, tuple[type[BaseModel], str]] = {
+    "literature": (Literature, "a file of quoted figures"),
+    "result": (Result, "result.json, what the machine measured"),
+    "submission": (Submission, "submission.toml, what people say"),
+    "verification": (Verification, "verification.json, what whoever measured again found"),
 }
 
 
@@ -112,10 +112,10 @@ def _downloads(catalogue: Catalogue, submissions: Path) -> tuple[dict[str, bytes
         files[f"{stem}.json"] = canonical({"schema": "bench.site-literature/1", **literature.record(source)})
         files[f"{stem}.toml"] = (submissions / f"{stem}.toml").read_bytes()
         says |= dict.fromkeys((f"{stem}.csv", f"{stem}.json", f"{stem}.toml"), words)
-    for name, model in _SCHEMAS.items():
+    for name, (model, words) in _SCHEMAS.items():
         path = f"schemas/{name}.json"
         files[path] = canonical(model.model_json_schema(by_alias=True))
-        says[path] = f"JSON Schema of a {name}."
+        says[path] = f"JSON Schema of {words}."
     return files, says
 
 

@@ -9,6 +9,7 @@ import altair as alt
 
 WIDTH, HEIGHT = 460, 280
 SHARES = alt.Axis(format="~p", values=[0, 0.25, 0.5, 0.75, 1])
+FRONTS = ["front, measured", "front, ranked"]
 SERIES = [f"var(--c{number})" for number in range(1, 7)]
 
 
@@ -27,10 +28,11 @@ def _share(field: str, title: str, **scale: Any) -> alt.Y:
 
 
 def pareto(size: str) -> Any:
-    """Plot robust accuracy against size; hollow points carry no rank, the line is the front of the ranked ones.
+    """Plot robust accuracy against size; hollow points carry no rank.
 
     ``points``: x, robust, low, high, name, standing (ranked or unranked), kind (dense or pruned), address.
-    ``front``: x and robust of the ranked entries that no smaller one beats, smallest first.
+    ``front``: x and robust of the entries that no smaller one beats, smallest first, of (all measured or ranked ones).
+    ``trails``: x and robust from a dense network to what was pruned from it, trail (one a recipe), rung.
     """
     x = alt.X("x:Q", title=size, axis=alt.Axis(format="~s", tickCount=6)).scale(type="log", nice=False, padding=12)
     base = alt.Chart(_data("points"))
@@ -54,21 +56,33 @@ def pareto(size: str) -> Any:
             alt.Tooltip("standing:N", title="standing"),
         ],
     )
+    dashes = alt.Legend(symbolType="stroke", symbolDash=[4, 3], symbolStrokeWidth=1.4)
     line = (
         alt.Chart(_data("front"))
         .mark_line(interpolate="step-after", strokeDash=[4, 3], strokeWidth=1.4)
-        .encode(x=x, y="robust:Q", color=alt.value("var(--accent)"))
+        .encode(
+            x=x,
+            y="robust:Q",
+            stroke=alt.Stroke("of:N", title=None, legend=dashes).scale(
+                domain=FRONTS, range=["var(--muted)", "var(--accent)"]
+            ),
+        )
     )
-    return alt.layer(whiskers, line, points).properties(width=WIDTH, height=HEIGHT)
+    trails = (
+        alt.Chart(_data("trails"))
+        .mark_line(strokeWidth=1, opacity=0.4)
+        .encode(x=x, y="robust:Q", detail="trail:N", order="rung:Q", color=alt.value("var(--muted)"))
+    )
+    return alt.layer(trails, whiskers, line, points).properties(width=WIDTH, height=HEIGHT)
 
 
 def curves(norm: str) -> Any:
-    """Plot the share of points with a distance above epsilon, with 95 % intervals.
+    """Plot the share of points with a distance above epsilon, with 95 % intervals; the norm may be left out.
 
     ``curves``: epsilon (a number), says (as written), robust, low, high, series.
     ``headline``: epsilon of the radius that ranks.
     """
-    x = alt.X("epsilon:Q", title=f"{norm} distance ε", axis=alt.Axis(tickCount=6)).scale(nice=False)
+    x = alt.X("epsilon:Q", title=f"{norm} distance ε".strip(), axis=alt.Axis(tickCount=6)).scale(nice=False)
     colour = _colour("series")
     base = alt.Chart(_data("curves"))
     band = base.mark_area(opacity=0.12).encode(x=x, y=_share("low", "points beyond ε"), y2="high:Q", color=colour)
@@ -158,7 +172,7 @@ def scenario() -> Any:
     """Plot A(p) = (1 − p) · clean + p · robust, with the crossings of the best lines.
 
     ``lines``: p, accuracy, series. ``crossings``: p, accuracy and says where the winner changes.
-    ``here``: the share p that the reader looks at.
+    ``best``: p and accuracy along the upper edge, drawn wide. ``here``: the share p that the reader looks at.
     """
     x = alt.X("p:Q", title="share of attacked traffic p", axis=alt.Axis(format="~p", tickCount=5)).scale(domain=[0, 1])
     colour = _colour("series")
@@ -182,28 +196,36 @@ def scenario() -> Any:
             tooltip=[alt.Tooltip("says:N", title="winner changes"), alt.Tooltip("p:Q", format=".1%")],
         )
     )
+    edge = (
+        alt.Chart(_data("best"))
+        .mark_line(strokeWidth=9, opacity=0.18, strokeCap="round")
+        .encode(x=x, y="accuracy:Q", order="p:Q", color=alt.value("var(--ink)"))
+    )
     rule = alt.Chart(_data("here")).mark_rule(strokeDash=[2, 3]).encode(x="p:Q")
-    return alt.layer(rule, line, marks).properties(width=620, height=320)
+    return alt.layer(edge, rule, line, marks).properties(width=620, height=320)
 
 
 def differences() -> Any:
-    """Plot paired differences in robust accuracy with their 95 % intervals.
+    """Plot paired differences in robust accuracy as bars from zero, with their 95 % intervals.
 
     ``differences``, top to bottom: name, difference, low, high, verdict (better, worse, not separated), says.
     ``zero``: at, the line of no difference.
     """
     y = alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=230, labelColor="var(--ink)"))
     x = alt.X("low:Q", title="difference in robust accuracy", axis=alt.Axis(format="+~p", tickCount=5))
-    colour = alt.Color("verdict:N", title=None).scale(
+    colour = alt.Color("verdict:N", title=None, legend=alt.Legend(columns=3, symbolOpacity=1)).scale(
         domain=["better", "worse", "not separated"], range=["var(--c3)", "var(--c2)", "var(--muted)"]
     )
     base = alt.Chart(_data("differences"))
     zero = alt.Chart(_data("zero")).mark_rule().encode(x="at:Q")
     whiskers = base.mark_rule(strokeWidth=2).encode(y=y, x=x, x2="high:Q", color=colour)
-    points = base.mark_point(filled=True, size=80).encode(
+    bars = base.mark_bar(height={"band": 0.55}, opacity=0.35).encode(
+        y=y, x="difference:Q", x2=alt.datum(0), color=colour
+    )
+    points = base.mark_point(filled=True, size=50, opacity=1).encode(
         y=y,
         x="difference:Q",
         color=colour,
         tooltip=["name:N", alt.Tooltip("difference:Q", format="+.1%"), "verdict:N", alt.Tooltip("says:N", title="p")],
     )
-    return alt.layer(zero, whiskers, points).properties(width=WIDTH - 100, height=alt.Step(26))
+    return alt.layer(bars, zero, whiskers, points).properties(width=WIDTH - 100, height=alt.Step(26))

@@ -24,19 +24,23 @@ class Change(NamedTuple):
     name: str
     address: str
     key: str
+    protocol: str
+    level: str
+    """That a verification has lifted the entry to; empty for a submission."""
 
 
 def changes(catalogue: Catalogue) -> list[Change]:
     """Return what happened, newest first."""
     found = []
     for entry in catalogue:
-        name, where = entry.title, entry.address
+        name, where, title = entry.title, entry.address, entry.protocol.title
         key = f"{entry.protocol.name}/{entry.id}"
         says = "Supersedes an earlier entry:" if entry.submission.supersedes else "New entry:"
-        found.append(Change(entry.submission.date, says, name, where, f"{key}/submitted"))
+        found.append(Change(entry.submission.date, says, name, where, f"{key}/submitted", title, ""))
         if entry.verification:
             says = f"Now {entry.verification.level}, by {entry.verification.by}:"
-            found.append(Change(entry.verification.date, says, name, where, f"{key}/{entry.verification.level}"))
+            level = entry.verification.level.value
+            found.append(Change(entry.verification.date, says, name, where, f"{key}/{level}", title, level))
     return sorted(found, key=lambda change: (-change.date.toordinal(), change.key))
 
 
@@ -120,8 +124,8 @@ def bibtex(entry: Entry) -> str:
 def badge(entry: Entry, norm: Norm) -> tuple[str, bytes]:
     """Return what a badge says and the badge."""
     left = threat(norm, entry.protocol.threat(norm).epsilon)
-    share = "withheld" if entry.withheld else f"{percent(rate(entry.survivors(norm), entry.result.data.points))} %"
-    right = f"{share} robust, {entry.level.value}"
+    share = percent(rate(entry.survivors(norm), entry.result.data.points))
+    right = f"{'withheld' if entry.withheld else f'{share} % robust'}, {entry.level.value}"
     widths = [round(6.4 * len(text)) + 14 for text in (left, right)]
     total = sum(widths)
     says = f"{left}: {right}"

@@ -96,6 +96,7 @@ _CONFIG: dict[str, Any] = {
         "labelLimit": 260,
         "orient": "bottom",
         "columns": 2,
+        "layout": {"bottom": {"direction": "vertical", "anchor": "start", "margin": 2}},
     },
     "header": {
         "labelColor": "var(--ink)",

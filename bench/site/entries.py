@@ -129,6 +129,11 @@ class Board:
         """The first ranked entry."""
         return next((entry for entry in self.entries if entry in self.places), None)
 
+    @property
+    def best(self) -> Entry | None:
+        """The first entry that is alive, ranked or not."""
+        return next((entry for entry in self.entries if not (entry.withheld or entry.result.collapsed)), None)
+
 
 @dataclass(slots=True)
 class Catalogue:
@@ -165,12 +170,21 @@ class Catalogue:
         """Return the entries that were pruned from this one."""
         return self.pruned.get(parent, [])
 
+    def versions(self, entry: Entry) -> list[Entry]:
+        """Return the entry with all that it replaces and all that replace it, oldest first."""
+        found, older = [entry], {new: old for old, new in self.superseded.items()}
+        while (before := older.get(found[0])) is not None and before not in found:
+            found.insert(0, before)
+        while (after := self.superseded.get(found[-1])) is not None and after not in found:
+            found.append(after)
+        return found
+
     def unranked(self, entry: Entry) -> str | None:
         """Return why an entry carries no rank, in words; None for one that does."""
         if entry in self.superseded:
             return f"superseded by {self.superseded[entry].id}"
         if entry.result.collapsed:
-            return "collapsed: clean accuracy is no better than guessing"
+            return "collapsed: too little accuracy is left to speak of robustness"
         if entry.withheld:
             return "withheld: a reliability check failed"
         if not entry.level.ranked:

@@ -85,7 +85,7 @@ def _piece(entry: Entry, norm: Norm, row: int, clean: NDArray[np.float32], image
     shown = (("original", clean), ("adversarial", image), ("difference", 0.5 + gain * change))
     images = tuple((f"{name}, point {int(points.id[row])}", _address(pixels)) for name, pixels in shown)
     value = float(points.distance[norm][row])
-    distance = f"{value:.0f} pixels" if norm is Norm.L0 else f"{value:.3g}"
+    distance = f"{value:.0f} pixel{'s' if value != 1 else ''}" if norm is Norm.L0 else f"{value:.3g}"
     return Piece(int(points.id[row]), label, distance, f"{gain:.2g}", images)
 
 

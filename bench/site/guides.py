@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from fractions import Fraction
+from itertools import groupby
 from typing import Any
 
 from bench.protocol.load import Protocol
@@ -62,7 +63,10 @@ def _scenario(board: Board, found: list[Line], reigns: list[Reign]) -> Drawing:
         }
         for reign in reigns[1:]
     ]
-    figure = Figure(charts.scenario, {"lines": rows, "crossings": crossings, "here": [{"p": 0.5}]})
+    ends = [(reign.start, reign.line) for reign in reigns] + [(Fraction(1), reigns[-1].line)]
+    edge = [{"p": round(float(p), 6), "accuracy": round(float(line.at(p)), 6)} for p, line in ends]
+    sets: dict[str, list[dict[str, Any]]] = {"lines": rows, "crossings": crossings, "best": edge, "here": [{"p": 0.5}]}
+    figure = Figure(charts.scenario, sets)
     title = "Accuracy on mixed traffic"
     says = f"Lines A(p) under {threat(board.norm, board.epsilon)}: " + "; ".join(
         f"{reign.line.entry.title} is best from {percent(reign.start)} to {percent(reign.end)} %" for reign in reigns
@@ -84,9 +88,15 @@ def compare(catalogue: Catalogue) -> Page:
             "rows": _metrics(board, shown),
             "outcomes": [_outcome(shown[0], entry, board) for entry in shown[1:]],
             "first": names[0],
-            "figures": [plots.differences(shown[0], shown[1:], board.norm, "compare")] if len(shown) > 1 else [],
+            "figures": _compared(shown, board),
         }
     return Page("compare.html", "compare.html", context, "compare.html")
+
+
+def _compared(shown: list[Entry], board: Board) -> list[Drawing]:
+    drawn = [plots.differences(shown[0], shown[1:], board.norm, "compare")] if len(shown) > 1 else []
+    with_curves = [entry for entry in shown if board.norm in entry.result.curves]
+    return drawn + ([plots.curves(with_curves, board.norm, "compare", any_norm=True)] if with_curves else [])
 
 
 def _metrics(board: Board, shown: list[Entry]) -> list[list[str]]:
@@ -99,6 +109,11 @@ def _metrics(board: Board, shown: list[Entry]) -> list[list[str]]:
         ["rank", *(str(board.places.get(entry, "–")) for entry in shown)],
         ["level", *(entry.level.value for entry in shown)],
         ["robust %", *(share(entry.survivors(board.norm)) for entry in shown)],
+        *(
+            [f"{threat(rule.norm, rule.epsilon)} %", *(share(entry.survivors(rule.norm)) for entry in shown)]
+            for rule in board.protocol.threats
+            if rule.norm is not board.norm
+        ),
         ["clean %", *(share(entry.result.clean.correct) for entry in shown)],
         ["sparsity %", *(percent(entry.sparsity) for entry in shown)],
         ["weights left", *(metric(entry.result.pruning.nonzero) for entry in shown)],
@@ -179,7 +194,11 @@ def _protocol(protocol: Protocol) -> dict[str, Any]:
         for rule in protocol.threats
     ]
     curves = [(symbol(curve.norm), ", ".join(str(epsilon) for epsilon in curve.epsilons)) for curve in protocol.curves]
-    return {"protocol": protocol, "threats": threats, "curves": curves}
+    checks = [
+        (name.replace("-", " "), ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in bars.items()) or "–")
+        for name, bars in sorted(protocol.checks.items())
+    ]
+    return {"protocol": protocol, "threats": threats, "curves": curves, "checks": checks}
 
 
 def _spell(value: object) -> str:
@@ -188,8 +207,8 @@ def _spell(value: object) -> str:
 
 def news(catalogue: Catalogue) -> Page:
     """Return everything that happened, newest first."""
-    found = [change._asdict() for change in changes(catalogue)]
-    return Page("changes.html", "changes.html", {"changes": found}, "changes.html")
+    days = [(day, list(found)) for day, found in groupby(changes(catalogue), key=lambda change: change.date)]
+    return Page("changes.html", "changes.html", {"days": days}, "changes.html")
 
 
 def data(files: Mapping[str, bytes], notes: Mapping[str, str]) -> Page:

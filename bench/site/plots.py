@@ -8,6 +8,7 @@ from bench.site import charts
 from bench.site.draw import Drawing, Figure, draw
 from bench.site.entries import Board, Catalogue, Entry, paired
 from bench.site.figures import p_value, percent, symbol, thousands, threat
+from bench.site.mixture import candidates
 from bench.site.sweetspots import Ladder, ladders
 from bench.submission.check import POOLED
 from bench.submission.score import SIGNIFICANCE, Paired, rate, wilson
@@ -17,6 +18,8 @@ LINES = 6
 """Curves in one figure; more cannot be told apart."""
 LADDERS = 6
 """Ladders on one board."""
+TRAILS = 24
+"""Dense networks beyond which lines to what was pruned from them would hide the points."""
 
 
 def unique(entries: Sequence[Entry]) -> dict[Entry, str]:
@@ -34,13 +37,13 @@ def _share(entry: Entry, count: int) -> dict[str, float]:
     return {"robust": round(count / total, 6), "low": round(ends.low, 6), "high": round(ends.high, 6)}
 
 
-def pareto(board: Board, measure: str, page: str) -> Drawing:
+def pareto(catalogue: Catalogue, board: Board, measure: str, page: str) -> Drawing:
     """Draw robust accuracy against one of the measured sizes."""
     title, size = {
         "nonzero": ("Size against robustness", "non-zero parameters"),
         "nonzero_macs": ("Compute against robustness", "multiply-accumulates with non-zero weights"),
     }[measure]
-    rows, ranked = [], []
+    rows, ranked, alive = [], [], []
     for entry in board.entries:
         x = getattr(entry.result.pruning, measure)
         if entry.withheld or not x:
@@ -52,14 +55,32 @@ def pareto(board: Board, measure: str, page: str) -> Drawing:
         rows[-1]["address"] = entry.address
         if standing == "ranked":
             ranked.append((float(x), values["robust"]))
-    front = [{"x": x, "robust": robust} for x, robust in pareto_front(ranked)]
+        if not entry.result.collapsed and entry not in catalogue.superseded:
+            alive.append((float(x), values["robust"]))
+    fronts = {charts.FRONTS[0]: pareto_front(alive), charts.FRONTS[1]: pareto_front(ranked)}
+    front = [{"x": x, "robust": robust, "of": of} for of, points in fronts.items() for x, robust in points]
     says = (
         f"Scatter plot of {len(rows)} entries: {size} on a logarithmic axis against robust accuracy under "
-        f"{threat(board.norm, board.epsilon)}; the dashed front joins {len(front)} ranked entries that no smaller "
-        "entry beats. The table holds the same numbers."
+        f"{threat(board.norm, board.epsilon)}; dashed fronts join the {len(fronts[charts.FRONTS[0]])} measured and the "
+        f"{len(fronts[charts.FRONTS[1]])} ranked entries that no smaller one beats, thin lines a dense network with "
+        "what was pruned from it. The table holds the same numbers."
     )
-    figure = Figure(charts.pareto, {"points": rows, "front": front}, (size,))
+    figure = Figure(
+        charts.pareto, {"points": rows, "front": front, "trails": _trails(catalogue, board, measure)}, (size,)
+    )
     return draw(figure, measure.replace("_", "-"), title, says, page)
+
+
+def _trails(catalogue: Catalogue, board: Board, measure: str) -> list[dict[str, Any]]:
+    rows = []
+    found = ladders(catalogue, board)
+    for number, ladder in enumerate(found if len(found) <= TRAILS else []):
+        for recipe in ladder.spots:
+            steps = [ladder.parent, *(entry for entry, line in ladder.rungs if line == recipe)]
+            for rung, entry in enumerate(steps):
+                x, robust = getattr(entry.result.pruning, measure), _share(entry, entry.survivors(board.norm))["robust"]
+                rows += [{"x": x, "robust": robust, "trail": f"{number} {recipe}", "rung": rung}] if x else []
+    return rows
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -71,8 +92,8 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, flo
     return front
 
 
-def curves(entries: Sequence[Entry], norm: Norm, page: str) -> Drawing:
-    """Draw robustness curves of up to six entries."""
+def curves(entries: Sequence[Entry], norm: Norm, page: str, *, any_norm: bool = False) -> Drawing:
+    """Draw robustness curves of up to six entries; of any norm where scripts may put another one's in their place."""
     names = unique(entries)
     rows = []
     for entry, name in names.items():
@@ -86,8 +107,13 @@ def curves(entries: Sequence[Entry], norm: Norm, page: str) -> Drawing:
         f"Robustness curves in {symbol(norm)} of {'; '.join(names.values())}: share of points whose nearest "
         f"adversarial image lies beyond epsilon. The dotted line marks the radius that ranks, {radius}."
     )
-    figure = Figure(charts.curves, {"curves": rows, "headline": [headline]}, (symbol(norm),))
-    return draw(figure, f"curves-{norm.lower()}", f"Robustness curves, {symbol(norm)}", says, page)
+    figure = Figure(charts.curves, {"curves": rows, "headline": [headline]}, ("" if any_norm else symbol(norm),))
+    name, title = (
+        ("curves", "Robustness curves")
+        if any_norm
+        else (f"curves-{norm.lower()}", f"Robustness curves, {symbol(norm)}")
+    )
+    return draw(figure, name, title, says, page)
 
 
 def ladder(found: Ladder, page: str, name: str) -> Drawing:
@@ -114,11 +140,17 @@ def ladder(found: Ladder, page: str, name: str) -> Drawing:
     return draw(figure, name, title, says, page)
 
 
+def first(catalogue: Catalogue, board: Board) -> list[Entry]:
+    """Return the entries that a figure of a board shows: the best ranked ones, or where nothing is ranked the best."""
+    shown = [entry for entry in board.entries if entry in board.places]
+    return (shown or candidates(catalogue, board))[:LINES]
+
+
 def board_figures(catalogue: Catalogue, board: Board) -> list[Drawing]:
     """Return the figures of a board."""
     page = f"{board.protocol.name}-{board.norm.lower()}"
-    drawn = [pareto(board, "nonzero", page), pareto(board, "nonzero_macs", page)]
-    best = [entry for entry in board.entries if entry in board.places and not entry.withheld][:LINES]
+    drawn = [pareto(catalogue, board, measure, page) for measure in ("nonzero", "nonzero_macs")]
+    best = first(catalogue, board)
     if best and board.norm in best[0].result.curves:
         drawn.append(curves(best, board.norm, page))
     for number, found in enumerate(ladders(catalogue, board)[:LADDERS]):

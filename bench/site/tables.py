@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from bench.site.entries import Board, Catalogue, Entry
 from bench.site.figures import interval, metric, percent, signed, threat
 from bench.submission.schema import Level, VerificationLevel
@@ -12,6 +14,9 @@ from bench.threats import Norm
 
 LAST = -1e9
 """Sorts below every number; a missing value never leads."""
+_HALF = (
+    "Half of all points have an adversarial image no farther away, in the norm of the board; misread points count as 0."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,8 @@ def notes(catalogue: Catalogue, entry: Entry) -> list[str]:
     """Return, in words, everything that a reader must know before trusting an entry."""
     reason = catalogue.unranked(entry)
     found = [reason] if reason else []
-    found += [_flag(flag.check, flag.level) for flag in entry.result.flags]
+    told = {"collapse"} if reason and reason.startswith("collapsed") else set()
+    found += [_flag(flag.check, flag.level) for flag in entry.result.flags if flag.check not in told]
     if entry.result.pruning.collapsed_layers:
         found.append(f"{len(entry.result.pruning.collapsed_layers)} layers without a weight")
     if entry.submission.extra_data:
@@ -82,6 +88,16 @@ def remarks(catalogue: Catalogue, entry: Entry) -> list[str]:
     """Return the notes that the level of an entry does not say already."""
     found = notes(catalogue, entry)
     return found[1:] if found and found[0].startswith(f"{entry.level}:") else found
+
+
+def doubts(catalogue: Catalogue, entry: Entry) -> list[str]:
+    """Return the remarks with each flag in its own words, the reason why there is no rank first."""
+    spelt = {_flag(flag.check, flag.level): flag.says for flag in entry.result.flags if flag.says}
+    why = [flag.says for flag in entry.result.flags if flag.check == "collapse" and flag.says]
+    return [
+        why[0] if why and remark.startswith("collapsed") else spelt.get(remark, remark)
+        for remark in remarks(catalogue, entry)
+    ]
 
 
 def rows(catalogue: Catalogue, board: Board) -> list[Row]:
@@ -100,9 +116,12 @@ def columns(board: Board) -> list[Column]:
         Column("change", "Δ parent", "Robust accuracy minus that of the dense parent, points.", _change, number=True),
         *_attacks(board),
         Column("clean", "Clean %", "Correct without any perturbation.", _clean, number=True),
+        *_other_norms(board),
         Column("sparsity", "Sparsity %", "Exact zeros among the prunable weights, measured.", _sparsity, number=True),
-        Column("weights", "Weights left", "Non-zero parameters of the whole network.", _size("nonzero"), number=True),
+        Column("weights", "Weights", "Non-zero parameters of the whole network.", _size("nonzero"), number=True),
         Column("macs", "MACs", "Multiply-accumulates with non-zero weights.", _size("nonzero_macs"), number=True),
+        *_scenarios(board),
+        Column("median", "Median distance", _HALF, _median, number=True, extra=True),
         Column("bytes", "Packed bytes", "Masks and values.", _size("bytes_packed"), number=True, extra=True),
         Column("level", "Level", "How far others have checked it.", _level, facet=True),
         Column("recipe", "Recipe", "Score, structure, scope, schedule.", _word("recipe"), facet=True, extra=True),
@@ -111,6 +130,53 @@ def columns(board: Board) -> list[Column]:
         Column("network", "Network", "Architecture.", _network, facet=True, extra=True),
         Column("notes", "Notes", "Flags and reasons, in words.", _notes),
     ]
+
+
+def _other_norms(board: Board) -> Iterator[Column]:
+    others = [rule for rule in board.protocol.threats if rule.norm is not board.norm]
+    for rule in others:
+        under = threat(rule.norm, rule.epsilon)
+        says = f"Robust accuracy of the same network under {under}."
+        yield Column(f"robust-{rule.norm.lower()}", f"{under} %", says, _surviving(rule.norm), number=True)
+    if others:
+        says = "Points that survive every attack of every threat model of the protocol."
+        yield Column("union", "all norms %", says, _surviving(*(rule.norm for rule in board.protocol.threats)),
+                     number=True, extra=True)  # fmt: skip
+
+
+def _surviving(*norms: Norm) -> Callable[[Row], Cell]:
+    def cell(row: Row) -> Cell:
+        if not row.shown:
+            return Cell("–", LAST)
+        standing = int(np.logical_and.reduce([row.entry.robust[norm] for norm in norms]).sum())
+        return Cell(percent(rate(standing, row.entry.result.data.points)))
+
+    return cell
+
+
+def _scenarios(board: Board) -> Iterator[Column]:
+    for name in sorted({name for entry in board.entries for name in entry.result.scenarios}):
+        says = f"Robust accuracy where the adversary is {name} only; the Robust column is the worst case."
+        yield Column(f"scenario-{name}", f"{name} %", says, _scenario(name), number=True, extra=True)
+
+
+def _scenario(name: str) -> Callable[[Row], Cell]:
+    def cell(row: Row) -> Cell:
+        record = row.entry.result.scenarios.get(name)
+        if record is None or row.norm not in record.robust or not row.shown:
+            return Cell("–", LAST)
+        return Cell(percent(rate(record.robust[row.norm], row.entry.result.data.points)))
+
+    return cell
+
+
+def _median(row: Row) -> Cell:
+    if not row.shown:
+        return Cell("–", LAST)
+    # sorted, not averaged: the middle pair may hold infinity
+    distances = np.sort(row.entry.folder.points.distance[row.norm])
+    middle = float(distances[(len(distances) - 1) // 2])
+    return Cell("∞", 1e9) if np.isinf(middle) else Cell(f"{middle:.3g}", middle)
 
 
 def _attacks(board: Board) -> Iterator[Column]:

@@ -5,15 +5,12 @@ import json
 import tomllib
 from fractions import Fraction
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
-from xml.etree import ElementTree as ET
 
 import pytest
 
 from bench.submission.check import examine
 from bench.submission.score import Paired
 from bench.threats import Norm
-from tests.support.pdf import Pdf
 from tests.support.sites import HOSTILE, crowded, print_board
 
 pytestmark = pytest.mark.browser
@@ -308,64 +305,6 @@ def test_colours_follow_the_choice(site, tab):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
     page.reload()
     assert page.get_by_role("button", name="Colours: dark").is_visible()
-
-
-@pytest.mark.parametrize("scripts", [True, False])
-@pytest.mark.parametrize("path", [BOARD, ENTRY, "index.html", "explorer.html", "compare.html", "sweet-spots.html"])
-def test_every_figure_is_downloaded_as_svg_and_as_pdf(site, tab, path, scripts):
-    page = tab(java_script_enabled=scripts)
-    page.goto(site.served + path)
-    page.wait_for_load_state("networkidle")
-    figures = page.locator("figure.chart").all()
-    assert figures
-    for number, figure in enumerate(figures):
-        links = [figure.get_by_role("link", name=f"{kind} of") for kind in ("SVG", "PDF")]
-        # a browser lets one page save only a few files by itself
-        svg, pdf = (_download(page, link) if number == 0 else _fetched(page, link) for link in links)
-        words = set(ET.fromstring(svg).itertext())
-        assert words
-        drawn = Pdf(pdf)
-        assert (drawn.pages, drawn.fonts) == (1, 1)
-        assert all(word.strip() in drawn.text for word in words)
-
-
-def _fetched(page, link):
-    return page.request.get(link.evaluate("link => link.href")).body()
-
-
-def _download(page, link):
-    with page.expect_download() as waiting:
-        link.click()
-    return Path(waiting.value.path()).read_bytes()
-
-
-def test_a_pdf_lies_beside_a_page_that_was_opened_from_a_file(site, tab):
-    page = tab(java_script_enabled=False)
-    page.goto(site.local(ENTRY))
-    for link in page.get_by_role("link", name="PDF of").all():
-        target = Path(unquote(urlsplit(link.evaluate("link => link.href")).path))
-        assert Pdf(target.read_bytes()).pages == 1
-
-
-def test_a_view_that_a_reader_made_is_saved_as_it_is_seen(site, tab):
-    page = tab(color_scheme="dark")
-    page.add_init_script("window.print = () => { window.printed = document.body.className; }")
-    page.goto(site.local("explorer.html"))
-    page.wait_for_selector("#controls:not([hidden])")
-    page.wait_for_selector("figure.chart .plot div svg")
-    figure = page.locator("figure.chart")
-    assert figure.get_by_role("link", name="PDF of").count() == 1
-    page.get_by_label("Norm").select_option("L2")
-    svg = _download(page, figure.get_by_role("button", name="SVG of this view"))
-    assert b"var(" not in svg
-    assert b"rgb(18, 87, 168)" in svg
-    assert set(ET.fromstring(svg).itertext()) == set(figure.locator("svg text").all_text_contents())
-    figure.get_by_role("button", name="PDF of this view").click()
-    assert page.evaluate("window.printed") == "one-figure"
-    page.emulate_media(media="print")
-    assert page.locator("h1").is_hidden()
-    assert figure.is_visible()
-    assert page.pdf(format="A4")[:5] == b"%PDF-"
 
 
 def test_a_page_prints_to_pdf_with_every_row(site, tab):

@@ -24,10 +24,23 @@
         if (address) location.href = figure.dataset.up + address;
       });
       plot.replaceChildren(place);
+      await fit(plot, view);
       return view;
     })();
     views.set(figure, made);
     return made;
+  }
+
+  // Lays a figure out anew where it is wider than its place, instead of making its letters small.
+  async function fit(plot, view) {
+    const surplus = () => plot.querySelector("svg").getAttribute("width") - plot.clientWidth;
+    const given = view.width();
+    const before = surplus();
+    for (let turn = 0; turn < 3 && surplus() > 0; turn += 1) {
+      await view.width(Math.max(120, view.width() - surplus())).resize().runAsync();
+    }
+    // A legend as wide as the figure leaves nothing to win.
+    if (before > 0 && surplus() >= before) await view.width(given).resize().runAsync();
   }
 
   // Swaps the rows of named data sets; a view that a reader has changed is offered in place of the printed one.
@@ -37,6 +50,7 @@
       view.change(name, view.changeset().remove(() => true).insert(rows));
     }
     await view.resize().runAsync();
+    await fit(figure.querySelector(".plot"), view);
     const svg = figure.querySelector("svg");
     svg.setAttribute("aria-hidden", "true");
     svg.setAttribute("focusable", "false");

@@ -7,7 +7,7 @@
   const controls = find("controls");
   if (!controls) return;
   const MOST = 6;
-  const figure = document.querySelector("figure.chart");
+  const [bars, curves] = ["differences", "curves"].map((name) => find(`fig-${name}`));
   const boards = Object.entries(protocols).flatMap(([name, protocol]) => protocol.threats.map((threat) => ({ key: `${name}-${threat.norm.toLowerCase()}`, protocol: name, ...threat, title: `${protocol.title}, ${threat.label}` })));
   let board = boards[0];
   let chosen = [];
@@ -69,6 +69,7 @@
       line("rank", shown.map((entry) => entry.ranks[board.norm] || "–")),
       line("level", shown.map((entry) => entry.level)),
       line("robust %", shown.map((entry) => share(entry.robust[board.norm]))),
+      ...protocols[board.protocol].threats.filter((threat) => threat.norm !== board.norm).map((threat) => line(`${threat.label} %`, shown.map((entry) => share(entry.robust[threat.norm])))),
       line("clean %", shown.map((entry) => share(entry.clean))),
       line("sparsity %", shown.map((entry) => entry.sparsity)),
       line("weights left", shown.map((entry) => metric(entry.nonzero))),
@@ -83,11 +84,27 @@
     }));
     find("count").textContent = `${shown.length} of at most ${MOST} entries compared.`;
     remember({ board: board.key, ids: chosen.join("~") });
-    return window.benchCharts.fill(figure, {
+    fillCurves(shown, names, total);
+    return window.benchCharts.fill(bars, {
       differences: pairs.map((found, index) => {
         const [low, high] = difference(found);
         return { name: names[index + 1], difference: (found.first - found.second) / total, low, high, verdict: verdict(found), says: pValue(mcnemar(found.first, found.second)) };
       }),
+    }, changed);
+  }
+
+  function fillCurves(shown, names, total) {
+    const radii = protocols[board.protocol].curves[board.norm] || [];
+    const number = (text) => {
+      const [above, below = 1] = text.split("/");
+      return above / below;
+    };
+    return window.benchCharts.fill(curves, {
+      curves: shown.flatMap((entry, index) => (entry.curves[board.norm] || []).map((count, place) => {
+        const [low, high] = wilson(count, total);
+        return { epsilon: number(radii[place]), says: radii[place], robust: count / total, low, high, series: names[index] };
+      })),
+      headline: [{ epsilon: number(board.epsilon), says: board.epsilon }],
     }, changed);
   }
 

@@ -101,6 +101,7 @@
     return window.benchCharts.fill(figure, {
       lines: drawn.flatMap((line) => [0, 1].map((share) => ({ p: share, accuracy: at(line, share), series: names.get(line) }))),
       crossings: reigns.slice(1).map(({ line, start }) => ({ p: start, accuracy: at(line, start), says: `from here ${line.entry.title}` })),
+      best: reigns.flatMap(({ line, start, end }) => [start, end].map((share) => ({ p: share, accuracy: at(line, share) }))),
       here: [{ p }],
     }, changed);
   }

@@ -17,6 +17,7 @@ import pytest
 
 from bench.cli.main import run
 from bench.errors import SubmissionError
+from bench.protocol.load import load
 from bench.site.build import build
 from bench.site.inspect import ASSET_BUDGET, assets, packed, problems
 from tests.support.builders import write
@@ -116,9 +117,24 @@ def test_the_feed_is_atom_with_lasting_ids(files):
     assert len(ids) == len(set(ids)) > 10
 
 
+def test_changes_are_grouped_by_day_newest_first(files):
+    page = files["changes.html"].decode()
+    days = re.findall(r'<h2><time datetime="([0-9-]+)">', page)
+    assert days == sorted(set(days), reverse=True)
+    assert len(re.findall(r"<li>(?:New|Now) ", page)) == 8 + 6
+    assert "Now re-run, by A. Maintainer:" in page
+
+
+def test_the_rules_name_every_check_with_its_thresholds(files):
+    page = files["protocols.html"].decode()
+    for name, bars in load("digits-v1").checks.items():
+        (row,) = re.findall(rf'<th scope="row">{name.replace("-", " ")}</th><td>(.*?)</td>', page)
+        assert all(f"{key.replace('_', ' ')} {value:g}" in row for key, value in bars.items())
+
+
 def test_unranked_entries_say_why(files):
     page = files["boards/digits-v1-l2.html"].decode()
-    assert "collapsed: clean accuracy is no better than guessing" in page
+    assert "collapsed: too little accuracy is left to speak of robustness" in page
     assert "zero gradients (warn)" in page
     assert 'class="u"' in page
 

@@ -1,7 +1,9 @@
 """The page of an entry says where its weights are and how to measure them again, safely for a shell."""
 
+import re
 import shlex
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -9,6 +11,7 @@ from bench.site import pages
 from bench.site.build import build
 from bench.site.entries import Catalogue, read
 from bench.submission.schema import Normalisation
+from bench.threats import Norm
 from tests.support.builders import write
 from tests.support.sites import submissions
 
@@ -93,3 +96,39 @@ def test_everything_that_is_needed_to_believe_an_entry_is_on_its_page(root, prin
         if entry.verification:
             assert f"By {entry.verification.by}" in page
             assert 'href="verification.json"' in page
+
+
+def test_every_version_of_an_entry_is_in_the_history_of_each(tmp_path):
+    for number, older in (("one", None), ("two", "one"), ("three", "two")):
+        write(tmp_path, id=number, supersedes=older, day=date(2026, 3, 1 + len(number)))
+    catalogue = read(tmp_path)
+    (middle,) = [entry for entry in catalogue if entry.id == "two"]
+    assert [entry.id for entry in catalogue.versions(middle)] == ["one", "two", "three"]
+    for entry in catalogue:
+        (page,) = [page for page in pages.entries(catalogue) if page.address == entry.address]
+        told = [(line["says"], line["name"]) for line in page.context["history"] if line["name"]]
+        assert {name for _, name in told} == {"one", "two", "three"} - {entry.id}
+        assert all(says.startswith("Supers") for says, _ in told)
+
+
+def test_a_network_and_what_was_pruned_from_it_are_told_together(root, printed):
+    catalogue = read(root)
+    parent = next(iter(catalogue.parents.values()))
+    family = [parent, *catalogue.children(parent)]
+    assert len(family) > 2
+    for entry in family:
+        page = printed[entry.address].decode()
+        (table,) = re.findall(r'<section id="family">.*?</section>', page, re.DOTALL)
+        assert all(f'href="../../../{member.address}"' in table for member in family)
+        assert table.count("this entry") == 1
+        for member in family:
+            assert f">{100 * member.survivors(Norm.L2) / 500:.1f}<" in table
+
+
+def test_every_part_of_the_page_can_be_reached_from_its_top(root, printed):
+    for entry in read(root):
+        page = printed[entry.address].decode()
+        (line,) = re.findall(r'<nav class="toc".*?</nav>', page)
+        anchors = re.findall(r'href="#([a-z]+)"', line)
+        assert {"figures", "provenance", "environment", "reproduce", "history"} <= set(anchors)
+        assert all(f'id="{anchor}"' in page for anchor in anchors)

@@ -1,0 +1,206 @@
+"""The tables of an entry's page: what it is compared with, what attacked it, where everything comes from."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from bench.site import plots
+from bench.site.entries import Catalogue, Entry
+from bench.site.figures import interval, metric, p_value, percent, signed, thousands, threat
+from bench.site.tables import Cell, remarks
+from bench.submission.check import POOLED
+from bench.submission.schema import LatencyRecord, Normalisation
+from bench.submission.score import Paired, rate, retention, wilson
+
+
+def tables(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:
+    """Return what an entry's page tells in tables, less the empty ones.
+
+    Each has a title, an anchor, what it says, a header, which of its columns hold numbers, and rows of texts and cells.
+    """
+    made = [
+        _family(catalogue, entry),
+        _against_parent(catalogue, entry),
+        _attacks(entry),
+        _scenarios(entry),
+        *_provenance(catalogue, entry),
+    ]
+    return [table for table in made if table["rows"]]
+
+
+def _family(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
+    parent = catalogue.parents.get(entry, entry)
+    children = sorted(catalogue.children(parent), key=lambda child: (child.sparsity, child.id))
+    norms = list(entry.robust)
+    lines: list[list[str | Cell]] = []
+    for member in [parent, *children] if children else ():
+        name = member.variant if member is not entry else f"{member.variant}, this entry"
+        pruning, total = member.result.pruning, member.result.data.points
+        line: list[str | Cell] = [Cell(name, link=member.address)]
+        line += [percent(member.sparsity), metric(pruning.nonzero)]
+        line += [percent(rate(member.result.clean.correct, total))]
+        line += ["withheld" if member.withheld else percent(rate(member.survivors(norm), total)) for norm in norms]
+        lines.append([*line, "; ".join(remarks(catalogue, member))])
+    robust = [f"{threat(norm, entry.protocol.threat(norm).epsilon)} %" for norm in norms]
+    return {
+        "title": f"{parent.submission.name}, dense and pruned",
+        "anchor": "family",
+        "says": "Everything that was measured of this network, sparser downwards.",
+        "header": ["entry", "sparsity %", "weights left", "clean %", *robust, "notes"],
+        "numbers": set(range(1, 4 + len(norms))),
+        "rows": lines,
+    }
+
+
+def _against_parent(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
+    parent, lines = catalogue.parents.get(entry), []
+    if parent is not None and not entry.withheld and not parent.withheld:
+        lines.append(_pair("clean", Paired.of(entry.correct, parent.correct), None))
+        for norm in entry.robust:
+            pair = Paired.of(entry.robust[norm], parent.robust[norm])
+            kept = retention(entry.survivors(norm), parent.survivors(norm))
+            lines.append(_pair(threat(norm, entry.protocol.threat(norm).epsilon), pair, kept))
+    name = parent.title if parent else ""
+    return {
+        "title": "Against the dense parent",
+        "anchor": "parent",
+        "says": f"Point by point against {name}; exact McNemar test, 95 % interval of the paired difference.",
+        "header": [
+            "threat model",
+            "difference, points",
+            "95 % interval",
+            "only here",
+            "only parent",
+            "p",
+            "verdict",
+            "retention %",
+        ],
+        "numbers": {1, 2, 3, 4, 5, 7},
+        "rows": lines,
+    }
+
+
+def _pair(name: str, pair: Paired, kept: Any) -> list[str]:
+    ends = pair.interval
+    return [
+        name,
+        signed(pair.difference),
+        f"{signed(ends.low)} to {signed(ends.high)}",
+        thousands(pair.first),
+        thousands(pair.second),
+        p_value(pair.p_value),
+        plots.verdict(pair),
+        "–" if kept is None else percent(kept),
+    ]
+
+
+def _attacks(entry: Entry) -> dict[str, Any]:
+    lines = []
+    for record in entry.result.threats if not entry.withheld else ():
+        for attack in record.attacks:
+            name = "witnesses of other norms" if attack.name == POOLED else attack.name
+            counts = (attack.attempted, attack.broken, attack.rejected, attack.forwards, attack.backwards)
+            lines.append([threat(record.norm, record.epsilon), name, *map(thousands, counts)])
+    return {
+        "title": "The cascade",
+        "anchor": "cascade",
+        "says": "Each attack runs on the points that still stand; rejected candidates fool from outside the ball.",
+        "header": ["threat model", "attack", "attempted", "broken", "rejected", "forward passes", "backward passes"],
+        "numbers": {2, 3, 4, 5, 6},
+        "rows": lines,
+    }
+
+
+def _scenarios(entry: Entry) -> dict[str, Any]:
+    total, lines = entry.result.data.points, []
+    for name, record in sorted(entry.result.scenarios.items()) if not entry.withheld else ():
+        for norm, robust in sorted(record.robust.items()):
+            ends = interval(wilson(robust, total))
+            worst = percent(rate(entry.survivors(norm), total)) if norm in entry.robust else "–"
+            lines.append(
+                [name, threat(norm, entry.protocol.threat(norm).epsilon), percent(rate(robust, total)), ends, worst]
+            )
+    return {
+        "title": "When the adversary knows less",
+        "anchor": "scenarios",
+        "says": "Transfer: images crafted on the dense parent. Black-box: queries only. Last column: the worst case.",
+        "header": ["scenario", "threat model", "robust %", "95 % interval", "white-box %"],
+        "numbers": {2, 3, 4},
+        "rows": lines,
+    }
+
+
+def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
+    result, pruning, submission = entry.result, entry.result.pruning, entry.submission
+    model, parent = result.model, catalogue.parents.get(entry)
+    passes = f"{thousands(result.cost.forwards)} and {thousands(result.cost.backwards)}"
+    lines = [
+        ["authors", ", ".join(submission.authors)],
+        ["licence", submission.licence],
+        ["weights", Cell(submission.weights.locator, link=_address(submission.weights.locator))],
+        ["sha256 of the weights file", model.file_sha256 or "none: the weights are not a file of their own"],
+        ["sha256 of the tensors", model.weights_sha256],
+        ["bytes", thousands(submission.weights.bytes)],
+        ["network", f"{model.ref}, {model.architecture}"],
+        ["input normalisation", _normalisation(model.normalisation)],
+        ["dense parent", Cell(model.parent or "none: this is a dense network", link=parent.address if parent else "")],
+        ["sha256 of the parent's tensors", model.parent_sha256 or "none"],
+        ["recipe", f"{pruning.recipe} (version {pruning.version}), {pruning.structure}, scope {pruning.scope}"],
+        ["regime", pruning.regime],
+        ["target sparsity", pruning.target or "none"],
+        ["zeros", f"{thousands(pruning.zeros)} of {thousands(pruning.prunable)} prunable weights"],
+        ["compression", f"{_times(entry.compression)}; {_times(entry.connected_compression)} without dead weights"],
+        ["latency", _latency(result.cost.latency)],
+        ["MACs", f"{thousands(pruning.nonzero_macs)} non-zero, {thousands(pruning.macs)} in all"],
+        ["size", f"{thousands(pruning.bytes_plain)} bytes plain, {thousands(pruning.bytes_packed)} packed"],
+        ["protocol", f"{result.protocol.name}, digest {result.protocol.digest}"],
+        ["data", f"{result.data.points} points of {result.data.name} {result.data.split}, digest {result.data.digest}"],
+        ["engine and seed", f"{result.engine}, {result.seed}"],
+        ["batch size", "free: verdicts do not depend on it" if result.batch_size is None else str(result.batch_size)],
+        ["cost", f"{result.cost.seconds:.0f} s, {passes} passes forward and backward"],
+        ["extra training data", "yes" if submission.extra_data else "no"],
+    ]  # fmt: skip
+    lines += [["description", submission.description]] if submission.description else []
+    yield {"title": "Provenance", "anchor": "provenance", "says": "", "header": [], "numbers": set(), "rows": lines}
+    environment = [[name, value] for name, value in sorted(result.environment.items())]
+    yield {
+        "title": "Environment",
+        "anchor": "environment",
+        "says": "",
+        "header": [],
+        "numbers": set(),
+        "rows": environment,
+    }
+    flags = [
+        [flag.check.replace("-", " "), flag.level.value, _figure(flag.figure), _figure(flag.threshold), flag.says]
+        for flag in result.flags
+    ]
+    header = ["check", "level", "figure", "threshold", "in words"]
+    yield {"title": "Flags", "anchor": "flags", "says": "", "header": header, "numbers": {2, 3}, "rows": flags}
+
+
+def _times(rate: Fraction | None) -> str:
+    return "nothing is left" if rate is None else f"{float(rate):.2f}×"
+
+
+def _latency(timed: LatencyRecord | None) -> str:
+    if timed is None:
+        return "not claimed: zeros alone make no network faster"
+    clock = "of one thread" if timed.clock == "processor" else "of the accelerator"
+    return f"{timed.times_faster:.2f}× faster to attack than its parent, by the time {clock}"
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:g}"
+
+
+def _normalisation(given: Normalisation | None) -> str:
+    if given is None:
+        return "the model's own"
+    mean, std = (", ".join(map(repr, values)) for values in (given.mean, given.std))
+    return f"mean {mean}; standard deviation {std}"
+
+
+def _address(locator: str) -> str:
+    """Return the address that a locator is, or nothing for one in words."""
+    return locator if locator.startswith("https://") else ""
