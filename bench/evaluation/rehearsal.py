@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.attack import Passes
+from bench.attacks.losses import margin
 from bench.evaluation import environment as machine
 from bench.evaluation.cascade import Cascade, Target
 from bench.evaluation.plan import Plan, Step
@@ -16,7 +17,7 @@ from bench.evaluation.scenarios import black_box
 from bench.tensors import Flags
 from bench.threats import Scenario, ThreatModel
 
-SAMPLE = 12
+SAMPLE = 16
 """Points rehearsed of those that the first attack of a cascade breaks, and as many of those that it does not."""
 
 
@@ -65,7 +66,7 @@ def _threat(
     total, rehearsed = Passes(first.forwards, first.backwards), 0
     standing = pool.standing(threat.norm, float(threat.epsilon))
     for kind in (standing, correct & ~standing):
-        rows = _spread(kind.nonzero().flatten())
+        rows = _spread(kind.nonzero().flatten(), target)
         if not len(rows):
             continue
         cost = _rest(plan, target, pool, rows, steps, batch)
@@ -96,8 +97,14 @@ def _rest(plan: Plan, target: Target, known: Pool, rows: Tensor, steps: Sequence
     return total
 
 
-def _spread(rows: Tensor) -> Tensor:
-    """Return at most SAMPLE of the rows, evenly spread."""
+def _spread(rows: Tensor, target: Target) -> Tensor:
+    """Return at most SAMPLE of the rows, evenly spread from the least to the most certain.
+
+    How surely the model classifies a clean image says much about how long attacks on it take, so that a spread over
+    certainty stands for all points better than any other as large.
+    """
     if len(rows) <= SAMPLE:
         return rows
-    return rows[torch.linspace(0, len(rows) - 1, SAMPLE, device=rows.device).round().long()]
+    certainty = margin(target.logits[rows], target.labels[rows])
+    middles = (torch.arange(SAMPLE, device=rows.device) + 0.5) * len(rows) / SAMPLE
+    return rows[certainty.argsort(stable=True)[middles.long()]].sort().values
