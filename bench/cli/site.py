@@ -16,15 +16,18 @@ def command() -> None:
 @command.command()
 @click.option("--submissions", type=click.Path(path_type=Path), default=Path("submissions"), show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("leaderboard"), show_default=True)
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Keep figures there as drawn, so that the next build draws only new ones.")  # fmt: skip
 @click.option(
     "--check", "compare", is_flag=True, help="Write nothing; fail if the folder differs from what would be built."
 )
-def build(submissions: Path, out: Path, *, compare: bool) -> None:
+def build(submissions: Path, out: Path, keep: Path | None, *, compare: bool) -> None:
     """Turn submissions into the site; the same submissions give the same bytes."""
     from bench.site.build import build as make
     from bench.site.place import differences, place
 
-    files = make(submissions)
+    # what is compared is drawn anew
+    files = make(submissions, None if compare else keep)
     if compare:
         if found := differences(files, out):
             raise DisagreementError(

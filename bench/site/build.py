@@ -42,8 +42,10 @@ _SCHEMAS: dict[str, tuple[type[BaseModel], str]] = {
 }
 
 
-def build(submissions: Path) -> dict[str, bytes]:
+def build(submissions: Path, store: Path | None = None) -> dict[str, bytes]:
     """Return the site's files, by path; the same submissions give the same bytes.
+
+    ``store`` is a folder that keeps figures as drawn, by digest, for the next time.
 
     Raises:
         SubmissionError: if any submission has a problem.
@@ -53,7 +55,7 @@ def build(submissions: Path) -> dict[str, bytes]:
     names = {name: address for name, (address, _) in assets.items()}
     downloads, says = _downloads(catalogue, submissions)
     printed = list(_pages(catalogue, guides.data(downloads, says)))
-    drawn = pictures(drawing for page in printed for drawing in figures(page))
+    drawn = pictures((drawing for page in printed for drawing in figures(page)), store)
     environment = _environment()
     files = {f"assets/{address}": content for address, content in assets.values()}
     files |= {f"data/{path}": content for path, content in downloads.items()}

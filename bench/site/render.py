@@ -1,6 +1,8 @@
-"""Draws figures as SVG and PDF: the same bytes on every machine, by as many processes as there are processors."""
+"""Draws figures as SVG and PDF: the same bytes on every machine, by all processors, once if they are kept."""
 
+import base64
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -8,10 +10,12 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
+from bench.atomic import write_atomic
 from bench.site.draw import Drawing
 
 LIGHT = {
@@ -50,15 +54,54 @@ class Picture:
     pdf: bytes
 
 
-def pictures(drawings: Iterable[Drawing]) -> dict[str, Picture]:
-    """Return every figure as drawn, by its address."""
+def pictures(drawings: Iterable[Drawing], store: Path | None = None) -> dict[str, Picture]:
+    """Return every figure as drawn, by its address; ``store`` keeps them, so that each is drawn once in its life."""
     wanted = {drawing.address: drawing for drawing in drawings}
+    if store is None:
+        return _drawn(wanted)
+    kept = {address: _recall(store, drawing) for address, drawing in wanted.items()}
+    fresh = _drawn({address: drawing for address, drawing in wanted.items() if kept[address] is None})
+    for address, made in fresh.items():
+        _keep(store, wanted[address], made)
+    return {address: found or fresh[address] for address, found in kept.items()}
+
+
+def _drawn(wanted: dict[str, Drawing]) -> dict[str, Picture]:
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
     if workers == 1 or len(wanted) <= _ALONE:
         return {address: picture(drawing) for address, drawing in wanted.items()}
     # Spawned, since a process that has drawn already cannot be forked.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         return dict(zip(wanted, pool.map(picture, wanted.values(), chunksize=8), strict=True))
+
+
+def _place(store: Path, drawing: Drawing) -> Path:
+    """Return where a figure is kept: under a digest of all that decides its bytes."""
+    parts = [_renderer(), drawing.name, drawing.says, drawing.spec]
+    return store / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}.json"
+
+
+@cache
+def _renderer() -> str:
+    """Return what draws: this file and the version of the library."""
+    return f"{version('vl-convert-python')} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
+
+
+def _recall(store: Path, drawing: Drawing) -> Picture | None:
+    """Return a figure that was kept whole; what was cut short or altered is drawn again."""
+    try:
+        digest, found = json.loads(_place(store, drawing).read_bytes())
+    except (OSError, ValueError):
+        return None
+    if hashlib.sha256(found.encode()).hexdigest() != digest:
+        return None
+    inline, alone, pdf = json.loads(found)
+    return Picture(inline, alone.encode(), base64.b64decode(pdf))
+
+
+def _keep(store: Path, drawing: Drawing, made: Picture) -> None:
+    parts = json.dumps([made.inline, made.alone.decode(), base64.b64encode(made.pdf).decode()])
+    write_atomic(_place(store, drawing), json.dumps([hashlib.sha256(parts.encode()).hexdigest(), parts]).encode())
 
 
 def picture(drawing: Drawing) -> Picture:

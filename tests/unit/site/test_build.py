@@ -189,6 +189,10 @@ def test_the_command_builds_checks_and_notices_a_difference(tmp_path, capsys):
     assert "'gone.html' leads nowhere" in capsys.readouterr().out
     assert run(build_command) == 0
     assert not (out / "stray.html").exists()
+    keep = tmp_path / "kept"
+    for _ in range(2):
+        assert run([*build_command, "--keep", str(keep)]) == 0
+        assert len(list(keep.iterdir())) == len(list(out.glob("figures/*.pdf")))
     assert run([*build_command, "--check"]) == 0
 
 

@@ -8,6 +8,8 @@ import sys
 from importlib import resources
 from pathlib import Path
 
+import pytest
+
 from bench.site import charts, render
 from bench.site.draw import Figure, draw
 from bench.site.figures import thousands
@@ -45,6 +47,29 @@ def test_several_processes_draw_the_same_bytes(monkeypatch):
     monkeypatch.setattr(render, "_ALONE", 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
     assert pictures(drawings) == alone
+
+
+def test_a_figure_that_was_kept_is_not_drawn_again(tmp_path, monkeypatch):
+    drawings = [some("curves-1"), some("curves-2")]
+    drawn = pictures(drawings, tmp_path)
+    assert drawn == pictures(drawings)
+    monkeypatch.setattr(render, "picture", lambda _: pytest.fail("drawn again"))
+    assert pictures(drawings, tmp_path) == drawn
+
+
+@pytest.mark.parametrize("harm", [lambda body: body[:-9], lambda body: body.replace(b"points", b"joints", 1)])
+def test_a_kept_figure_that_was_cut_or_altered_is_drawn_again(tmp_path, harm):
+    (drawn,) = pictures([some()], tmp_path).values()
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(harm(file.read_bytes()))
+    assert list(pictures([some()], tmp_path).values()) == [drawn]
+
+
+def test_another_renderer_keeps_its_figures_elsewhere(tmp_path, monkeypatch):
+    pictures([some()], tmp_path)
+    monkeypatch.setattr(render, "_renderer", lambda: "another")
+    pictures([some()], tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_fonts_of_the_system_change_nothing(tmp_path):
