@@ -9,6 +9,8 @@ import altair as alt
 
 WIDTH, HEIGHT = 460, 280
 SHARES = alt.Axis(format="~p", values=[0, 0.25, 0.5, 0.75, 1])
+LINES = "split(datum.label, ', ')"
+"""Puts the parts of an entry's title below each other, which leaves room for the figure on a phone."""
 FRONTS = ["front, measured", "front, ranked"]
 SERIES = [f"var(--c{number})" for number in range(1, 7)]
 
@@ -211,9 +213,9 @@ def differences() -> Any:
     ``differences``, top to bottom: name, difference, low, high, verdict (better, worse, not separated), says.
     ``zero``: at, the line of no difference.
     """
-    y = alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=230, labelColor="var(--ink)"))
+    y = alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=230, labelColor="var(--ink)", labelExpr=LINES))
     x = alt.X("low:Q", title="difference in robust accuracy", axis=alt.Axis(format="+~p", tickCount=5))
-    colour = alt.Color("verdict:N", title=None, legend=alt.Legend(columns=3, symbolOpacity=1)).scale(
+    colour = alt.Color("verdict:N", title=None, legend=alt.Legend(columns=1, symbolOpacity=1)).scale(
         domain=["better", "worse", "not separated"], range=["var(--c3)", "var(--c2)", "var(--muted)"]
     )
     base = alt.Chart(_data("differences"))
@@ -228,4 +230,4 @@ def differences() -> Any:
         color=colour,
         tooltip=["name:N", alt.Tooltip("difference:Q", format="+.1%"), "verdict:N", alt.Tooltip("says:N", title="p")],
     )
-    return alt.layer(bars, zero, whiskers, points).properties(width=WIDTH - 100, height=alt.Step(26))
+    return alt.layer(bars, zero, whiskers, points).properties(width=WIDTH - 100, height=alt.Step(42))

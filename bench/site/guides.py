@@ -161,6 +161,7 @@ def _spots(ladder: Ladder) -> list[dict[str, Any]]:
         row["area"] = "–" if mean is None else f"{100 * mean:.1f}"
         if spot is not None:
             verdict = "more robust than dense" if plots.verdict(spot.robust) == "better" else "not separated from dense"
+            verdict += ", but less accurate when nobody attacks" if plots.verdict(spot.clean) == "worse" else ""
             row |= {
                 "spot": spot.entry.title,
                 "address": spot.entry.address,

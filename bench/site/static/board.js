@@ -17,6 +17,7 @@
   const lines = [...table.tBodies[0].rows];
   const values = new Map(lines.map((line) => [line.id, Object.fromEntries(facets.map((column) => [keys[column], line.cells[column - shift].textContent]))]));
   const names = new Map(lines.map((line) => [line.id, line.querySelector("th").textContent.trim()]));
+  const title = (column) => heads[column - shift].textContent.replace(/\s+/g, " ").trim();
   const chosen = new Set();
   const wanted = {};
   let ready = false;
@@ -68,7 +69,7 @@
     if (found.length < 2) continue;
     const select = make("select", {}, make("option", { value: "" }, "all"), ...found.map((value) => make("option", { value }, value)));
     selects[key] = select;
-    tools.append(make("label", {}, heads[column - shift].textContent.replace(/[↑↓↕]/g, "").trim(), select));
+    tools.append(make("label", {}, title(column), select));
     select.addEventListener("change", () => {
       wanted[key] = select.value;
       board.draw();
@@ -85,7 +86,7 @@
       board.column(column).visible(box.checked);
       remember();
     });
-    list.append(make("label", {}, box, heads[column - shift].textContent.trim()));
+    list.append(make("label", {}, box, title(column)));
   });
   tools.append(make("details", {}, make("summary", {}, "Columns"), list));
 
@@ -108,7 +109,7 @@
     const quote = (text) => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replace(/"/g, '""')}"`;
     const shown = keys.map((_, column) => column).filter((column) => keys[column] !== "pick" && board.column(column).visible());
     const rows = board.rows({ search: "applied", order: "applied" }).nodes().toArray();
-    const text = [shown.map((column) => quote(heads[column - shift].textContent.trim())), ...rows.map((row) => [...row.cells].slice(shift).map((cell) => quote(cell.textContent.trim())))];
+    const text = [shown.map((column) => quote(title(column))), ...rows.map((row) => [...row.cells].slice(shift).map((cell) => quote(cell.textContent.trim())))];
     const link = make("a", { download: `${table.dataset.board}.csv`, href: URL.createObjectURL(new Blob([text.map((row) => row.join(",")).join("\n") + "\n"], { type: "text/csv" })) });
     link.click();
     URL.revokeObjectURL(link.href);
@@ -137,7 +138,7 @@
 
   function say() {
     const [column, direction] = board.order()[0] || [];
-    const sorted = column !== undefined ? `, sorted by ${heads[column - shift].textContent.trim()}, ${direction === "asc" ? "ascending" : "descending"}` : "";
+    const sorted = column !== undefined ? `, sorted by ${title(column)}, ${direction === "asc" ? "ascending" : "descending"}` : "";
     count.textContent = `${board.rows({ search: "applied" }).count()} of ${lines.length} entries shown${sorted}.`;
   }
 

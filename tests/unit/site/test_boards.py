@@ -2,6 +2,7 @@
 
 import json
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bench.site import charts, plots
 from bench.site.build import build
 from bench.site.entries import read
+from bench.site.sweetspots import ladders
 from bench.site.tables import columns, doubts, notes, rows
 from bench.submission.schema import Flag, Level
 from bench.threats import Norm
@@ -110,3 +112,15 @@ def test_fronts_and_trails_join_the_entries_that_they_should(catalogue):
         trails.setdefault(row["trail"], []).append(row["x"])
     assert len(trails) == 3
     assert all(steps == sorted(steps, reverse=True) and len(steps) > 1 for steps in trails.values())
+
+
+def test_a_sweet_spot_that_costs_clean_accuracy_says_so(tmp_path):
+    write(tmp_path, id="small-dense")
+    write(tmp_path, id="half", recipe="magnitude-global", sparsity=Fraction(1, 2), accuracy=0.7, strength=3.0)
+    catalogue = read(tmp_path)
+    (ladder,) = ladders(catalogue, catalogue.boards[0])
+    spot = ladder.spots["magnitude-global"]
+    assert spot is not None
+    assert spot.clean.p_value < 0.05
+    page = build(tmp_path)["sweet-spots.html"].decode()
+    assert "dense, but less accurate when nobody attacks" in page
