@@ -8,13 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.attacks.losses import margin
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Rebuild, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt, spread
 from bench.models.source import state_digest
 from bench.submission.schema import Flag, Level
+from bench.tensors import Flags, Labels, Logits
 from bench.threats import Norm
 
 _BATCH = 250
+ROUNDING = 1e-6
+"""Share of the largest logit by which float32 may turn with the size of a batch, about eight times its precision."""
+
 _WAIT = 2.0
 """Seconds between looks at whether the other process still lives."""
 
@@ -78,10 +83,19 @@ def _replay(rebuild: Rebuild, witnesses: Witnesses, answers: Any) -> None:
                 for part, truth in zip(
                     torch.from_numpy(images).split(_BATCH), torch.from_numpy(labels).split(_BATCH), strict=True
                 ):
-                    standing += int((network(part).argmax(dim=1) == truth).sum())
+                    standing += int(withstands(network(part), truth).sum())
         answers.put((state_digest(network), standing))
     except Exception as error:  # noqa: BLE001 - whatever happens there must be told here
         answers.put((None, f"{type(error).__name__}: {error}".rstrip(".")))
+
+
+def withstands(logits: Logits, labels: Labels) -> Flags:
+    """Tell which images get their true label by more than rounding.
+
+    The nearest witnesses lie on the boundary itself, where logits tie to the last bit and another batch settles the tie
+    otherwise.
+    """
+    return margin(logits, labels) > ROUNDING * logits.abs().amax(dim=1)
 
 
 CHECKS.register("replay")(

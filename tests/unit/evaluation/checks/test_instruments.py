@@ -11,6 +11,7 @@ from bench.evaluation.checks.doubt import graded, spread
 from bench.evaluation.checks.listening import listening
 from bench.evaluation.checks.sensitivity import input_gradients, vanishing
 from bench.evaluation.checks.straight_through import StraightThrough
+from bench.evaluation.checks.zoo.replay import withstands
 from bench.submission.schema import Level
 
 BARS = {"warn": 0.1, "withhold": 0.5}
@@ -73,3 +74,9 @@ def test_a_saturated_softmax_hides_the_cross_entropy_alone():
     flat = vanishing(gradients)
     assert flat["cross-entropy"].all()
     assert not flat["margin"].any()
+
+
+def test_a_witness_withstands_by_more_than_rounding():
+    """A tie to the last bits of float32 is no answer; a margin of a hundred thousandth of the logits is."""
+    logits = torch.tensor([[10.0, 10.0 - 2e-6], [10.0, 10.0 - 1e-4], [10.0, 10.0], [9.0, 10.0]])
+    assert withstands(logits, torch.zeros(4, dtype=torch.int64)).tolist() == [False, True, False, False]
