@@ -1,5 +1,6 @@
 """The site as readers meet it: from files and served, by mouse and keyboard, with and without scripts."""
 
+import csv
 import hashlib
 import json
 import tomllib
@@ -197,6 +198,26 @@ def test_a_shared_link_restores_the_view(site, tab):
     assert other.locator('th[data-key="sparsity"]').get_attribute("aria-sort") == "descending"
     assert other.locator("#board tbody input:checked").count() == 1
     page.goto("about:blank")
+
+
+def test_a_view_is_taken_away_as_csv_that_no_spreadsheet_evaluates(site, tab):
+    page = tab()
+    page.goto(site.local(BOARD))
+    ready(page)
+    page.get_by_role("combobox", name="Level").select_option("self-reported")
+    page.locator('th[data-key="clean"] .dt-column-order').click()
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_role("checkbox", name="Recipe").check()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="CSV of this view").click()
+    lines = list(csv.DictReader(Path(waiting.value.path()).read_text("utf-8").splitlines()))
+    assert waiting.value.suggested_filename == "digits-v1-linf.csv"
+    assert [line["Entry"].split()[0] for line in lines] == page.eval_on_selector_all(
+        "#board tbody tr th a", "links => links.map(link => link.textContent.split(/\\s/)[0])"
+    )
+    assert {line["Level"] for line in lines} == {"self-reported"}
+    assert all(line["Recipe"] and float(line["Clean %"]) >= 0 for line in lines)
+    assert not any(value[:1] in set("=+-@") for line in lines for value in line.values())
 
 
 def test_an_anchor_leads_to_its_row(site, tab):
