@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -111,6 +111,8 @@ def plan(request: Request) -> Plan:
     protocol = request.protocol
     checks_of(protocol)
     check_recipe(request.recipe, request.sparsity)
+    if RECIPES[request.recipe].structure is Structure.TWO_OF_FOUR:
+        request = replace(request, sparsity=Fraction(1, 2))  # the target even where it goes without saying
     chosen = [threat for threat in protocol.threats if request.norms is None or threat.norm in request.norms]
     for norm in request.norms or ():
         protocol.threat(norm)

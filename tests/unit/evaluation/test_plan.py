@@ -102,3 +102,8 @@ def test_every_preset_can_be_planned(name):
 def test_an_unknown_preset_is_named():
     with pytest.raises(UsageError, match="Did you mean 'fast'"):
         load("digits-v1").under("fats")
+
+
+def test_two_of_four_aims_at_one_half_whether_it_is_said_or_not():
+    for said in (None, Fraction(1, 2)):
+        assert settle(recipe="magnitude-2of4", sparsity=said).request.sparsity == Fraction(1, 2)
