@@ -1,31 +1,49 @@
 """Draw clean and PGD accuracy over compression, for real CIFAR-10 networks and the embedded ones, with and without bn.
 
-``python tests/benchmarks/pruning_figure.py MATERIAL OUT [NAME ...]`` measures every unstructured recipe that needs no
-training and writes ``OUT.json`` and ``OUT.svg``; ``--draw`` redraws from the JSON alone. PGD has 20 steps of a quarter
-of the radius, on the first 256 test images: a sketch of the field, and no verdict of the benchmark.
+``python tests/benchmarks/pruning_figure.py MATERIAL OUT [NAME ...]`` measures every unstructured recipe, with 256
+training images for those that look at any, and writes ``OUT.json`` and ``OUT.svg``; ``--draw`` redraws from the JSON
+alone. What stands in the JSON is not measured again: delete its rows to have them anew. On the first 256 test images:
+PGD with 3 steps of a quarter of the radius on those that are right, with 20 on those that still stand; a sketch of the
+field, and no verdict of the benchmark.
 """
 
+import copy
+import itertools
 import json
 import os
 import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.cli import reading
 from bench.data.dataset import DATASETS
 from bench.models.source import ModelRef, load
 from bench.pruning.adversary import pgd
 from bench.pruning.prune import prune
-from bench.pruning.recipe import RECIPES, Context, Needs, Structure
+from bench.pruning.recipe import RECIPES, Context, Needs, Structure, Training
+from bench.pruning.regime import REGIMES
 from bench.tensors import Images, Labels
 from bench.threats import Norm, ThreatModel, exact
 
-POINTS, STEPS = 256, 20
+POINTS, STEPS = 256, (3, 20)
 RATES = (2, 4, 8, 16, 32)
+COLUMNS = {
+    ("clean", "one-shot"): "clean",
+    ("clean", "bn"): "clean, after bn",
+    ("pgd", "one-shot"): "PGD",
+    ("pgd", "bn"): "PGD, after bn",
+}
+COLOURS = ["#111111", "#4c78a8", "#f58518", "#e45756", "#72b7b2", "#bab0ac", "#79706e", "#54a24b", "#1b7837", "#eeca3b",
+           "#b279a2", "#9d755d"]  # fmt: skip
+"""By recipe in the order of their names; what draws at random is grey."""
+SHORT = Training(epochs=10, steps=3)
+"""Of recipes that train, here; a protocol gives them more."""
 REAL = {
     "cifar10_cnn_a_adv": ("cnn-a", "125.3/255,123/255,113.9/255", "63/255,62.1/255,66.7/255"),
     "cifar10_resnet2b_adv": ("resnet2b", "0.4914,0.4822,0.4465", "0.2471,0.2435,0.2616"),
@@ -34,9 +52,10 @@ REAL = {
 """Networks of the material: architecture and normalisation, as the notes beside the weights give them."""
 EMBEDDED = ("digits-cnn-linf", "digits-resnet-linf", "digits-resnet-natural")
 RECIPE_NAMES = tuple(
-    name
-    for name in RECIPES
-    if RECIPES[name].structure is Structure.UNSTRUCTURED and RECIPES[name].needs is not Needs.TRAINING
+    sorted(
+        (name for name in RECIPES if RECIPES[name].structure is Structure.UNSTRUCTURED),
+        key=lambda name: RECIPES[name].needs is Needs.TRAINING,  # those that train come last, for they take longest
+    )
 )
 
 
@@ -51,38 +70,55 @@ def reference(name: str, material: Path) -> tuple[ModelRef, str, str]:
 
 
 def accuracies(network: nn.Module, images: Images, labels: Labels, threat: ThreatModel) -> tuple[int, int]:
-    """Return how many images are right, and how many still are after PGD."""
-    with torch.no_grad():
-        clean = int((network(images).argmax(dim=1) == labels).sum())
-    moved = pgd(network, images, labels, threat, steps=STEPS, seed=0, purpose="figure")
-    with torch.no_grad():
-        return clean, int((network(moved).argmax(dim=1) == labels).sum())
+    """Return how many images are right, and how many still are after PGD: first few steps, then many on what stands."""
+    standing = _right(network, images, labels)
+    clean = int(standing.sum())
+    for steps in STEPS:
+        images, labels = images[standing], labels[standing]
+        if len(images):
+            moved = pgd(network, images, labels, threat, steps=steps, seed=0, purpose="figure")
+            standing = _right(network, moved, labels)
+    return clean, int(standing.sum())
 
 
-def measure(name: str, material: Path) -> list[dict[str, Any]]:
-    """Return one row per recipe, compression and regime."""
+def _right(network: nn.Module, images: Images, labels: Labels) -> Tensor:
+    with torch.no_grad():
+        return network(images).argmax(dim=1) == labels
+
+
+def measure(name: str, material: Path, recipes: Iterable[str]) -> Iterator[list[dict[str, Any]]]:
+    """Yield recipe by recipe one row per compression and regime."""
     ref, dataset, radius = reference(name, material)
     network, threat = load(ref).classifier, ThreatModel(Norm.LINF, exact(radius))
     test, train = DATASETS[dataset].load("test", range(POINTS)), DATASETS[dataset].load("train", range(256))
     images, labels = test.images(), test.label_tensor()
     given = Context(images[:2], calibration=(train.images(), train.label_tensor()), threat=threat)
     normed = any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
-    rows = []
     clean, robust = accuracies(network, images, labels, threat)
-    for recipe in RECIPE_NAMES:
-        for regime in ("one-shot", "bn") if normed else ("one-shot",):
-            row = {"network": name, "radius": radius, "recipe": recipe, "regime": regime}
-            rows.append(row | {"compression": 1, "clean": clean, "pgd": robust})
-            for rate in RATES:
-                pruned = prune(network, recipe, 1 - Fraction(1, rate), given, regime).network
-                found = accuracies(pruned, images, labels, threat)
-                rows.append(row | {"compression": rate, "clean": found[0], "pgd": found[1]})
+    for recipe in recipes:
+        regimes = ("one-shot", "bn") if normed else ("one-shot",)
+        shown = replace(given, training=SHORT) if RECIPES[recipe].needs is Needs.TRAINING else given
+        row = {"network": name, "radius": radius, "recipe": recipe}
+        rows = [row | {"regime": regime, "compression": 1, "clean": clean, "pgd": robust} for regime in regimes]
+        for rate in RATES:
+            pruned = prune(network, recipe, 1 - Fraction(1, rate), shown)
+            for regime in regimes:
+                followed = copy.deepcopy(pruned.network)
+                REGIMES[regime].follow(followed, pruned.masks, given)
+                found = accuracies(followed, images, labels, threat)
+                rows.append(row | {"regime": regime, "compression": rate, "clean": found[0], "pgd": found[1]})
         sys.stderr.write(f"{name} {recipe}\n")
-    return rows
+        yield rows
+
+
+def _panel(rows: list[dict[str, Any]], name: str) -> str:
+    """Return a network's name in the figure, with the reason where it has no panel for ``bn``."""
+    normed = any(row["regime"] == "bn" for row in rows if row["network"] == name)
+    return name.removeprefix("cifar10_") + ("" if normed else " (no batch norm)")
 
 
 def draw(rows: list[dict[str, Any]]) -> str:
-    """Return the figure as SVG: a row per network, columns clean and PGD, colour by recipe, dashes by regime."""
+    """Return the figure as SVG: a row per network, columns clean and PGD without and with bn, colour by recipe."""
     import altair as alt
     import pandas as pd
     import vl_convert
@@ -94,40 +130,50 @@ def draw(rows: list[dict[str, Any]]) -> str:
         value_name="count",
     )
     table["percent"] = 100 * table["count"] / POINTS
-    table["panel"] = table["network"].str.removeprefix("cifar10_")
-    table["accuracy"] = table["accuracy"].map({"clean": "clean", "pgd": "PGD-20"})
+    table["panel"] = table["network"].map(lambda name: _panel(rows, name))
+    table["accuracy"] = [
+        COLUMNS[accuracy, regime] for accuracy, regime in zip(table["accuracy"], table["regime"], strict=True)
+    ]
+    cells = set(zip(table["panel"], table["accuracy"], strict=True))
+    empty = [cell for cell in itertools.product(sorted(set(table["panel"])), COLUMNS.values()) if cell not in cells]
+    # a row without a figure for each, or the panels behind would move to its place
+    lines = [{"panel": panel, "accuracy": column, "recipe": "hydra", "compression": 1} for panel, column in empty]
+    table = pd.concat([table, pd.DataFrame(lines)])
+    names = sorted(RECIPE_NAMES)
     chart = (
         alt.Chart(table)
-        .mark_line(point=alt.OverlayMarkDef(size=14))
+        .mark_line(point=alt.OverlayMarkDef(size=12))
         .encode(
             x=alt.X("compression:Q", scale=alt.Scale(type="log", base=2), axis=alt.Axis(values=[1, *RATES])),
             y=alt.Y("percent:Q", scale=alt.Scale(domain=[0, 100]), title="accuracy, %"),
-            color=alt.Color(
-                "recipe:N", scale=alt.Scale(scheme="tableau10" if len(RECIPE_NAMES) < 11 else "category20")
-            ),
-            strokeDash=alt.StrokeDash(
-                "regime:N", sort=["one-shot", "bn"], legend=alt.Legend(symbolType="stroke", symbolStrokeColor="black")
-            ),
-            detail="regime:N",
+            color=alt.Color("recipe:N", scale=alt.Scale(domain=names, range=COLOURS[: len(names)])),
         )
-        .properties(width=300, height=150)
-        .facet(row=alt.Row("panel:N", title=None), column=alt.Column("accuracy:N", title=None, sort="descending"))
-        .properties(title=f"First {POINTS} test images; PGD at Linf 1/10 (digits) and 2/255 (CIFAR-10)")
+        .properties(width=210, height=140)
+        .facet(
+            row=alt.Row("panel:N", title=None, sort=[_panel(rows, name) for name in (*REAL, *EMBEDDED)]),
+            column=alt.Column("accuracy:N", title=None, sort=list(COLUMNS.values())),
+        )
+        .properties(
+            title=f"First {POINTS} test images; PGD at Linf 2/255 (CIFAR-10) and 1/10 (digits); "
+            "hydra trained for 10 epochs on 256 images"
+        )
     )
     svg: str = vl_convert.vegalite_to_svg(chart.to_json())
     return svg
 
 
 def main(arguments: list[str]) -> None:
-    """Measure what is named, keep what was measured before, and draw everything."""
+    """Measure what is named and not there yet, and draw everything."""
     redraw = "--draw" in arguments
     material, out, *names = [argument for argument in arguments if argument != "--draw"]
     os.environ["BENCH_DATA_DIR"] = material
     file = Path(out).with_suffix(".json")
     rows = json.loads(file.read_text("utf-8")) if file.exists() else []
     for name in () if redraw else names or (*REAL, *EMBEDDED):
-        rows = [row for row in rows if row["network"] != name] + measure(name, Path(material))
-        file.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+        there = {row["recipe"] for row in rows if row["network"] == name}
+        for found in measure(name, Path(material), [recipe for recipe in RECIPE_NAMES if recipe not in there]):
+            rows += found
+            file.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     Path(out).with_suffix(".svg").write_text(draw(rows), "utf-8")
 
 

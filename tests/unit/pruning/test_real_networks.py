@@ -77,6 +77,10 @@ def hold(network: nn.Module, recipe: str, context: Context) -> None:
         with pytest.raises(InfeasibleError, match="no inner channels"):
             prune(network, recipe, target, context)
         return
+    if recipe == "slimming" and not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        with pytest.raises(InfeasibleError, match="scales of batch norm"):
+            prune(network, recipe, target, context)
+        return
     pruned = prune(network, recipe, target, context)
     measured = pruned.measured
     if structure is Structure.UNSTRUCTURED:
@@ -87,6 +91,7 @@ def hold(network: nn.Module, recipe: str, context: Context) -> None:
         whole = sum(parameter.numel() for parameter in network.parameters())
         assert left < 0.75 * whole
         assert measured.macs < measured.parent_macs
+    assert 0 < measured.connected <= measured.prunable - measured.zeros
     assert pruned.network(context.example).isfinite().all()
 
 
