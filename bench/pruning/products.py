@@ -1,5 +1,6 @@
 """Watches a forward pass for the products of inputs with weights."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ class Window(NamedTuple):
     dilation: Any
 
 
-class Products(TorchDispatchMode):
+class Products(TorchDispatchMode, ABC):
     """Shows every product of an input with one of the weights, just before it is computed.
 
     Operations are watched and not modules, so that projections inside attention and convolutions that pad their input
@@ -34,13 +35,13 @@ class Products(TorchDispatchMode):
         self.shapes = {name: weight.shape for name, weight in weights.items()}
         self.seen: set[str] = set()
 
+    @abstractmethod
     def convolved(self, name: str, images: Tensor, groups: int, window: Window) -> None:
         """Look at the images that a weight is about to be convolved with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def multiplied(self, name: str, rows: slice, inputs: Tensor) -> None:
         """Look at inputs, one a line, that these rows of a weight are about to be multiplied with."""
-        raise NotImplementedError
 
     def hold_complete(self) -> None:
         """Hold that every weight was met.

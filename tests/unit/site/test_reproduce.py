@@ -66,7 +66,7 @@ def result_of(folder, request):
 )
 def test_the_command_of_a_record_is_read_as_the_request_that_it_records(changes, tmp_path):
     request = replace(Request(model=ModelRef("embedded", "digits-cnn-linf"), protocol=load("digits-v1")), **changes)
-    plan(request)
+    request = plan(request).request
     spoken = shlex.split(shlex.join(words(result_of(tmp_path, request))))
     assert asked(spoken) == request
 
