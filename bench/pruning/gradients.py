@@ -10,9 +10,13 @@ from torch.nn import functional
 from bench.pruning.adversary import calibration_of, pgd, threat_of
 from bench.pruning.masks import evaluating
 from bench.pruning.recipe import Context
+from bench.pruning.winograd import twin
 from bench.tensors import Images, Labels
 
 BATCH = 128
+"""Images that draw together."""
+PART = 32
+"""Images that are differentiated together; more fall out of a processor's cache."""
 
 
 def clean_gradients(network: nn.Module, weights: Mapping[str, Tensor], context: Context, who: str) -> dict[str, Tensor]:
@@ -28,10 +32,9 @@ def adversarial_gradients(
     threat = threat_of(context, who)
     images, labels = calibration_of(context, who)
     with evaluating(network):
+        faster = twin(network)
         moved = [
-            pgd(
-                network, batch, truth, threat, steps=context.training.steps, seed=context.seed, purpose=f"{who}|{index}"
-            )
+            pgd(faster, batch, truth, threat, steps=context.training.steps, seed=context.seed, purpose=f"{who}|{index}")
             for index, (batch, truth) in enumerate(zip(images.split(BATCH), labels.split(BATCH), strict=True))
         ]
     return _mean_gradients(network, weights, torch.cat(moved), labels)
@@ -49,7 +52,7 @@ def _mean_gradients(
     leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
     total = {name: torch.zeros_like(weight, dtype=torch.float64) for name, weight in weights.items()}
     with evaluating(network), torch.enable_grad():
-        for batch, truth in zip(images.split(BATCH), labels.split(BATCH), strict=True):
+        for batch, truth in zip(images.split(PART), labels.split(PART), strict=True):
             loss = functional.cross_entropy(functional_call(network, leaves, (batch,)), truth, reduction="sum")
             for name, gradient in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):
                 total[name] += gradient
