@@ -67,6 +67,27 @@ def test_the_sweet_spot_is_the_last_before_a_significant_loss():
     assert (found.paired.first, found.paired.second) == (3, 0)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_sweet_spot_is_where_statsmodels_last_finds_no_significant_loss(seed):
+    drawn = np.random.default_rng(seed)
+    parent = drawn.random(200) < 0.6
+    children = {Fraction(2**power): parent ^ (drawn.random(200) < 0.03 * power) for power in range(1, 7)}
+    expected = Fraction(1)
+    for rate in sorted(children):
+        child = children[rate]
+        lost, won = int((parent & ~child).sum()), int((~parent & child).sum())
+        table = [[int((parent & child).sum()), lost], [won, int((~parent & ~child).sum())]]
+        if lost > won and reference_mcnemar(table, exact=True).pvalue < 0.05:
+            break
+        expected = rate
+    assert sweet_spot(parent, children).compression == expected
+
+
+def test_retention_is_the_ratio_of_scipys_binomial_estimates():
+    kept, of = 33, 44
+    assert float(retention(kept, of)) == pytest.approx(stats.binomtest(kept, of).statistic)
+
+
 def test_five_lost_points_are_not_significant_and_six_are():
     assert sweet_spot(bits(100), {Fraction(2): bits(95)}).compression == 2
     assert sweet_spot(bits(100), {Fraction(2): bits(94)}).compression == 1
