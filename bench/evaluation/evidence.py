@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from bench.attacks.attack import Passes
 from bench.evaluation.cascade import Cascade, Tally, Target
-from bench.evaluation.checks.check import Campaign, Claim, Evidence, Planned, Rebuild, Turn
+from bench.evaluation.checks.check import Campaign, Claim, Evidence, Rebuild, Turn
 from bench.evaluation.meter import Meter
 from bench.evaluation.plan import Plan
 from bench.evaluation.pool import POOLED, Pool
+from bench.evaluation.step import Step
 from bench.models.source import LoadedModel
 from bench.protocol.load import STANDARD
 from bench.pruning.prune import Pruned
@@ -43,13 +44,11 @@ def before_attacks(
     )
 
 
-def _planned(plan: Plan) -> tuple[Planned, ...]:
+def _planned(plan: Plan) -> tuple[Step, ...]:
     """Return the attacks of the rules; what a preset puts in place of one norm's is held against nothing."""
     rules = plan.protocol
     other = None if rules.preset == STANDARD else rules.presets[rules.preset].norm
-    return tuple(
-        Planned(step.attack, step.threat, step.settings) for step in plan.steps if step.threat.norm is not other
-    )
+    return tuple(step for step in plan.steps if step.threat.norm is not other)
 
 
 @dataclass(frozen=True, slots=True)

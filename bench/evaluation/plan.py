@@ -7,11 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from bench.attacks.attack import ATTACKS, Attack, Passes, Settings
+from bench.attacks.attack import ATTACKS, Attack, Passes
 from bench.attacks.reference import covers, reference
 from bench.data.dataset import DATASETS
 from bench.errors import ProtocolError, UsageError
 from bench.evaluation.checks.runner import chosen as checks_of
+from bench.evaluation.step import Step
 from bench.models.source import ModelRef
 from bench.protocol.load import STANDARD, Protocol, Threat
 from bench.pruning.recipe import RECIPES, Structure
@@ -48,22 +49,6 @@ class Request:
     out: Path | None = None
     parent: Path | None = None
     resume: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One attack of a cascade."""
-
-    attack: Attack
-    threat: ThreatModel
-    settings: Settings
-
-    def passes(self, classes: int) -> Passes:
-        """Return the most passes that a point costs which survives to the end."""
-        total = Passes(0, 0)
-        for turn in self.attack.rounds(self.settings, self.threat, classes):
-            total += turn.passes
-        return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ from bench.attacks.attack import Passes
 from bench.attacks.losses import margin
 from bench.evaluation import environment as machine
 from bench.evaluation.cascade import Cascade, Target
-from bench.evaluation.plan import Plan, Step
+from bench.evaluation.plan import Plan
 from bench.evaluation.pool import Pool
 from bench.evaluation.run import aim, automatic_batch, prepare
 from bench.evaluation.scenarios import black_box
+from bench.evaluation.step import Step
 from bench.tensors import Flags
 from bench.threats import Scenario, ThreatModel
 

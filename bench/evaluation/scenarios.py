@@ -10,8 +10,9 @@ import torch
 from bench.attacks.attack import Access
 from bench.errors import BenchError, InputError
 from bench.evaluation.cascade import Cascade
-from bench.evaluation.plan import Plan, Step, entry_name
+from bench.evaluation.plan import Plan, entry_name
 from bench.evaluation.pool import POOLED, Pool
+from bench.evaluation.step import Step
 from bench.evaluation.verify import verify
 from bench.models.source import LoadedModel
 from bench.submission.files import RESULT_FILE, WITNESSES_FILE, read_arrays, read_result

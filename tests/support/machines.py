@@ -9,7 +9,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from bench.attacks import draws, projections
-from bench.evaluation.checks.check import Planned
+from bench.evaluation.step import Step
 from bench.threats import Norm
 from tests.support.suspects import planned
 
@@ -38,7 +38,7 @@ def other_draws() -> AbstractContextManager[object]:
     return mock.patch.object(draws, "_GOLDEN", draws._GOLDEN + 2)
 
 
-def without(name: str, norm: Norm) -> tuple[Planned, ...]:
+def without(name: str, norm: Norm) -> tuple[Step, ...]:
     """Return the attacks of the rules, one of which finds nothing any more."""
 
     def nothing(model, points, threat, settings, draws):

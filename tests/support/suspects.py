@@ -11,12 +11,13 @@ from bench.attacks.attack import ATTACKS, Attack, Settings
 from bench.data.dataset import DATASETS
 from bench.errors import ContractError
 from bench.evaluation.cascade import Cascade, Target
-from bench.evaluation.checks.check import Campaign, Claim, Evidence, Planned, Stage, Turn
+from bench.evaluation.checks.check import Campaign, Claim, Evidence, Stage, Turn
 from bench.evaluation.checks.listening import listening
 from bench.evaluation.checks.runner import doubts
 from bench.evaluation.meter import Meter
 from bench.evaluation.plan import Plan, Request, plan
 from bench.evaluation.pool import POOLED, Pool
+from bench.evaluation.step import Step
 from bench.evaluation.verify import verify
 from bench.models.source import ModelRef, load
 from bench.protocol.load import Protocol
@@ -72,14 +73,14 @@ class Suspect:
     claim: Claim = field(default_factory=Claim)
     lines: list[Line] = field(default_factory=lambda: list(PLAIN))
     changes: Callable[[Evidence], Evidence] = lambda evidence: evidence
-    planned: tuple[Planned, ...] = ()
+    planned: tuple[Step, ...] = ()
     around: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
-def planned(settled: Plan | None = None) -> tuple[Planned, ...]:
+def planned(settled: Plan | None = None) -> tuple[Step, ...]:
     """Return the attacks of the rules, as an evaluation plans them."""
     settled = settled or plan(Request(ModelRef.parse("embedded:digits-tiny-linf"), protocol()))
-    return tuple(Planned(step.attack, step.threat, step.settings) for step in settled.steps)
+    return settled.steps
 
 
 def protocol() -> Protocol:

@@ -17,6 +17,7 @@ from bench.attacks.attack import Attack, Settings
 from bench.evaluation.cascade import Tally
 from bench.evaluation.meter import Meter
 from bench.evaluation.pool import Pool
+from bench.evaluation.step import Step
 from bench.pruning.measure import Measured
 from bench.registry import Registry
 from bench.submission.schema import Flag
@@ -55,15 +56,6 @@ class Claim:
     target: Fraction | None = None
     parent: str | None = None
     parent_is_measured: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One attack of a cascade as the evaluation is going to run it."""
-
-    attack: Attack
-    threat: ThreatModel
-    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +130,7 @@ class Evidence:
     campaign: Campaign | None = None
     heard: Sequence[str] = ()
     rebuild: Rebuild | None = None
-    planned: Sequence[Planned] = ()
+    planned: Sequence[Step] = ()
 
     @property
     def classes(self) -> int:

@@ -10,11 +10,12 @@ from bench.attacks.attack import Passes, Settings
 from bench.attacks.draws import Draws
 from bench.data.dataset import DATASETS
 from bench.evaluation.cascade import Cascade, Target
-from bench.evaluation.checks.check import CHECKS, Check, Evidence, Planned, Stage, Thresholds
+from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt
 from bench.evaluation.checks.probe import at_radius
 from bench.evaluation.meter import clean_logits
 from bench.evaluation.pool import Pool
+from bench.evaluation.step import Step
 from bench.models.source import ModelRef, load
 from bench.submission.schema import Flag, Level
 from bench.tensors import Classifier
@@ -82,7 +83,7 @@ def _draws(target: Target, thresholds: Thresholds) -> list[Flag]:
 
 
 def _attacked(
-    target: Target, cascade: Sequence[Planned], threat: ThreatModel, thresholds: Thresholds
+    target: Target, cascade: Sequence[Step], threat: ThreatModel, thresholds: Thresholds
 ) -> tuple[int, Passes]:
     """Return how many points of the anchor stand, summed over attacks that each meet all of them, and the cost."""
     left, spent = 0, Passes(0, 0)
