@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from bench.errors import UsageError
 from bench.pruning.chance import uniform
+from bench.pruning.parts import parts_of, side_by_side
 from bench.pruning.recipe import Calibration, Context
 from bench.tensors import Images, Labels
 from bench.threats import Norm, ThreatModel
@@ -72,13 +73,16 @@ def ascend(
     radius = float(threat.epsilon)
     noise = uniform(images.numel(), seed=seed, purpose=purpose).view(images.shape).to(images) * 2 - 1
     start = (images + _inside(noise * radius, radius, threat.norm)).clamp(0, 1)
-    size = PART if images.device.type == "cpu" else max(len(images), 1)
-    parts = [slice(first, first + size) for first in range(0, len(images), size)]
+    parts = parts_of(len(images), PART if images.device.type == "cpu" else max(len(images), 1))
+
+    def climb(copy: nn.Module, rows: slice) -> Images:
+        return _climb(copy, images[rows], start[rows], loss, rows, threat, steps)
+
     frozen = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in frozen:
         parameter.requires_grad = False
     try:
-        ends = [_climb(network, images[rows], start[rows], loss, rows, threat, steps) for rows in parts]
+        ends = list(side_by_side(network, climb, parts))
     finally:
         for parameter in frozen:
             parameter.requires_grad = True

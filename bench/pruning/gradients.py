@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from bench.pruning.adversary import calibration_of, pgd, threat_of
 from bench.pruning.masks import evaluating
+from bench.pruning.parts import parts_of, side_by_side
 from bench.pruning.recipe import Context
 from bench.pruning.winograd import twin
 from bench.tensors import Images, Labels
@@ -50,10 +51,17 @@ def _mean_gradients(
 ) -> dict[str, Tensor]:
     """Differentiate in evaluation mode: in training mode batch norm would change under the eyes of the recipe."""
     leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+
+    def differentiate(copy: nn.Module, rows: slice) -> tuple[Tensor, ...]:
+        with torch.enable_grad():
+            logits = functional_call(copy, leaves, (images[rows],))
+            return torch.autograd.grad(
+                functional.cross_entropy(logits, labels[rows], reduction="sum"), [*leaves.values()]
+            )
+
     total = {name: torch.zeros_like(weight, dtype=torch.float64) for name, weight in weights.items()}
-    with evaluating(network), torch.enable_grad():
-        for batch, truth in zip(images.split(PART), labels.split(PART), strict=True):
-            loss = functional.cross_entropy(functional_call(network, leaves, (batch,)), truth, reduction="sum")
-            for name, gradient in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):
+    with evaluating(network):
+        for gradients in side_by_side(network, differentiate, parts_of(len(images), PART)):
+            for name, gradient in zip(leaves, gradients, strict=True):
                 total[name] += gradient
     return {name: gradient / len(images) for name, gradient in total.items()}

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
-LEAST_CHANNELS = 128
+LEAST_CHANNELS = 64
 """Below, moving the tiles costs more than the multiplications it saves (tests/benchmarks/PRUNING.md)."""
-_CACHED = 4_000_000
-"""Bytes of transformed tiles that stay in a core's cache."""
+_CACHED = 2_000_000
+"""Bytes of transformed tiles that stay in a core's cache. Where the weights take more, so may the tiles: each part
+reads all weights once."""
 
 _Weights = Float[Tensor, "products inputs outputs"]
 
@@ -29,8 +29,10 @@ def twin(network: nn.Module) -> nn.Module:
     faster = copy.deepcopy(network)
     for name in wide:
         parent, _, last = name.rpartition(".")
-        own = dict(faster.get_submodule(name).named_parameters())
-        setattr(faster.get_submodule(parent), last, Winograd(own["weight"], own.get("bias")))
+        own = faster.get_submodule(name)
+        tensors = dict(own.named_parameters())
+        other = Winograd(tensors["weight"], tensors.get("bias")).train(own.training)
+        setattr(faster.get_submodule(parent), last, other)
     return faster.requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)
 
 
@@ -59,11 +61,15 @@ class Winograd(nn.Module):
         self._weight, self._bias = weight.detach(), bias
         self._ready: dict[int, tuple[Tensor, Tensor]] = {}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Winograd":
+        """Return this layer: it never changes, and its transformed weights take four times the memory of others."""
+        return self
+
     def forward(
         self, images: Float[Tensor, "batch inputs height width"]
     ) -> Float[Tensor, "batch outputs height width"]:
         """Convolve."""
-        side = 2 if min(images.shape[2:]) <= 4 else 4  # a large tile would be mostly empty on a small image
+        side = 2 if min(images.shape[2:]) < 4 else 4  # a large tile would be mostly empty on a small image
         if side not in self._ready:
             turned = self._weight.flip(2, 3).transpose(0, 1)
             self._ready[side] = _transformed(self._weight, side), _transformed(turned, side)
@@ -88,26 +94,45 @@ def _convolve(images: Tensor, weights: _Weights, side: int) -> Tensor:
     """Convolve part by part; the result lies in memory with channels last."""
     batch, inputs, height, width = images.shape
     products, _, outputs = weights.shape
-    tiles = -(-height // side) * -(-width // side)
-    part = max(1, _CACHED // (tiles * products * max(inputs, outputs) * weights.element_size()))
-    last = images.permute(0, 2, 3, 1)
-    result = images.new_empty(batch, height, width, outputs)
-    for first in range(0, batch, part):
-        result[first : first + part] = _part(last[first : first + part], weights, side)
-    return result.permute(0, 3, 1, 2)
+    down, across = -(-height // side), -(-width // side)
+    values = products * down * across * max(inputs, outputs)
+    room = max(_CACHED, weights.nbytes) // (values * weights.element_size())
+    part = -(-batch // -(-batch // max(1, room)))  # of equal size: a small rest would cost as much as a whole part
+    padded = images.new_zeros(part, down * side + 2, across * side + 2, inputs)
+    buffers = images.new_empty(2, part * values)
+    result = images.new_empty(batch, down * side, across * side, outputs)
+    for images_of_part, result_of_part in zip(images.permute(0, 2, 3, 1).split(part), result.split(part), strict=True):
+        size = len(images_of_part)
+        padded[:size, 1 : height + 1, 1 : width + 1] = images_of_part
+        _part(padded[:size], weights, side, result_of_part, buffers)
+    return result[:, :height, :width].permute(0, 3, 1, 2)
 
 
-def _part(images: Float[Tensor, "batch height width inputs"], weights: _Weights, side: int) -> Tensor:
-    batch, height, width, inputs = images.shape
-    down, across, reach = -(-height // side), -(-width // side), side + 2
-    padded = functional.pad(images, (0, 0, 1, 1 + across * side - width, 1, 1 + down * side - height))
-    tiles = padded.unfold(1, reach, side).unfold(2, reach, side).permute(4, 5, 0, 1, 2, 3)
+def _part(
+    padded: Float[Tensor, "batch height width inputs"],
+    weights: _Weights,
+    side: int,
+    result: Float[Tensor, "batch down across outputs"],
+    buffers: Float[Tensor, "2 values"],
+) -> None:
+    """Write the convolution of a few images into ``result``.
+
+    The four arrays on the way take turns in two buffers, which stay in the cache.
+    """
+    products, inputs, outputs = weights.shape
+    tiles = padded.unfold(1, side + 2, side).unfold(2, side + 2, side).permute(4, 5, 0, 1, 2, 3)
+    count = tiles.shape[2:5].numel()
+    first, second = (buffer[: products * count * inputs].view(products, -1) for buffer in buffers)
+    third = buffers[0, : products * count * outputs].view(products, count, outputs)
+    last = buffers[1, : side * side * count * outputs].view(side * side, -1)
     into, out = _both(side)
-    moved = torch.mm(into, tiles.reshape(reach * reach, -1)).view(reach * reach, -1, inputs)
-    products = torch.bmm(moved, weights).view(reach * reach, -1)
-    found = torch.mm(out, products).view(side, side, batch, down, across, -1)
-    whole = found.permute(2, 3, 0, 4, 1, 5).reshape(batch, down * side, across * side, -1)
-    return whole[:, :height, :width]
+    first.view(tiles.shape).copy_(tiles)
+    torch.mm(into, first, out=second)
+    torch.bmm(second.view(products, count, inputs), weights, out=third)
+    torch.mm(out, third.view(products, -1), out=last)
+    batch, down, across = tiles.shape[2:5]
+    found = last.view(side, side, batch, down, across, outputs).permute(2, 3, 0, 4, 1, 5)
+    result.view(batch, down, side, across, side, outputs).copy_(found)
 
 
 def _transformed(weight: Float[Tensor, "outputs inputs 3 3"], side: int) -> _Weights:

@@ -66,6 +66,7 @@ def test_a_twin_replaces_the_wide_convolutions_and_leaves_the_network_as_it_is()
     faster = twin(network)
     replaced = [name for name, module in faster.named_modules() if isinstance(module, Winograd)]
     assert replaced == ["block.0", "block.2"]
+    assert not any(module.training for module in faster.modules())
     assert not any(isinstance(module, Winograd) for module in network.modules())
     assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
     torch.testing.assert_close(faster(images), network(images), rtol=1e-4, atol=1e-4)
