@@ -40,12 +40,20 @@ def calibration_of(context: Context, who: str) -> Calibration:
 
 
 def pgd(
-    network: nn.Module, images: Images, labels: Labels, threat: ThreatModel, *, steps: int, seed: int, purpose: str
+    network: nn.Module,
+    images: Images,
+    labels: Labels,
+    threat: ThreatModel,
+    *,
+    steps: int,
+    seed: int,
+    purpose: str,
+    batch: int | None = None,
 ) -> Images:
     """Return images moved inside the ball against the cross-entropy of their labels.
 
     Random start, ``steps`` steps of a quarter of the radius; gradients with respect to the images alone. The network
-    keeps its mode.
+    keeps its mode. With a ``batch``, so many images draw together, and an accelerator sees no more at once.
 
     Source: Madry et al. 2018, arXiv:1706.06083.
     """
@@ -53,27 +61,34 @@ def pgd(
     def loss(logits: Tensor, rows: slice) -> Tensor:
         return functional.cross_entropy(logits, labels[rows], reduction="sum")
 
-    return ascend(network, images, loss, threat, steps=steps, seed=seed, purpose=purpose)
+    parts = parts_of(len(images), batch or max(len(images), 1))
+    names = [purpose] if batch is None else [f"{purpose}|{index}" for index in range(len(parts))]
+    start = [somewhere(images[rows], threat, seed, name) for rows, name in zip(parts, names, strict=False)]
+    return ascend(network, images, torch.cat(start) if start else images, loss, threat, steps=steps, batch=batch)
+
+
+def somewhere(images: Images, threat: ThreatModel, seed: int, purpose: str) -> Images:
+    """Return random images inside the ball."""
+    radius = float(threat.epsilon)
+    noise = uniform(images.numel(), seed=seed, purpose=purpose).view(images.shape).to(images) * 2 - 1
+    return (images + _inside(noise * radius, radius, threat.norm)).clamp(0, 1)
 
 
 def ascend(
     network: nn.Module,
     images: Images,
+    start: Images,
     loss: Callable[[Tensor, slice], Tensor],
     threat: ThreatModel,
     *,
     steps: int,
-    seed: int,
-    purpose: str,
+    batch: int | None = None,
 ) -> Images:
     """Return images moved inside the ball so that ``loss(logits, rows)`` grows, the sum over images of these rows.
 
     Images climb in parts, each by itself; that changes nothing but the time it takes.
     """
-    radius = float(threat.epsilon)
-    noise = uniform(images.numel(), seed=seed, purpose=purpose).view(images.shape).to(images) * 2 - 1
-    start = (images + _inside(noise * radius, radius, threat.norm)).clamp(0, 1)
-    parts = parts_of(len(images), PART if images.device.type == "cpu" else max(len(images), 1))
+    parts = parts_of(len(images), PART if images.device.type == "cpu" else batch or max(len(images), 1))
 
     def climb(copy: nn.Module, rows: slice) -> Images:
         return _climb(copy, images[rows], start[rows], loss, rows, threat, steps)

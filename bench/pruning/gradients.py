@@ -33,12 +33,9 @@ def adversarial_gradients(
     threat = threat_of(context, who)
     images, labels = calibration_of(context, who)
     with evaluating(network):
-        faster = twin(network)
-        moved = [
-            pgd(faster, batch, truth, threat, steps=context.training.steps, seed=context.seed, purpose=f"{who}|{index}")
-            for index, (batch, truth) in enumerate(zip(images.split(BATCH), labels.split(BATCH), strict=True))
-        ]
-    return _mean_gradients(network, weights, torch.cat(moved), labels)
+        steps = context.training.steps
+        moved = pgd(twin(network), images, labels, threat, steps=steps, seed=context.seed, purpose=who, batch=BATCH)
+    return _mean_gradients(network, weights, moved, labels)
 
 
 def saliency(weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:

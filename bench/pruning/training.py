@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.errors import ContractError
-from bench.pruning.adversary import ascend, calibration_of, pgd, threat_of
+from bench.pruning.adversary import ascend, calibration_of, pgd, somewhere, threat_of
 from bench.pruning.chance import permutation
 from bench.pruning.masks import evaluating
 from bench.pruning.recipe import Context, Masks
@@ -79,11 +79,10 @@ def trades(context: Context) -> Loss:
             moved = ascend(
                 network,
                 images,
+                somewhere(images, threat, context.seed, purpose),
                 lambda logits, rows: _divergence(logits, clean[rows]).sum(),
                 threat,
                 steps=training.steps,
-                seed=context.seed,
-                purpose=purpose,
             )
         logits = network(images)
         robust = _divergence(network(moved), logits.log_softmax(dim=1)).mean()
