@@ -12,7 +12,7 @@ from bench.evaluation import environment as machine
 from bench.evaluation.cascade import Cascade, Target
 from bench.evaluation.plan import Plan
 from bench.evaluation.pool import Pool
-from bench.evaluation.run import aim, automatic_batch, prepare
+from bench.evaluation.run import aim, batch_of, prepare
 from bench.evaluation.scenarios import black_box
 from bench.evaluation.step import Step
 from bench.tensors import Flags
@@ -46,7 +46,7 @@ def rehearse(plan: Plan) -> Prediction:
     device = machine.device(plan.request.device)
     with machine.exact_arithmetic():
         cell = prepare(plan)
-        batch = plan.request.batch_size or automatic_batch(cell)
+        batch = batch_of(cell, device)
         target = aim(cell, device, batch)
         correct = target.logits.argmax(dim=1) == target.labels
         total, rehearsed = Passes(0, 0), 0

@@ -15,6 +15,7 @@ from bench.attacks.attack import Passes
 from bench.data.dataset import DATASETS, EvalSet
 from bench.errors import BenchError, ContractError, InputError, UsageError
 from bench.evaluation import environment as machine
+from bench.evaluation.batch import automatic_batch
 from bench.evaluation.cascade import Cascade, Tally, Target, Watch
 from bench.evaluation.checks.listening import listening
 from bench.evaluation.checks.runner import admit, collapsed, review
@@ -157,7 +158,7 @@ def evaluate(plan: Plan, watch: Watch | None = None) -> Path:
     device = machine.device(plan.request.device)
     with exact_arithmetic():
         cell = prepare(plan)
-        batch = plan.request.batch_size or automatic_batch(cell)
+        batch = batch_of(cell, device)
         partial = plan.out.with_name(plan.out.name + ".partial")
         journal = Journal.open(partial, _header(cell, batch), resume=plan.request.resume)
         found = attack(cell, device, batch, journal, watch)
@@ -221,10 +222,10 @@ def _remaker(cell: Cell) -> Callable[[], torch.nn.Module]:
     return partial(remake, request)
 
 
-def automatic_batch(cell: Cell) -> int:
-    """Return how many points an attack works on at once, by the size of the network's work per image."""
-    work = max(cell.pruned.measured.macs, 1)
-    return max(8, min(512, 4_000_000_000 // work))
+def batch_of(cell: Cell, device: torch.device) -> int:
+    """Return how many points an attack works on at once: as the user said, or what suits network and device."""
+    work, numbers = cell.pruned.measured.macs, cell.points.images()[0].numel()
+    return cell.plan.request.batch_size or automatic_batch(work, numbers, device)
 
 
 def _context(plan: Plan, points: EvalSet, wanted: range) -> Context:
