@@ -107,7 +107,7 @@ def onto_hyperplane(images: Images, normal: Deltas, excess: Float[Tensor, " batc
     scale = normal.abs().amax(dim=_PIXELS).clamp_min(torch.finfo(normal.dtype).tiny)
     toward = (normal * spread(-excess.sign() / scale)).reshape(shape[0], -1)
     start = images.reshape(shape[0], -1)
-    room = torch.where(toward > 0, 1 - start, start)
+    room = torch.gt(toward, 0, out=torch.empty_like(start)).sub_(start).abs_()  # 1 - start where it grows, else start
     weight = toward.abs()
     if norm is Norm.LINF:
         root = _climb(_Piecewise(weight, weight * room, room), excess.abs() / scale)
@@ -126,10 +126,11 @@ def _climb(g: _Piecewise, need: Float[Tensor, " batch"]) -> Float[Tensor, "batch
     need = need.clamp_max(most)
     root = (need / g.rate.sum(dim=1).clamp_min(_TINY)).clamp_max(most)[:, None]
     period = 1 if root.device.type == "cpu" else _LOOK
-    growing = torch.empty_like(g.rate)
+    growing, product = torch.empty_like(g.rate), torch.empty_like(g.rate)  # fresh memory costs more than filling it
     for turn in range(_NEWTON_STEPS):
         torch.gt(g.bend, root, out=growing)  # as numbers at once: turning flags into numbers costs ten times as much
-        rate, cap = torch.linalg.vecdot(growing, g.rate), torch.linalg.vecdot(growing, g.cap)
+        rate = torch.mul(growing, g.rate, out=product).sum(dim=1)
+        cap = torch.mul(growing, g.cap, out=product).sum(dim=1)
         ahead = torch.where(rate > 0, (need - (all_caps - cap)) / rate.clamp_min(_TINY), most)
         before, root = root, torch.maximum(root, ahead.clamp_max(most)[:, None])
         if turn % period == period - 1 and torch.equal(root, before):
