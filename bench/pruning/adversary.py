@@ -61,10 +61,12 @@ def pgd(
     def loss(logits: Tensor, rows: slice) -> Tensor:
         return functional.cross_entropy(logits, labels[rows], reduction="sum")
 
-    parts = parts_of(len(images), batch or max(len(images), 1))
-    names = [purpose] if batch is None else [f"{purpose}|{index}" for index in range(len(parts))]
-    start = [somewhere(images[rows], threat, seed, name) for rows, name in zip(parts, names, strict=False)]
-    return ascend(network, images, torch.cat(start) if start else images, loss, threat, steps=steps, batch=batch)
+    if batch is None:
+        start = somewhere(images, threat, seed, purpose)
+    else:
+        drawn = [somewhere(part, threat, seed, f"{purpose}|{index}") for index, part in enumerate(images.split(batch))]
+        start = torch.cat(drawn)
+    return ascend(network, images, start, loss, threat, steps=steps, batch=batch)
 
 
 def somewhere(images: Images, threat: ThreatModel, seed: int, purpose: str) -> Images:

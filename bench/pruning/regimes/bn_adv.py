@@ -1,6 +1,5 @@
 """Batch-norm recalibration on adversarial training images."""
 
-import torch
 from torch import nn
 
 from bench.pruning.adversary import calibration_of, pgd, threat_of
@@ -21,13 +20,17 @@ def bn_adv(network: nn.Module, masks: Masks, context: Context) -> None:
     images, labels = calibration_of(context, "bn-adv")
     training = context.training
     recalibrate(network, images, training.batch)
-    moved = [
-        pgd(network, batch, truth, threat, steps=training.steps, seed=context.seed, purpose=f"bn-adv|{index}")
-        for index, (batch, truth) in enumerate(
-            zip(images.split(training.batch), labels.split(training.batch), strict=True)
-        )
-    ]
-    recalibrate(network, torch.cat(moved), training.batch)
+    moved = pgd(
+        network,
+        images,
+        labels,
+        threat,
+        steps=training.steps,
+        seed=context.seed,
+        purpose="bn-adv",
+        batch=training.batch,
+    )
+    recalibrate(network, moved, training.batch)
 
 
 REGIMES.register("bn-adv")(
