@@ -28,6 +28,7 @@ class Target:
 
     Attributes:
         logits: of the clean images.
+        search: what attacks look at in place of the classifier, which alone judges what they find; None is itself.
     """
 
     classifier: Classifier
@@ -35,6 +36,7 @@ class Target:
     labels: Labels
     ids: Ids
     logits: Logits
+    search: Classifier | None = None
 
 
 @dataclass(slots=True)
@@ -144,7 +146,8 @@ class Cascade:
             self.pool.distance[threat.norm][many],
         )
         limit = sum((turn.passes for turn in turns), Passes(0, 0))
-        meter = Meter(self.target.classifier, Passes(limit.forwards * len(rows), limit.backwards * len(rows)))
+        model = self.target.classifier if self.target.search is None else self.target.search
+        meter = Meter(model, Passes(limit.forwards * len(rows), limit.backwards * len(rows)))
         draws = Draws(self.seed, attack.name, turns[0].index if len(turns) == 1 else indices)
         try:
             candidates = attack.propose(meter, points, threat, settings, draws)

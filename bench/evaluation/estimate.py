@@ -11,7 +11,10 @@ from bench.data.dataset import DATASETS
 from bench.evaluation import environment as machine
 from bench.evaluation.plan import Plan
 from bench.evaluation.rehearsal import Prediction, rehearse
+from bench.evaluation.run import EXAMPLES
 from bench.models.source import load
+from bench.tensors import Classifier
+from bench.twin.twin import stand_in
 
 _TRIALS = 3
 
@@ -100,19 +103,20 @@ def estimate(plan: Plan, *, rehearsed: bool) -> Estimate:
     device = machine.device(plan.request.device)
     network = load(plan.request.model).classifier.to(device)
     images = DATASETS[plan.protocol.data.dataset].load(plan.protocol.data.split, plan.ids[:64]).images(device)
-    forward = _seconds(network, images, backward=False)
-    both = _seconds(network, images, backward=True)
+    model = stand_in(network, images[:EXAMPLES]) if plan.request.engine == "native" else network
+    forward = _seconds(model, images, backward=False)
+    both = _seconds(model, images, backward=True)
     passes = tuple(step.passes(plan.classes) for step in plan.steps)
     return Estimate(plan, passes, forward, max(both - forward, 0.0), rehearse(plan) if rehearsed else None)
 
 
-def _seconds(network: torch.nn.Module, images: torch.Tensor, *, backward: bool) -> float:
+def _seconds(model: Classifier, images: torch.Tensor, *, backward: bool) -> float:
     best = float("inf")
     for _ in range(_TRIALS):
         began = time.perf_counter()
         given = images.clone().requires_grad_(backward)
         with torch.set_grad_enabled(backward):
-            total = network(given).sum()
+            total = model(given).sum()
         if backward:
             torch.autograd.grad(total, given)
         elif total.is_cuda:

@@ -57,6 +57,7 @@ from bench.submission.schema import (
 )
 from bench.tensors import Labels
 from bench.threats import Norm
+from bench.twin.twin import stand_in
 
 EXAMPLES = 8
 """Images shown to the network once to see which weights a forward pass reaches; more than one, for batch mixing."""
@@ -197,10 +198,14 @@ def attack(
 
 
 def aim(cell: Cell, device: torch.device, batch: int) -> Target:
-    """Bring a cell's network and points to a device, with the logits of the clean images: one pass per point."""
+    """Bring a cell's network and points to a device, with the logits of the clean images: one pass per point.
+
+    Attacks search on a stand-in that computes the same function faster, where there is one; an auditor does not.
+    """
     network, images = cell.pruned.network.to(device), cell.points.images(device)
     logits = clean_logits(network, images, batch)
-    return Target(network, images, cell.points.label_tensor(device), cell.points.id_tensor(device), logits)
+    search = stand_in(network, images[:EXAMPLES]) if cell.plan.request.engine == "native" else None
+    return Target(network, images, cell.points.label_tensor(device), cell.points.id_tensor(device), logits, search)
 
 
 def remake(request: Request) -> torch.nn.Module:

@@ -11,8 +11,10 @@ import torch
 from bench.attacks.attack import ATTACKS
 from bench.evaluation.cascade import Cascade, Tally, Target
 from bench.evaluation.pool import Pool
+from bench.evaluation.run import EXAMPLES
 from bench.models.source import state_digest
 from bench.threats import ThreatModel
+from bench.twin.twin import stand_in
 
 
 class Ran(NamedTuple):
@@ -30,7 +32,8 @@ def harness(real, threat: ThreatModel, settings, *, engine=ATTACKS.__getitem__, 
     with torch.no_grad():
         logits = model(images)
     pool = Pool(images, logits.argmax(dim=1) == labels, [threat])
-    cascade = Cascade(Target(model, images, labels, ids, logits), pool, seed, batch)
+    target = Target(model, images, labels, ids, logits, search=stand_in(model, images[:EXAMPLES]))
+    cascade = Cascade(target, pool, seed, batch)
     tallies = [cascade.run(engine(name), threat, budget) for name, budget in settings.items()]
     return Ran(pool.standing(threat.norm, float(threat.epsilon))[ids.argsort()], tallies)
 

@@ -9,8 +9,8 @@ from torch import nn
 from bench.pruning.adversary import pgd
 from bench.pruning.gradients import clean_gradients
 from bench.pruning.masks import prunable
-from bench.pruning.parts import parts_of, side_by_side
 from bench.threats import Norm, ThreatModel, exact
+from bench.twin.parts import parts_of, side_by_side
 from tests.support.pruning_networks import build, context
 
 
