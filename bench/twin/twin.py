@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bench.tensors import Classifier, Images, Logits
+from bench.twin import linear, winograd
 from bench.twin.parts import Crew, parts_of
-from bench.twin.winograd import Winograd, eligible
 
 _SHARE = 0.5
-"""Of a network's multiply-accumulates, for its twin to pay."""
+"""Of a network's multiply-accumulates, for faster convolutions to pay."""
 _APART = 1e-3
 """The most that a twin's logits may differ from its network's, in units of their largest: rounding, and no more."""
 
@@ -23,29 +23,40 @@ _APART = 1e-3
 def twin(network: nn.Module, images: Images) -> nn.Module:
     """Return a frozen copy that computes the same function faster on a processor; the network itself if none does.
 
-    The logits of a twin differ from its network's in the last bits, so it proposes images and judges nothing. Wide 3x3
-    convolutions take fewer multiplications, and batch norms move into the convolutions before them. A network whose
-    work lies elsewhere, or that such a copy does not equal on ``images`` (one that reads the weights of its layers by
-    itself, say), has no twin.
+    The logits of a twin differ from its network's in the last bits, so it proposes images and judges nothing. Where
+    they do most of the work, wide 3x3 convolutions take fewer multiplications, and batch norms move into the
+    convolutions before them; large linear layers read their weights in another order. A network that such a copy does
+    not equal on ``images`` (one that reads the weights of its layers by itself, say) has no twin.
     """
-    wide = [name for name, module in network.named_modules() if eligible(module) and not _hooked(module)]
-    if not wide or network.training:
+    free = {name: module for name, module in network.named_modules() if not _hooked(module)}
+    wide = [name for name, module in free.items() if winograd.eligible(module)]
+    large = [name for name, module in free.items() if linear.eligible(module)]
+    if network.training or not wide + large:
         return network
     seen = _Seen()
     with torch.no_grad(), _watching(network, seen):
         logits = network(images)
-    if sum(seen.work.get(name, 0) for name in wide) < _SHARE * sum(seen.work.values()):
-        return network
     faster = copy.deepcopy(network).requires_grad_(requires_grad=False)
+    if sum(seen.work[name] for name in wide) >= _SHARE * seen.work.total():
+        _convolve_faster(faster, wide, seen)
+    elif not large:
+        return network
+    for name in large:
+        own = dict(faster.get_submodule(name).named_parameters())
+        _replace(faster, name, linear.Turned(own["weight"], own.get("bias")))
+    faster.eval()
+    return faster if _equal(faster, images, logits) else network
+
+
+def _convolve_faster(network: nn.Module, wide: Sequence[str], seen: "_Seen") -> None:
     for norm, convolution in seen.follows.items():
         if seen.calls[norm] == seen.calls[convolution] == 1:
-            _replace(faster, convolution, _fused(faster, convolution, norm))
-            _replace(faster, norm, nn.Identity())
+            _replace(network, convolution, _fused(network, convolution, norm))
+            _replace(network, norm, nn.Identity())
     for name in wide:
-        own = dict(faster.get_submodule(name).named_parameters())
-        _replace(faster, name, Winograd(own["weight"], own.get("bias")))
-    faster.eval().to(memory_format=torch.channels_last)
-    return faster if _equal(faster, images, logits) else network
+        own = dict(network.get_submodule(name).named_parameters())
+        _replace(network, name, winograd.Winograd(own["weight"], own.get("bias")))
+    network.to(memory_format=torch.channels_last)
 
 
 class _Seen:
@@ -119,14 +130,13 @@ def _hooked(module: nn.Module) -> bool:
 
 
 def stand_in(network: nn.Module, images: Images) -> Classifier:
-    """Return what attacks search on in place of a network: its twin, a part of each batch per core.
+    """Return what attacks search on in place of a network: its twin, a heavy one with a part of each batch per core.
 
     The network itself where it has no twin.
     """
     faster = twin(network, images)
-    if faster is network or torch.get_num_threads() < 2:
-        return faster
-    return _Abreast(faster)
+    heavy = any(isinstance(module, winograd.Winograd) for module in faster.modules())
+    return _Abreast(faster) if heavy and torch.get_num_threads() > 1 else faster
 
 
 class _Abreast:

@@ -11,6 +11,7 @@ from bench.pruning import gradients
 from bench.pruning.adversary import pgd
 from bench.pruning.masks import prunable
 from bench.twin import twin as module
+from bench.twin.linear import Turned, eligible
 from bench.twin.twin import stand_in, twin
 from bench.twin.winograd import Winograd
 from tests.support.pruning_networks import build, context
@@ -51,6 +52,30 @@ class AsksForTheType(Wide):
         return super().forward(images) * (1 if isinstance(self.block[0], nn.Conv2d) else -1)
 
 
+class Normed(Wide):
+    """Batch norms after convolutions, one that follows none, and one that runs twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.after, self.alone, self.twice = (nn.BatchNorm2d(128) for _ in range(3))
+        self.block.insert(1, nn.BatchNorm2d(128))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        hidden = self.after(self.stem(images))
+        hidden = self.alone(hidden.relu() + self.block(hidden))
+        return self.head(self.twice(self.grouped(self.twice(self.strided(hidden)))).mean(dim=(2, 3)))
+
+
+class ReadsBetween(Normed):
+    """Uses what a convolution gives beside the batch norm that follows it."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        between = self.stem(images)
+        return self.head((self.block(self.after(between)) + between).mean(dim=(2, 3)))
+
+
 @pytest.fixture(autouse=True)
 def threads():
     """Give every test one thread, and give back the number that it found."""
@@ -71,8 +96,10 @@ def make(kind=Wide):
     with torch.random.fork_rng(devices=[]):
         network = kind().eval().requires_grad_(requires_grad=False)
     source = torch.Generator().manual_seed(0)
-    for tensor in network.parameters():
-        tensor.copy_(torch.randn(tensor.shape, generator=source) / max(tensor[0].numel(), 4) ** 0.5)
+    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+        if tensor.is_floating_point():
+            drawn = torch.randn(tensor.shape, generator=source) / max(tensor[0].numel(), 4) ** 0.5
+            tensor.copy_(drawn.abs() + 0.5 if "var" in name else drawn)
     return network
 
 
@@ -96,10 +123,22 @@ def test_a_twin_replaces_the_wide_convolutions_and_leaves_the_network_as_it_is(i
     torch.testing.assert_close(faster(images), network(images), rtol=1e-4, atol=1e-4)
 
 
+def test_batch_norms_move_into_the_convolutions_before_them(images):
+    network = make(Normed)
+    faster = twin(network, images)
+    left = [name for name, layer in faster.named_modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert left == ["alone", "twice"]
+    assert isinstance(faster.block[0], Winograd)
+    assert not any(tensor.requires_grad for tensor in faster.parameters())
+    torch.testing.assert_close(faster(images), network(images), rtol=1e-4, atol=1e-4)
+    for ours, theirs in zip(gradient(faster, images, 2), gradient(network, images, 2), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
 def test_networks_without_a_twin_stand_in_for_themselves(images):
     residual = build("residual")
     assert twin(residual, residual_images()) is residual
-    for kind in (ReadsWeights, AsksForTheType):
+    for kind in (ReadsWeights, AsksForTheType, ReadsBetween):
         network = make(kind)
         assert twin(network, images) is network
         assert stand_in(network, images) is network
@@ -110,6 +149,35 @@ def test_networks_without_a_twin_stand_in_for_themselves(images):
 def residual_images():
     """Return images for the network that is built."""
     return context(points=4).example
+
+
+def test_large_linear_layers_are_turned_and_narrow_convolutions_stay():
+    layers = nn.Conv2d(1, 25, 1), nn.ReLU(), nn.Flatten(), nn.Linear(1600, 64), nn.Linear(64, 10)
+    network = make(lambda: nn.Sequential(*layers))
+    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.set_num_threads(2)
+    faster = stand_in(network, images)  # light, so its batches pass as a whole
+    assert [type(layer) for layer in faster] == [nn.Conv2d, nn.ReLU, nn.Flatten, Turned, nn.Linear]
+    torch.testing.assert_close(faster(images), network(images), rtol=1e-4, atol=1e-4)
+    for ours, theirs in zip(gradient(faster, images, 2), gradient(network, images, 2), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(400,), (3, 400), (2, 5, 400)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_turned_layer_is_the_linear_layer(shape, bias):
+    source = torch.Generator().manual_seed(0)
+    layer = make(lambda: nn.Linear(400, 300, bias=bias))
+    point = torch.randn(shape, generator=source).requires_grad_()
+    results = []
+    for apply in (layer, Turned(layer.weight, layer.bias)):
+        out = apply(point)
+        results.append((out.detach(), *torch.autograd.grad(out.square().sum(), point)))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)
+    assert not eligible(nn.Linear(99, 1000))
+    assert eligible(nn.Linear(100, 1000))
+    assert not eligible(nn.Linear(100, 1000).double())
 
 
 def test_a_twin_must_pay(images, monkeypatch):
