@@ -27,6 +27,7 @@ from bench.threats import Norm, ThreatModel
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # queries after which p halves, of 10,000
 _SCHEDULED = 10_000
 _BLOCK = 32  # queries whose random numbers are drawn together
+_AHEAD = 1_000_000  # numbers in windows that are laid out together
 _TINY = 1e-12
 
 _Rows = Float[Tensor, "batch numbers"]
@@ -49,6 +50,20 @@ class _Search(NamedTuple):
     fallen: Tensor
 
 
+class _Ready(NamedTuple):
+    """Windows of one size and their signs, for the queries before ``last``."""
+
+    side: int
+    last: int
+    window: Tensor
+    signs: Tensor
+
+    def at(self, query: int) -> tuple[Tensor, Tensor]:
+        """Return the window and the signs of every point for one of these queries."""
+        place = query - self.last
+        return self.window[:, place], self.signs[:, place]
+
+
 class _Shape(NamedTuple):
     """The shape of one image."""
 
@@ -67,19 +82,26 @@ def propose(model: Classifier, points: Points, threat: ThreatModel, settings: Se
     with torch.no_grad():
         search = _begin(model, points, shape, threat, draws)
         compaction = Compaction(search.fallen)
-        drawn = torch.empty(0)
+        drawn, ready = torch.empty(0), _Ready(0, 0, *torch.empty(2, 0))
         for query in range(queries):
             if compaction.due(search.fallen, query):
                 result[search.row[search.fallen]] = _images(search.current[search.fallen], shape)
                 standing = ~search.fallen
                 search, drawn = select(search, standing), drawn[standing] if query % _BLOCK else drawn
+                ready = ready._replace(last=query)
                 if not len(search.row):
                     return result
             if query % _BLOCK == 0:
                 lanes = _lanes(shape, threat.norm)
                 drawn = draws.uniform(search.ids, 1 + query // _BLOCK, _BLOCK * lanes).view(-1, _BLOCK, lanes)
             share = p_init / 2 ** sum(query * _SCHEDULED // queries > after for after in HALVINGS)
-            search = _query(model, search, shape, threat, share, drawn[:, query % _BLOCK])
+            if threat.norm is Norm.L2:
+                search = _query_l2(model, search, shape, safe_radius(threat), share, drawn[:, query % _BLOCK])
+                continue
+            side = min(max(round((share * shape.height * shape.width) ** 0.5), 1), shape.height, shape.width)
+            if query == ready.last or side != ready.side:
+                ready = _lay_out(drawn, query, side, shape)
+            search = _query_linf(model, search, shape, safe_radius(threat), *ready.at(query))
     result[search.row[search.fallen]] = _images(search.current[search.fallen], shape)
     return result
 
@@ -106,22 +128,35 @@ def _begin(model: Classifier, points: Points, shape: _Shape, threat: ThreatModel
     )
 
 
-def _query(
-    model: Classifier, search: _Search, shape: _Shape, threat: ThreatModel, share: float, drawn: _Drawn
+def _lay_out(drawn: Tensor, query: int, side: int, shape: _Shape) -> _Ready:
+    """Lay out the windows of a query and of the next ones of its block, as many as memory likes."""
+    place = query % _BLOCK
+    many = max(1, min(_BLOCK - place, _AHEAD // (len(drawn) * shape.channels * side * side)))
+    lanes = drawn[:, place : place + many].reshape(len(drawn) * many, -1)
+    window, signs = _window(lanes[:, 0], lanes[:, 1], side, shape), _signs(lanes[:, 2:], side)
+    return _Ready(side, query + many, *(found.view(len(drawn), many, -1) for found in (window, signs)))
+
+
+def _query_linf(
+    model: Classifier,
+    search: _Search,
+    shape: _Shape,
+    radius: float,
+    window: _Window,
+    signs: Float[Tensor, "batch window"],
 ) -> _Search:
     """Try one random window per point and keep it where the margin falls."""
-    radius, pixels = safe_radius(threat), shape.height * shape.width
-    if threat.norm is Norm.LINF:
-        side = min(max(round((share * pixels) ** 0.5), 1), shape.height, shape.width)
-        window = _window(drawn[:, 0], drawn[:, 1], side, shape)
-        signs = _signs(drawn[:, 2:], side)
-        old = search.current.gather(1, window)
-        new = (search.originals.gather(1, window) + radius * signs).clamp_(0, 1)
-        trial = search.current.scatter_(1, window, new)
-        kept, search = _judge(model, search, _images(trial, shape))
-        search.current.scatter_(1, window, torch.where(kept[:, None], new, old))
-        return search
-    side = max(round((share * pixels) ** 0.5), 3)
+    old = search.current.gather(1, window)
+    new = (search.originals.gather(1, window) + radius * signs).clamp_(0, 1)
+    trial = search.current.scatter_(1, window, new)
+    kept, search = _judge(model, search, _images(trial, shape))
+    search.current.scatter_(1, window, torch.where(kept[:, None], new, old))
+    return search
+
+
+def _query_l2(model: Classifier, search: _Search, shape: _Shape, radius: float, share: float, drawn: _Drawn) -> _Search:
+    """Try to move the perturbation of one random window into another per point; keep it where the margin falls."""
+    side = max(round((share * shape.height * shape.width) ** 0.5), 3)
     side = min(side + (side % 2 == 0), shape.height, shape.width)
     trial = _moved_mass(search, shape, radius, side, drawn)
     kept, search = _judge(model, search, _images(trial, shape))
