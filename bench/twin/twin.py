@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bench.tensors import Classifier, Images, Logits
-from bench.twin import linear, winograd
+from bench.twin import linear, strided, winograd
 from bench.twin.parts import Crew, parts_of
 
 _SHARE = 0.5
@@ -25,13 +25,14 @@ def twin(network: nn.Module, images: Images) -> nn.Module:
 
     The logits of a twin differ from its network's in the last bits, so it proposes images and judges nothing. Where
     they do most of the work, wide 3x3 convolutions take fewer multiplications, and batch norms move into the
-    convolutions before them; large linear layers read their weights in another order. A network that such a copy does
-    not equal on ``images`` (one that reads the weights of its layers by itself, say) has no twin.
+    convolutions before them; large linear layers and strided first ones compute in another order. A network that such a
+    copy does not equal on ``images`` (one that reads the weights of its layers by itself, say) has no twin.
     """
     free = {name: module for name, module in network.named_modules() if not _hooked(module)}
     wide = [name for name, module in free.items() if winograd.eligible(module)]
     large = [name for name, module in free.items() if linear.eligible(module)]
-    if network.training or not wide + large:
+    stems = [name for name, module in free.items() if strided.eligible(module)]
+    if network.training or not wide + large + stems:
         return network
     seen = _Seen()
     with torch.no_grad(), _watching(network, seen):
@@ -39,8 +40,10 @@ def twin(network: nn.Module, images: Images) -> nn.Module:
     faster = copy.deepcopy(network).requires_grad_(requires_grad=False)
     if sum(seen.work[name] for name in wide) >= _SHARE * seen.work.total():
         _convolve_faster(faster, wide, seen)
-    elif not large:
+    elif not large + stems:
         return network
+    for name in stems:
+        _replace(faster, name, strided.Strided(faster.get_submodule(name)))
     for name in large:
         own = dict(faster.get_submodule(name).named_parameters())
         _replace(faster, name, linear.Turned(own["weight"], own.get("bias")))
