@@ -6,18 +6,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bench.twin.layer import plain
+
 LEAST_WEIGHTS = 100_000
 """Below, a product takes no longer than the calls around it."""
 
 
 def eligible(module: nn.Module) -> bool:
     """Tell whether a module is a linear layer that `Turned` can take the place of, with gain."""
-    return (
-        type(module) is nn.Linear
-        and module.weight.device.type == "cpu"
-        and module.weight.dtype is torch.float32
-        and module.weight.numel() >= LEAST_WEIGHTS
-    )
+    return plain(module, nn.Linear) and module.weight.numel() >= LEAST_WEIGHTS
 
 
 class Turned(nn.Module):

@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.twin.layer import plain
+
 MOST_CHANNELS = 4
 """Of the images; with more the detour costs as much as it saves (tests/benchmarks/README.md)."""
 
@@ -17,9 +19,7 @@ MOST_CHANNELS = 4
 def eligible(module: nn.Module) -> bool:
     """Tell whether a module is a convolution that `Strided` can take the place of, with gain."""
     return (
-        type(module) is nn.Conv2d
-        and module.weight.device.type == "cpu"
-        and module.weight.dtype is torch.float32
+        plain(module, nn.Conv2d)
         and (module.dilation, module.groups, module.padding_mode) == ((1, 1), 1, "zeros")
         and isinstance(module.padding, tuple)
         and len({*module.kernel_size}) == len({*module.stride}) == len({*module.padding}) == 1

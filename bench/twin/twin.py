@@ -37,11 +37,12 @@ def twin(network: nn.Module, images: Images) -> nn.Module:
     seen = _Seen()
     with torch.no_grad(), _watching(network, seen):
         logits = network(images)
-    faster = copy.deepcopy(network).requires_grad_(requires_grad=False)
-    if sum(seen.work[name] for name in wide) >= _SHARE * seen.work.total():
-        _convolve_faster(faster, wide, seen)
-    elif not large + stems:
+    pays = sum(seen.work[name] for name in wide) >= _SHARE * seen.work.total()
+    if not pays and not large + stems:
         return network
+    faster = copy.deepcopy(network).requires_grad_(requires_grad=False)
+    if pays:
+        _convolve_faster(faster, wide, seen)
     for name in stems:
         _replace(faster, name, strided.Strided(faster.get_submodule(name)))
     for name in large:

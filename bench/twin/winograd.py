@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bench.twin.layer import plain
 from bench.twin.transforms import LANES, WEIGHTS, Grid, transforms
 
 LEAST_CHANNELS = 64
@@ -27,9 +28,7 @@ _own = threading.local()
 def eligible(module: nn.Module) -> bool:
     """Tell whether a module is a convolution that `Winograd` can take the place of, with gain."""
     return (
-        type(module) is nn.Conv2d
-        and module.weight.device.type == "cpu"
-        and module.weight.dtype is torch.float32
+        plain(module, nn.Conv2d)
         and module.kernel_size == (3, 3)
         and (module.stride, module.dilation, module.groups) == ((1, 1), (1, 1), 1)
         and (module.padding, module.padding_mode) == ((1, 1), "zeros")

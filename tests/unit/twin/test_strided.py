@@ -16,7 +16,8 @@ from bench.twin.twin import twin
 def test_a_convolution_and_its_gradient_are_those_of_torch(kernel, stride, padding, size, bias):
     source = torch.Generator().manual_seed(0)
     plain = nn.Conv2d(3, 8, kernel, stride=stride, padding=padding, bias=bias).requires_grad_(requires_grad=False)
-    plain.weight.copy_(torch.randn(plain.weight.shape, generator=source))
+    for tensor in plain.parameters():
+        tensor.copy_(torch.randn(tensor.shape, generator=source) / plain.weight[0].numel() ** 0.5)
     assert eligible(plain)
     point = torch.randn(2, 3, *size, generator=source).requires_grad_()
     results = []
