@@ -6,19 +6,15 @@ Here a tile is read once, transformed in registers and written once.
 Source: Lavin & Gray 2015, arXiv:1509.09308: F(4x4, 3x3) and F(2x2, 3x3).
 """
 
-import ctypes
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
 
-import llvmlite.binding as llvm
 from jaxtyping import Float
 from llvmlite import ir
 from torch import Tensor
 
-LANES = 16
-"""Channels that one instruction works on; a layer has a multiple of them."""
+from bench.machine import LANES, Code, Kernel, vector, whole
 
 _Row = Sequence[int | float]
 _Matrix = Sequence[_Row]
@@ -41,12 +37,6 @@ PRODUCTS: dict[int, _Matrix] = {
 }
 """Aᵀ of the source: transforms products back along one axis."""
 
-_INT = ir.IntType(64)
-_FLOAT = ir.FloatType()
-_VECTOR = ir.VectorType(_FLOAT, LANES)
-_POINTER = ir.PointerType(_FLOAT)
-_ONE, _STRIDE = ir.Constant(_INT, 1), ir.Constant(_INT, LANES)
-
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -66,19 +56,14 @@ class Grid:
 class Transforms:
     """Both transforms of F(side x side, 3x3). Images and tiles have their channels last in memory.
 
-    Tiles are numbered across, down and from image to image. Calls hold no lock of the interpreter.
+    Tiles are numbered across, down and from image to image.
     """
 
     def __init__(self, side: int) -> None:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
         module = ir.Module()
         _write_into(module, side)
         _write_out(module, side)
-        self._engine = _compile(str(module))  # owns the code that the two functions below run
-        signature = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 7)
-        self._into = signature(self._engine.get_function_address("into"))
-        self._out = signature(self._engine.get_function_address("out"))
+        self._code = Code(module)
 
     def into(
         self,
@@ -89,7 +74,7 @@ class Transforms:
         grid: Grid,
     ) -> None:
         """Transform the tiles of ``part``; pixels beyond an image read ``border``, which is zero."""
-        self._into(*_addresses(images, border, tiles), part.start, part.stop, *astuple(grid))
+        self._code("into", (images, border, tiles), part.start, part.stop, *astuple(grid))
 
     def out(
         self,
@@ -100,58 +85,20 @@ class Transforms:
         grid: Grid,
     ) -> None:
         """Transform the products of the tiles of ``part`` back, add ``bias`` and write them into ``images``."""
-        self._out(*_addresses(products, bias, images), part.start, part.stop, *astuple(grid))
+        self._code("out", (products, bias, images), part.start, part.stop, *astuple(grid))
 
 
 transforms = cache(Transforms)
 
 
-def _addresses(*tensors: Tensor) -> tuple[int, ...]:
-    if not all(tensor.is_contiguous() for tensor in tensors):
-        raise ValueError("machine code reads memory in order; a tensor is not contiguous.")
-    return tuple(tensor.data_ptr() for tensor in tensors)
-
-
-def _compile(assembly: str) -> llvm.ExecutionEngine:
-    parsed = llvm.parse_assembly(assembly)
-    features = llvm.get_host_cpu_features()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3
-    )
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
-    passes.getModulePassManager().run(parsed, passes)
-    engine = llvm.create_mcjit_compiler(parsed, machine)
-    engine.finalize_object()
-    return engine
-
-
-class _Kernel:
-    """A function in the making: its arguments, and the steps that both transforms share."""
+class _Tiles(Kernel):
+    """The steps that both transforms share."""
 
     def __init__(self, module: ir.Module, name: str, side: int) -> None:
-        kind = ir.FunctionType(ir.VoidType(), [_POINTER] * 3 + [_INT] * 7)
-        function = ir.Function(module, kind, name)
-        for pointer in function.args[:3]:
-            pointer.add_attribute("noalias")
-        self.source, self.extra, self.target = function.args[:3]
-        self.first, self.last, self.height, self.width, self.channels, self.down, self.across = function.args[3:]
-        self.side = ir.Constant(_INT, side)
-        self.build = ir.IRBuilder(function.append_basic_block())
-
-    @contextmanager
-    def loop(self, first: ir.Value, last: ir.Value, step: ir.Value) -> Iterator[ir.Value]:
-        build, before = self.build, self.build.block
-        head, body, end = (build.append_basic_block() for _ in range(3))
-        build.branch(head)
-        build.position_at_end(head)
-        index = build.phi(_INT)
-        index.add_incoming(first, before)
-        build.cbranch(build.icmp_signed("<", index, last), body, end)
-        build.position_at_end(body)
-        yield index
-        index.add_incoming(build.add(index, step), build.block)
-        build.branch(head)
-        build.position_at_end(end)
+        super().__init__(module, name, tensors=3, numbers=7)
+        self.source, self.extra, self.target = self.tensors
+        self.first, self.last, self.height, self.width, self.channels, self.down, self.across = self.numbers
+        self.side = whole(side)
 
     def corner(self, tile: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
         """Return the image of a tile and the row and column where its result begins."""
@@ -173,19 +120,8 @@ class _Kernel:
     def row_of(self, tile: ir.Value, product: int, products: int) -> ir.Value:
         """Return where the channels of one product of a tile begin in what lies between the transforms."""
         build = self.build
-        at = build.mul(build.sub(tile, self.first), ir.Constant(_INT, products))
-        return build.mul(build.add(at, ir.Constant(_INT, product)), self.channels)
-
-    def load(self, base: ir.Value, at: ir.Value) -> ir.Value:
-        found = self.build.load(self._address(base, at), typ=_VECTOR)
-        found.align = 4
-        return found
-
-    def store(self, value: ir.Value, base: ir.Value, at: ir.Value) -> None:
-        self.build.store(value, self._address(base, at)).align = 4
-
-    def _address(self, base: ir.Value, at: ir.Value) -> ir.Value:
-        return self.build.bitcast(self.build.gep(base, [at]), _VECTOR.as_pointer())
+        at = build.mul(build.sub(tile, self.first), whole(products))
+        return build.mul(build.add(at, whole(product)), self.channels)
 
     def both_axes(self, matrix: _Matrix, square: Sequence[ir.Value]) -> list[ir.Value]:
         """Transform a square of vectors, row by row in memory, along both of its axes."""
@@ -212,11 +148,11 @@ class _Kernel:
 
     def _sum(self, row: _Row, vectors: Sequence[ir.Value]) -> ir.Value:
         total: ir.Value | None = None
-        for factor, vector in sorted(zip(row, vectors, strict=True), key=lambda term: -term[0]):
+        for factor, operand in sorted(zip(row, vectors, strict=True), key=lambda term: -term[0]):
             if factor == 0:
                 continue
-            size = ir.Constant(_VECTOR, [abs(float(factor))] * LANES)
-            term = vector if abs(factor) == 1 else self.build.fmul(vector, size)
+            size = vector(float(abs(factor)))
+            term = operand if abs(factor) == 1 else self.build.fmul(operand, size)
             if total is None:
                 total = term if factor > 0 else self.build.fneg(term)
             else:
@@ -225,17 +161,17 @@ class _Kernel:
 
 
 def _write_into(module: ir.Module, side: int) -> None:
-    kernel, reach = _Kernel(module, "into", side), side + 2
+    kernel, reach = _Tiles(module, "into", side), side + 2
     build = kernel.build
-    with kernel.loop(kernel.first, kernel.last, _ONE) as tile:
+    with kernel.loop(kernel.first, kernel.last, 1) as tile:
         image, top, left = kernel.corner(tile)
         pixels = []
         for down in range(reach):
             for across in range(reach):
-                row, column = (build.add(a, ir.Constant(_INT, b - 1)) for a, b in ((top, down), (left, across)))
+                row, column = (build.add(a, whole(b - 1)) for a, b in ((top, down), (left, across)))
                 at, inside = kernel.pixel(image, row, column)
                 pixels.append(build.select(inside, build.gep(kernel.source, [at]), kernel.extra))
-        with kernel.loop(ir.Constant(_INT, 0), kernel.channels, _STRIDE) as channel:
+        with kernel.loop(whole(0), kernel.channels, LANES) as channel:
             found = kernel.both_axes(TILES[side], [kernel.load(pixel, channel) for pixel in pixels])
             for product, value in enumerate(found):
                 kernel.store(value, kernel.target, build.add(kernel.row_of(tile, product, reach**2), channel))
@@ -243,17 +179,17 @@ def _write_into(module: ir.Module, side: int) -> None:
 
 
 def _write_out(module: ir.Module, side: int) -> None:
-    kernel, products = _Kernel(module, "out", side), (side + 2) ** 2
+    kernel, products = _Tiles(module, "out", side), (side + 2) ** 2
     build = kernel.build
-    with kernel.loop(kernel.first, kernel.last, _ONE) as tile:
+    with kernel.loop(kernel.first, kernel.last, 1) as tile:
         image, top, left = kernel.corner(tile)
-        with kernel.loop(ir.Constant(_INT, 0), kernel.channels, _STRIDE) as channel:
+        with kernel.loop(whole(0), kernel.channels, LANES) as channel:
             starts = [build.add(kernel.row_of(tile, product, products), channel) for product in range(products)]
             found = kernel.both_axes(PRODUCTS[side], [kernel.load(kernel.source, start) for start in starts])
             bias = kernel.load(kernel.extra, channel)
             for index, value in enumerate(found):
                 down, across = divmod(index, side)
-                row, column = build.add(top, ir.Constant(_INT, down)), build.add(left, ir.Constant(_INT, across))
+                row, column = build.add(top, whole(down)), build.add(left, whole(across))
                 at, inside = kernel.pixel(image, row, column)
                 with build.if_then(inside):
                     kernel.store(build.fadd(value, bias), kernel.target, build.add(at, channel))

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bench.machine import LANES
 from bench.twin.layer import plain
-from bench.twin.transforms import LANES, WEIGHTS, Grid, transforms
+from bench.twin.transforms import WEIGHTS, Grid, transforms
 
 LEAST_CHANNELS = 64
 """Below, moving the tiles costs more than the multiplications it saves (tests/benchmarks/PRUNING.md)."""

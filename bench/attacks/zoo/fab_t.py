@@ -77,7 +77,8 @@ def _approach(model: Classifier, walk: _Walk, norm: Norm) -> Images:
     home = onto_hyperplane(walk.originals, normal, difference + (normal * offset).sum(dim=(1, 2, 3)), norm)
     near, far = size(here, norm).clamp_min(_LEAST), size(home, norm).clamp_min(_LEAST)
     bias = spread((near / (near + far)).clamp_max(ALPHA_MAX))
-    return torch.lerp(walk.current + ETA * here, walk.originals + ETA * home, bias).clamp_(0, 1)
+    beyond, above = torch.add(walk.current, here, alpha=ETA), torch.add(walk.originals, home, alpha=ETA)
+    return torch.lerp(beyond, above, bias).clamp_(0, 1)
 
 
 def _linearise(model: Classifier, images: Images, labels: Labels, targets: Labels) -> tuple[Tensor, Images]:
@@ -97,7 +98,7 @@ def _judge(model: Classifier, walk: _Walk, ahead: Images, norm: Norm) -> _Walk:
     distance = torch.where(fooled, size(delta, norm), torch.inf)
     nearer = distance < walk.distance
     return walk._replace(
-        current=torch.where(spread(fooled), walk.originals + BETA * delta, ahead),
+        current=torch.where(spread(fooled), torch.add(walk.originals, delta, alpha=BETA), ahead),
         best=torch.where(spread(nearer), ahead, walk.best),
         distance=torch.minimum(distance, walk.distance),
     )
