@@ -12,18 +12,19 @@ from bench.evaluation.distances import distance
 from bench.threats import Norm, ThreatModel
 
 NORMS = [Norm.LINF, Norm.L2]
+SHAPES = [(5, 3, 4, 4), (5, 3, 3, 5)]  # machine code steps onto a hyperplane for the first, torch for the second
 FORMATS = [torch.contiguous_format, torch.channels_last]
 seeds = st.integers(0, 2**31 - 1)
 radii = st.sampled_from(["1/255", "2/255", "8/255", "1/10", "1/2", "1", "3"])
 
 
-def drawn(seed, shape=(5, 3, 4, 4)):
+def drawn(seed, shape=SHAPES[0]):
     return torch.Generator().manual_seed(seed), shape
 
 
-def some_images(seed, memory_format=torch.contiguous_format):
+def some_images(seed, memory_format=torch.contiguous_format, shape=SHAPES[0]):
     """Return images and perturbed ones that may leave the box, with a share of pixels in its corners."""
-    generator, shape = drawn(seed)
+    generator, shape = drawn(seed, shape)
     images = torch.rand(shape, generator=generator)
     images = torch.where(torch.rand(shape, generator=generator) < 0.2, images.round(), images)
     moved = images + torch.randn(shape, generator=generator)
@@ -85,10 +86,10 @@ def test_a_direction_has_size_one_and_a_zero_one_stays_zero(norm, seed):
     torch.testing.assert_close(sizes, torch.tensor([0.0, 1, 1, 1, 1]), rtol=0, atol=1e-5)
 
 
-def hyperplane_problem(seed, reach):
+def hyperplane_problem(seed, reach, shape=SHAPES[0]):
     """Return images, normals with zeros, and an excess that is a share of what the box allows."""
-    generator, shape = drawn(seed)
-    images, _ = some_images(seed)
+    generator, _ = drawn(seed)
+    images, _ = some_images(seed, shape=shape)
     normal = torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.8)
     side = torch.where(torch.rand(shape[0], generator=generator) < 0.5, -1.0, 1.0)
     toward = -normal * side[:, None, None, None]
@@ -96,12 +97,13 @@ def hyperplane_problem(seed, reach):
     return images, normal, side * most * reach
 
 
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("memory_format", FORMATS)
 @pytest.mark.parametrize("norm", NORMS)
 @given(seed=seeds, reach=st.floats(0.01, 0.97))
 @settings(max_examples=40, deadline=None)
-def test_a_step_onto_a_hyperplane_arrives_and_stays_in_the_box(norm, memory_format, seed, reach):
-    images, normal, excess = hyperplane_problem(seed, reach)
+def test_a_step_onto_a_hyperplane_arrives_and_stays_in_the_box(norm, memory_format, shape, seed, reach):
+    images, normal, excess = hyperplane_problem(seed, reach, shape)
     step = onto_hyperplane(images.to(memory_format=memory_format), normal, excess, norm)
     torch.testing.assert_close((normal * step).sum(dim=(1, 2, 3)), -excess, rtol=1e-3, atol=1e-4)
     arrived = images + step
@@ -109,10 +111,11 @@ def test_a_step_onto_a_hyperplane_arrives_and_stays_in_the_box(norm, memory_form
     assert bool((step[normal == 0] == 0).all())
 
 
+@pytest.mark.parametrize("shape", SHAPES)
 @given(seed=seeds, reach=st.floats(0.05, 0.9))
 @settings(max_examples=15, deadline=None)
-def test_the_linf_step_onto_a_hyperplane_is_as_short_as_linear_programming_finds(seed, reach):
-    images, normal, excess = hyperplane_problem(seed, reach)
+def test_the_linf_step_onto_a_hyperplane_is_as_short_as_linear_programming_finds(shape, seed, reach):
+    images, normal, excess = hyperplane_problem(seed, reach, shape)
     step = onto_hyperplane(images, normal, excess, Norm.LINF)
     x, w = images[0].flatten().double().numpy(), normal[0].flatten().double().numpy()
     count = len(x)
@@ -128,10 +131,11 @@ def test_the_linf_step_onto_a_hyperplane_is_as_short_as_linear_programming_finds
     assert float(size(step, Norm.LINF)[0]) == pytest.approx(answer.fun, rel=1e-3, abs=1e-5)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
 @given(seed=seeds, reach=st.floats(0.05, 0.9))
 @settings(max_examples=8, deadline=None)
-def test_the_l2_step_onto_a_hyperplane_is_as_short_as_quadratic_programming_finds(seed, reach):
-    images, normal, excess = hyperplane_problem(seed, reach)
+def test_the_l2_step_onto_a_hyperplane_is_as_short_as_quadratic_programming_finds(shape, seed, reach):
+    images, normal, excess = hyperplane_problem(seed, reach, shape)
     step = onto_hyperplane(images, normal, excess, Norm.L2)
     x, w = images[0].flatten().double().numpy(), normal[0].flatten().double().numpy()
     answer = minimize(
@@ -146,11 +150,12 @@ def test_the_l2_step_onto_a_hyperplane_is_as_short_as_quadratic_programming_find
     assert float(size(step, Norm.L2)[0]) <= float(np.sqrt(answer.fun)) * (1 + 1e-3)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("norm", NORMS)
 @given(seed=seeds, beyond=st.floats(1.05, 100))
 @settings(max_examples=20, deadline=None)
-def test_a_hyperplane_out_of_reach_draws_every_number_that_matters_to_its_corner(norm, seed, beyond):
-    images, normal, excess = hyperplane_problem(seed, beyond)
+def test_a_hyperplane_out_of_reach_draws_every_number_that_matters_to_its_corner(norm, shape, seed, beyond):
+    images, normal, excess = hyperplane_problem(seed, beyond, shape)
     arrived = images + onto_hyperplane(images, normal, excess, norm)
     side = excess.sign()[:, None, None, None]
     torch.testing.assert_close(
@@ -158,18 +163,20 @@ def test_a_hyperplane_out_of_reach_draws_every_number_that_matters_to_its_corner
     )
 
 
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e-10, 1e10, 1e20])
-def test_the_scale_of_the_normal_does_not_matter(norm, scale):
-    images, normal, excess = hyperplane_problem(7, 0.3)
+def test_the_scale_of_the_normal_does_not_matter(norm, scale, shape):
+    images, normal, excess = hyperplane_problem(7, 0.3, shape)
     plain = onto_hyperplane(images, normal, excess, norm)
     torch.testing.assert_close(
         onto_hyperplane(images, normal * scale, excess * scale, norm), plain, rtol=1e-3, atol=1e-5
     )
 
 
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("norm", NORMS)
-def test_a_zero_normal_moves_nothing(norm):
-    images, normal, excess = hyperplane_problem(7, 0.3)
+def test_a_zero_normal_moves_nothing(norm, shape):
+    images, normal, excess = hyperplane_problem(7, 0.3, shape)
     step = onto_hyperplane(images, torch.zeros_like(normal), excess, norm)
     assert torch.equal(step, torch.zeros_like(step))
