@@ -29,9 +29,9 @@ def fits(rows: _Rows) -> bool:
 
 def step(start: _Rows, normal: _Rows, excess: Float[Tensor, " batch"], norm: Norm) -> _Rows:
     """Return what `bench.attacks.projections.onto_hyperplane` does, for images that fit."""
+    start, normal, excess = (tensor.contiguous() for tensor in (start, normal, excess))
     result, scratch = torch.empty_like(start), start.new_empty(2, start.shape[1])
-    tensors = [tensor.contiguous() for tensor in (start, normal, excess, scratch)]
-    _code()(norm, [*tensors, result], *start.shape)
+    _code()(norm, [start, normal, excess, scratch, result], *start.shape)
     return result
 
 
