@@ -18,13 +18,9 @@ seeds = st.integers(0, 2**31 - 1)
 radii = st.sampled_from(["1/255", "2/255", "8/255", "1/10", "1/2", "1", "3"])
 
 
-def drawn(seed, shape=SHAPES[0]):
-    return torch.Generator().manual_seed(seed), shape
-
-
 def some_images(seed, memory_format=torch.contiguous_format, shape=SHAPES[0]):
     """Return images and perturbed ones that may leave the box, with a share of pixels in its corners."""
-    generator, shape = drawn(seed, shape)
+    generator = torch.Generator().manual_seed(seed)
     images = torch.rand(shape, generator=generator)
     images = torch.where(torch.rand(shape, generator=generator) < 0.2, images.round(), images)
     moved = images + torch.randn(shape, generator=generator)
@@ -88,7 +84,7 @@ def test_a_direction_has_size_one_and_a_zero_one_stays_zero(norm, seed):
 
 def hyperplane_problem(seed, reach, shape=SHAPES[0]):
     """Return images, normals with zeros, and an excess that is a share of what the box allows."""
-    generator, _ = drawn(seed)
+    generator = torch.Generator().manual_seed(seed)
     images, _ = some_images(seed, shape=shape)
     normal = torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.8)
     side = torch.where(torch.rand(shape[0], generator=generator) < 0.5, -1.0, 1.0)

@@ -7,14 +7,14 @@ from llvmlite import ir
 from bench.machine import FLOAT, LANES, Code, Kernel, number, vector, whole
 
 
-def compiled(write, tensors, numbers=1):
-    """Return a function whose body ``write`` builds."""
+def compiled(write, tensors):
+    """Return a function of so many tensors and one whole number, whose body ``write`` builds."""
     module = ir.Module()
-    kernel = Kernel(module, "function", tensors, numbers)
+    kernel = Kernel(module, "function", tensors, numbers=1)
     write(kernel)
     kernel.build.ret_void()
     code = Code(module)
-    return lambda tensors, *numbers: code("function", tensors, *numbers)
+    return lambda tensors, size: code("function", tensors, size)
 
 
 def test_a_loop_takes_every_index_once():
