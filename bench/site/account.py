@@ -9,7 +9,7 @@ from bench.site.entries import Catalogue, Entry
 from bench.site.figures import interval, metric, p_value, percent, signed, thousands, threat
 from bench.site.tables import Cell, remarks
 from bench.submission.check import POOLED
-from bench.submission.schema import LatencyRecord, Normalisation
+from bench.submission.schema import ClaimRecord, LatencyRecord, Normalisation, PruningRecord
 from bench.submission.score import Paired, rate, retention, wilson
 
 
@@ -21,6 +21,7 @@ def tables(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:
     made = [
         _family(catalogue, entry),
         _against_parent(catalogue, entry),
+        _claimed(entry),
         _attacks(entry),
         _scenarios(entry),
         *_provenance(catalogue, entry),
@@ -94,6 +95,23 @@ def _pair(name: str, pair: Paired, kept: Any) -> list[str]:
     ]
 
 
+def _claimed(entry: Entry) -> dict[str, Any]:
+    pruning, lines = entry.result.pruning, []
+    if pruning.method is not None:
+        claim = pruning.claim or ClaimRecord(sparsity=None, structure=None)
+        said = "not said" if claim.sparsity is None else percent(Fraction(claim.sparsity))
+        lines.append(["sparsity %", said, percent(entry.sparsity)])
+        lines.append(["structure", claim.structure or "not said", pruning.structure])
+    return {
+        "title": "Claimed and measured",
+        "anchor": "claimed",
+        "says": f"Pruned by others: {pruning.method}. Measured here, tensor by tensor, against the dense parent.",
+        "header": ["what", "claimed", "measured"],
+        "numbers": {1, 2},
+        "rows": lines,
+    }
+
+
 def _attacks(entry: Entry) -> dict[str, Any]:
     lines = []
     for record in entry.result.threats if not entry.withheld else ():
@@ -145,8 +163,8 @@ def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
         ["input normalisation", _normalisation(model.normalisation)],
         ["dense parent", Cell(model.parent or "none: this is a dense network", link=parent.address if parent else "")],
         ["sha256 of the parent's tensors", model.parent_sha256 or "none"],
-        ["recipe", f"{pruning.recipe} (version {pruning.version}), {pruning.structure}, scope {pruning.scope}"],
-        ["regime", pruning.regime],
+        _made(pruning),
+        ["regime", pruning.regime or "not said"],
         ["target sparsity", pruning.target or "none"],
         ["zeros", f"{thousands(pruning.zeros)} of {thousands(pruning.prunable)} prunable weights"],
         ["compression", f"{_times(entry.compression)}; {_times(entry.connected_compression)} without dead weights"],
@@ -177,6 +195,12 @@ def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
     ]
     header = ["check", "level", "figure", "threshold", "in words"]
     yield {"title": "Flags", "anchor": "flags", "says": "", "header": header, "numbers": {2, 3}, "rows": flags}
+
+
+def _made(pruning: PruningRecord) -> list[str]:
+    if pruning.recipe is None:
+        return ["method", f"{pruning.method}; {pruning.structure}"]
+    return ["recipe", f"{pruning.recipe} (version {pruning.version}), {pruning.structure}, scope {pruning.scope}"]
 
 
 def _times(rate: Fraction | None) -> str:

@@ -53,7 +53,7 @@ def _entry(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         "ranked": catalogue.unranked(entry) is None,
         "alive": not (entry.withheld or result.collapsed or entry in catalogue.superseded),
         "withheld": entry.withheld,
-        "recipe": pruning.recipe,
+        "recipe": pruning.how,
         "sparsity": percent(entry.sparsity),
         "nonzero": pruning.nonzero,
         "macs": pruning.nonzero_macs,

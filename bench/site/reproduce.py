@@ -29,17 +29,27 @@ def _lines(entry: Entry) -> list[str]:
 
 def words(result: Result) -> list[str]:
     """Return the words of ``bench evaluate``; what the protocol fixes, the seed included, is left to it."""
-    model, pruning = result.model, result.pruning
+    model = result.model
     said = ["bench", "evaluate", "--model", model.ref]
     if model.normalisation is not None:
         said += ["--arch", model.architecture, *_normalised(model.normalisation)]
-    said += ["--protocol", result.protocol.name, "--recipe", pruning.recipe]
-    if pruning.target is not None:
-        said += ["--sparsity", pruning.target]
-    said += ["--regime", pruning.regime, "--engine", result.engine]
+    said += ["--protocol", result.protocol.name, *_pruned(result), "--engine", result.engine]
     if result.batch_size is not None:
         said += ["--batch-size", str(result.batch_size)]
     return said
+
+
+def _pruned(result: Result) -> list[str]:
+    pruning, claim = result.pruning, result.pruning.claim
+    if pruning.recipe is not None:
+        said = ["--recipe", pruning.recipe]
+        asked = pruning.target
+    else:
+        said = ["--parent", result.model.parent or "", f"--method={pruning.how}"]
+        said += ["--structure", claim.structure] if claim and claim.structure else []
+        asked = claim.sparsity if claim else None
+    said += ["--sparsity", asked] if asked is not None else []
+    return said + (["--regime", pruning.regime] if pruning.regime is not None else [])
 
 
 def _normalised(given: Normalisation) -> list[str]:

@@ -27,11 +27,11 @@ class Ladder:
     parent: Entry
     norm: Norm
     rungs: tuple[tuple[Entry, str], ...]
-    """Entries with the recipe and regime they belong to, by rising compression."""
+    """Entries with the recipe or method and the regime they belong to, by rising compression."""
     spots: dict[str, Spot | None]
-    """Per recipe and regime; none where already the lowest compression loses."""
+    """Per recipe or method and regime; none where already the lowest compression loses."""
     areas: dict[str, float | None]
-    """Per recipe and regime: mean robust accuracy over log₂ of the compression, from the parent to the last rung."""
+    """Per recipe or method and regime: mean robust accuracy over log₂ of the compression, parent to last rung."""
 
 
 def ladders(catalogue: Catalogue, board: Board) -> list[Ladder]:
@@ -61,7 +61,7 @@ def _ladder(parent: Entry, children: list[Entry], norm: Norm) -> Ladder:
 
 def _line(entry: Entry) -> str:
     pruning = entry.result.pruning
-    return pruning.recipe if pruning.regime == "one-shot" else f"{pruning.recipe}, {pruning.regime}"
+    return pruning.how if pruning.regime in {None, "one-shot"} else f"{pruning.how}, {pruning.regime}"
 
 
 def _spot(parent: Entry, rungs: list[Entry], norm: Norm) -> Spot | None:

@@ -125,6 +125,7 @@ def columns(board: Board) -> list[Column]:
         Column("bytes", "Packed bytes", "Masks and values.", _size("bytes_packed"), number=True, extra=True),
         Column("level", "Level", "How far others have checked it.", _level, facet=True),
         Column("recipe", "Recipe", "Score, structure, scope, schedule.", _word("recipe"), facet=True, extra=True),
+        *_methods(board),
         Column("structure", "Structure", "The pattern of the zeros.", _word("structure"), facet=True, extra=True),
         Column("regime", "Regime", "What followed the pruning.", _word("regime"), facet=True, extra=True),
         Column("network", "Network", "Architecture.", _network, facet=True, extra=True),
@@ -152,6 +153,12 @@ def _surviving(*norms: Norm) -> Callable[[Row], Cell]:
         return Cell(percent(rate(standing, row.entry.result.data.points)))
 
     return cell
+
+
+def _methods(board: Board) -> Iterator[Column]:
+    if any(entry.result.pruning.method for entry in board.entries):
+        says = "How others pruned it, in their words; nobody can compute it again from these alone."
+        yield Column("method", "Method", says, _word("method"), facet=True, extra=True)
 
 
 def _scenarios(board: Board) -> Iterator[Column]:
@@ -214,7 +221,7 @@ def _level(row: Row) -> Cell:
 
 
 def _word(field: str) -> Callable[[Row], Cell]:
-    return lambda row: Cell(str(getattr(row.entry.result.pruning, field)))
+    return lambda row: Cell(str(getattr(row.entry.result.pruning, field) or "–"))
 
 
 def _size(field: str) -> Callable[[Row], Cell]:

@@ -12,6 +12,7 @@ from bench.errors import SubmissionError
 from bench.protocol.load import Protocol, Setting, load, names
 from bench.registry import unknown
 from bench.submission.agreement import point_problems, witness_problems
+from bench.submission.claim import gaps
 from bench.submission.files import (
     POINTS_FILE,
     RESULT_FILE,
@@ -122,6 +123,7 @@ def _machine(result: Result, written: bytes) -> Iterator[str]:
             f"{'null' if result.model.normalisation is None else 'figures'} for {result.model.ref!r}."
         )
     yield from _pruning(result.pruning)
+    yield from _made(result)
     if (result.cost.latency is None) != (result.pruning.macs == result.pruning.parent_macs):
         yield (
             f"{RESULT_FILE}: cost.latency goes with removed channels and with nothing else; got "
@@ -187,8 +189,34 @@ def _pruning(pruning: PruningRecord) -> Iterator[str]:
     yield from _target(pruning)
 
 
+def _made(result: Result) -> Iterator[str]:
+    where, pruning = f"{RESULT_FILE}: pruning", result.pruning
+    if (pruning.recipe is None) == (pruning.method is None):
+        got = "both" if pruning.method else "neither"
+        yield f"{where}: a recipe of this benchmark or a method of others says how it was pruned, got {got}."
+    if pruning.method is None:
+        if pruning.claim is not None:
+            yield f"{where}.claim goes with a method; what a recipe is asked for is its target."
+        if pruning.regime is None:
+            yield f"{where}.regime is null, though a recipe always has one."
+        return
+    if pruning.target is not None or pruning.version or pruning.scope != "none":
+        yield (
+            f"{where}: a method of others has no target, version or scope that could be computed again, got "
+            f"{pruning.target}, {pruning.version} and {pruning.scope}."
+        )
+    if pruning.structure == "dense":
+        yield f"{where}: pruned by {pruning.method!r}, but no weight of its parent is gone."
+    if result.model.parent is None or result.model.parent_sha256 is None:
+        yield f"{RESULT_FILE}: model.parent is null; a network pruned by a method is measured against its dense parent."
+    if pruning.claim is not None:
+        yield from (f"{where}.claim: {gap}" for gap in gaps(pruning.claim, pruning))
+
+
 def _target(pruning: PruningRecord) -> Iterator[str]:
     where, target = f"{RESULT_FILE}: pruning", pruning.target
+    if pruning.method is not None:
+        return
     if (target is None) != (pruning.structure == "dense"):
         yield f"{where}: a dense model has no target and a pruned one has, got {pruning.structure} with {target}."
     if target is not None and pruning.structure == "unstructured":

@@ -34,8 +34,8 @@ def canonical(value: Any) -> bytes:
 
 
 def dump(record: BaseModel) -> bytes:
-    """Return a record as canonical JSON."""
-    return canonical(record.model_dump(mode="json", by_alias=True))
+    """Return a record as canonical JSON; what may be left out and says nothing is left out."""
+    return canonical(record.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -44,13 +44,13 @@ def make(run: Path, root: Path, submission: Submission) -> Path:
 def method(result: Result) -> str:
     """Return how the network of a run was pruned, in a few words."""
     pruning = result.pruning
-    return pruning.recipe if pruning.regime == "one-shot" else f"{pruning.recipe}, then {pruning.regime}"
+    return pruning.how if pruning.regime in {None, "one-shot"} else f"{pruning.how}, then {pruning.regime}"
 
 
 def locator(result: Result) -> str:
     """Return where the weights of a run come from, in words that ``bench evaluate`` understands."""
     pruning = result.pruning
-    if pruning.recipe == "dense":
+    if pruning.recipe in {None, "dense"}:
         return result.model.ref
     target = f" at sparsity {pruning.target}" if pruning.target else ""
     regime = "" if pruning.regime == "one-shot" else f", then {pruning.regime}"

@@ -88,16 +88,32 @@ class LayerRecord(_Frozen):
     """Multiply-accumulates per image in the parent."""
 
 
+class ClaimRecord(_Frozen):
+    """What the makers of a network that came pruned say of it; what was measured stands beside it in the record."""
+
+    sparsity: Exact | None
+    """Share of prunable weights that are zero; null where nothing was said."""
+    structure: Literal["unstructured", "2of4", "channel"] | None
+
+
 class PruningRecord(_Frozen):
     """What was pruned, as measured on the tensors that were attacked."""
 
-    recipe: Slug
+    recipe: Slug | None
+    """One of this benchmark's, so that anyone can prune again; null where the network came pruned by a method."""
+    method: Line | None = None
+    """How others pruned it, in their words; null where a recipe says it."""
     version: Count
+    """Of the recipe; 0 with a method."""
     structure: Literal["dense", "unstructured", "2of4", "channel"]
     scope: Literal["none", "global", "layer"]
-    regime: Slug
+    """Of the recipe's ranking; ``none`` with a method."""
+    regime: Slug | None
+    """What followed the pruning; null where a method does not say."""
     target: Exact | None
-    """Share of prunable weights asked to be zero; null where nothing was asked."""
+    """Share of prunable weights that a recipe was asked to make zero; null where nothing was asked."""
+    claim: ClaimRecord | None = None
+    """Goes with a method alone."""
     prunable: Count
     """Conv2d, Linear and attention weights that a forward pass of the parent reaches."""
     zeros: Count
@@ -119,6 +135,11 @@ class PruningRecord(_Frozen):
     collapsed_layers: tuple[Line, ...]
     """Prunable layers without one non-zero weight."""
     layers: tuple[LayerRecord, ...]
+
+    @property
+    def how(self) -> str:
+        """The recipe, or the method of others in their words."""
+        return self.recipe or self.method or "unknown"
 
 
 class DataRecord(_Frozen):

@@ -28,6 +28,8 @@ class Cell:
     Attributes:
         strength: scales every distance; 1 is a middling network.
         lottery: seeds what differs between two cells of equal strength.
+        theirs: how others pruned it, in place of the recipe.
+        claim: what they say of it.
     """
 
     id: str = "small-dense"
@@ -47,6 +49,8 @@ class Cell:
     paper: str | None = None
     day: date = date(2026, 3, 1)
     supersedes: str | None = None
+    theirs: str | None = None
+    claim: dict[str, str | None] | None = None
 
 
 def write(root: Path, cell: Cell | None = None, **changes: object) -> Path:
@@ -267,7 +271,15 @@ def _pruning(cell: Cell) -> dict[str, object]:
         "bytes_packed": 4 * (prunable - zeros) + prunable // 8,
         "collapsed_layers": [],
         "layers": layers,
-    }
+    } | _others(cell)
+
+
+def _others(cell: Cell) -> dict[str, object]:
+    """Return what a record says where a method of others stands in for a recipe."""
+    if cell.theirs is None:
+        return {}
+    claim = {} if cell.claim is None else {"claim": {"sparsity": None, "structure": None} | cell.claim}
+    return {"recipe": None, "method": cell.theirs, "version": 0, "scope": "none", "target": None, **claim}
 
 
 def _submission(cell: Cell) -> str:
