@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from bench.attacks import hyperplane
 from bench.errors import UsageError
 from bench.tensors import Distances, Images
 from bench.threats import Norm, ThreatModel
@@ -20,6 +19,8 @@ Deltas = Float[Tensor, "batch channels height width"]
 _PIXELS = (1, 2, 3)
 _ULP = 2.0**-24  # spacing of float32 just below 1, the coarsest in the box
 _LENGTH_SLACK = 1e-6  # rounding of a Euclidean length summed in float32
+_TINY = 1e-12  # keeps divisions by a vanishing length defined
+_NEWTON_STEPS = 64  # three to six suffice on images
 _LOOK = 4  # steps between looks at convergence where looking makes the host wait
 
 
@@ -50,7 +51,7 @@ def safe_radius(threat: ThreatModel) -> float:
 
 def direction(delta: Deltas, norm: Norm) -> Deltas:
     """Scale each perturbation to size 1; a zero one stays zero."""
-    return delta / spread(size(delta, norm) + hyperplane.TINY)
+    return delta / spread(size(delta, norm) + _TINY)
 
 
 def onto_ball(delta: Deltas, radius: Float[Tensor, " batch"], norm: Norm) -> Deltas:
@@ -58,7 +59,7 @@ def onto_ball(delta: Deltas, radius: Float[Tensor, " batch"], norm: Norm) -> Del
     if norm is Norm.LINF:
         bound = spread(radius)
         return torch.clamp(delta, -bound, bound)
-    return delta * spread((radius / size(delta, norm).clamp_min(hyperplane.TINY)).clamp_max(1))
+    return delta * spread((radius / size(delta, norm).clamp_min(_TINY)).clamp_max(1))
 
 
 class Ball:
@@ -104,8 +105,6 @@ def onto_hyperplane(images: Images, normal: Deltas, excess: Float[Tensor, " batc
     """
     shape = images.shape
     start = images.reshape(shape[0], -1)
-    if hyperplane.fits(start):
-        return hyperplane.step(start, normal.reshape(shape[0], -1), excess, norm).reshape(shape)
     scale = normal.abs().amax(dim=_PIXELS).clamp_min(torch.finfo(normal.dtype).tiny)
     toward = (normal * spread(-excess.sign() / scale)).reshape(shape[0], -1)
     room = torch.gt(toward, 0, out=torch.empty_like(start)).sub_(start).abs_()  # 1 - start where it grows, else start
@@ -125,14 +124,14 @@ def _climb(g: _Piecewise, need: Float[Tensor, " batch"]) -> Float[Tensor, "batch
     most = torch.finfo(need.dtype).max
     all_caps = g.cap.sum(dim=1)
     need = need.clamp_max(most)
-    root = (need / g.rate.sum(dim=1).clamp_min(hyperplane.TINY)).clamp_max(most)[:, None]
+    root = (need / g.rate.sum(dim=1).clamp_min(_TINY)).clamp_max(most)[:, None]
     period = 1 if root.device.type == "cpu" else _LOOK
     growing, product = torch.empty_like(g.rate), torch.empty_like(g.rate)  # fresh memory costs more than filling it
-    for turn in range(hyperplane.NEWTON_STEPS):
+    for turn in range(_NEWTON_STEPS):
         torch.gt(g.bend, root, out=growing)  # as numbers at once: turning flags into numbers costs ten times as much
         rate = torch.mul(growing, g.rate, out=product).sum(dim=1)
         cap = torch.mul(growing, g.cap, out=product).sum(dim=1)
-        ahead = torch.where(rate > 0, (need - (all_caps - cap)) / rate.clamp_min(hyperplane.TINY), most)
+        ahead = torch.where(rate > 0, (need - (all_caps - cap)) / rate.clamp_min(_TINY), most)
         before, root = root, torch.maximum(root, ahead.clamp_max(most)[:, None])
         if turn % period == period - 1 and torch.equal(root, before):
             break

@@ -8,8 +8,8 @@ from bench.cli import evaluate, output, reading
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.evaluation.check_alone import Findings
     from bench.evaluation.checks.check import Claim
+    from bench.evaluation.conduct.check_alone import Findings
 
 
 @click.command("check")
@@ -41,7 +41,7 @@ def command(*, parent: str | None, structure: str | None, claimed: str | None, a
     bench check --model embedded:digits-cnn-linf
     bench check --model mine.safetensors --arch digits-cnn --parent embedded:digits-cnn-linf --claimed 0.9
     """  # noqa: D301 - click's mark for lines to keep
-    from bench.evaluation.check_alone import check_alone
+    from bench.evaluation.conduct.check_alone import check_alone
     from bench.models.source import ModelRef
 
     claim = _claim(structure, claimed)

@@ -11,7 +11,7 @@ from bench.errors import IncompleteError
 from bench.threats import Norm
 
 if TYPE_CHECKING:
-    from bench.evaluation.plan import Plan
+    from bench.evaluation.plan.plan import Plan
     from bench.submission.schema import Result
 
 
@@ -94,7 +94,7 @@ def settle(
 
     ``folder`` is where the entry's own folder goes; ``--out`` names that folder itself.
     """
-    from bench.evaluation.plan import Request, plan
+    from bench.evaluation.plan.plan import Request, plan
     from bench.models.source import ModelRef
     from bench.protocol.load import load
 
@@ -115,7 +115,7 @@ def settle(
 
 def carry_out(settled: "Plan") -> Path:
     """Evaluate under a progress bar; an interruption says how to go on."""
-    from bench.evaluation.run import evaluate
+    from bench.evaluation.conduct.run import evaluate
 
     total = sum(_rounds(settled))
     with output.progress() as bars:
@@ -145,7 +145,7 @@ def carry_out(settled: "Plan") -> Path:
 
 def show_results(results: "list[tuple[str, Result]]") -> None:
     """Print one row per result: sparsity, clean and robust accuracy, and what each attack broke."""
-    from bench.evaluation.summary import CAPTION, rows
+    from bench.evaluation.record.summary import CAPTION, rows
 
     columns, lines = rows(results)
     output.show(CAPTION, columns, lines, numbers=range(1, len(columns)))
@@ -161,7 +161,7 @@ def _rounds(settled: "Plan") -> list[int]:
 
 
 def _show_plan(settled: "Plan", *, rehearsed: bool, as_json: bool) -> None:
-    from bench.evaluation.estimate import estimate
+    from bench.evaluation.conduct.estimate import estimate
 
     predicted = estimate(settled, rehearsed=rehearsed)
     if as_json:

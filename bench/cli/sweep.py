@@ -28,7 +28,7 @@ def command(
     out: Path | None,
 ) -> int:
     """Evaluate every cell of a grid; cells that are there already are left alone, so the command can be repeated."""
-    from bench.evaluation.sweep import cells, sweep
+    from bench.evaluation.conduct.sweep import cells, sweep
     from bench.models.source import SOURCES, ModelRef
     from bench.protocol.load import load
     from bench.submission.files import RESULT_FILE, read_result

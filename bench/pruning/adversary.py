@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from bench.errors import UsageError
 from bench.pruning.chance import uniform
+from bench.pruning.parts import parts_of, side_by_side
 from bench.pruning.recipe import Calibration, Context
 from bench.tensors import Images, Labels
 from bench.threats import Norm, ThreatModel
-from bench.twin.parts import parts_of, side_by_side
 
 PART = 32
 """Images that climb together on a processor: more fall out of its cache and take longer each."""

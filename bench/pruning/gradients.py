@@ -9,15 +9,12 @@ from torch.nn import functional
 
 from bench.pruning.adversary import calibration_of, pgd, threat_of
 from bench.pruning.masks import evaluating
+from bench.pruning.parts import parts_of, side_by_side
 from bench.pruning.recipe import Context
 from bench.tensors import Images, Labels
-from bench.twin.parts import parts_of, side_by_side
-from bench.twin.twin import twin
 
 BATCH = 128
 """Images that draw together."""
-EXAMPLES = 2
-"""Images that show that a twin is one."""
 PART = 32
 """Images that are differentiated together; more fall out of a processor's cache."""
 
@@ -36,8 +33,7 @@ def adversarial_gradients(
     images, labels = calibration_of(context, who)
     with evaluating(network):
         steps = context.training.steps
-        faster = twin(network, images[:EXAMPLES])
-        moved = pgd(faster, images, labels, threat, steps=steps, seed=context.seed, purpose=who, batch=BATCH)
+        moved = pgd(network, images, labels, threat, steps=steps, seed=context.seed, purpose=who, batch=BATCH)
     return _mean_gradients(network, weights, moved, labels)
 
 

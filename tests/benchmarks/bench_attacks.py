@@ -47,7 +47,7 @@ def work(engine: str, case: Case) -> dict[str, object]:
     from support.cascade import harness, package
     from support.material import STANDARD, real
 
-    from bench.evaluation.batch import automatic_batch
+    from bench.evaluation.search.batch import automatic_batch
     from bench.threats import ThreatModel
 
     threat = ThreatModel.parse(case.norm, case.epsilon)

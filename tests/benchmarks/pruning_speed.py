@@ -22,10 +22,10 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import torch
+from bench.evaluation.conduct.layout import lay_out
 from torch import nn
 
-from bench.evaluation.latency import latency
-from bench.evaluation.layout import lay_out
+from bench.evaluation.conduct.latency import latency
 from bench.models.architecture import ARCHITECTURES
 from bench.models.source import architecture
 from bench.pruning.prune import prune

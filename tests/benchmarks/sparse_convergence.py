@@ -25,8 +25,8 @@ from support import material  # noqa: E402
 
 from bench.attacks.attack import ATTACKS, Settings  # noqa: E402
 from bench.data.dataset import DATASETS  # noqa: E402
-from bench.evaluation.cascade import Cascade, Target  # noqa: E402
-from bench.evaluation.pool import Pool  # noqa: E402
+from bench.evaluation.judge.pool import Pool  # noqa: E402
+from bench.evaluation.search.cascade import Cascade, Target  # noqa: E402
 from bench.models.source import ModelRef, load  # noqa: E402
 from bench.protocol.load import Protocol  # noqa: E402
 from bench.protocol.load import load as load_protocol  # noqa: E402

@@ -5,8 +5,8 @@ import torch
 
 from bench.attacks.attack import ATTACKS, Access, Kind, Points
 from bench.attacks.draws import Draws
-from bench.evaluation.distances import ceiling, distance
-from bench.evaluation.meter import Meter
+from bench.evaluation.judge.distances import ceiling, distance
+from bench.evaluation.search.meter import Meter
 from bench.threats import Norm
 from tests.support.linear import Constant, SmallNetwork, linear_problem
 from tests.support.rounds import run, settings_of, threat_of
@@ -122,7 +122,7 @@ def test_no_point_is_no_trouble(name, norm):
     model, images, labels = network_problem(points=1)
     points = points_of(model, images, labels)
     none = Points(images[:0], labels[:0], points.ids[:0], points.logits[:0], points.distance[:0])
-    meter = Meter(model)
+    meter = Meter(model, points.logits.shape[1])
     assert len(first_round(name, meter, none, norm)) == 0
     assert meter.forwards == 0
 

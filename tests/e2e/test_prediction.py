@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.evaluation.plan import Request, plan
-from bench.evaluation.rehearsal import rehearse
+from bench.evaluation.conduct.rehearsal import rehearse
+from bench.evaluation.plan.plan import Request, plan
 from bench.models.source import ModelRef
 from bench.protocol.load import load
 from bench.submission.files import RESULT_FILE, read_result

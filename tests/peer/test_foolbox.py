@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from bench.evaluation.distances import distance
+from bench.evaluation.judge.distances import distance
 from bench.threats import Norm, ThreatModel
 from tests.support.material import NETWORKS, real
 from tests.support.rounds import run

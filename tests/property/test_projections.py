@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
 from bench.attacks.projections import Ball, direction, onto_ball, onto_hyperplane, safe_radius, size
-from bench.evaluation.distances import distance
+from bench.evaluation.judge.distances import distance
 from bench.threats import Norm, ThreatModel
 
 NORMS = [Norm.LINF, Norm.L2]
-SHAPES = [(5, 3, 4, 4), (5, 3, 3, 5)]  # machine code steps onto a hyperplane for the first, torch for the second
+SHAPES = [(5, 3, 4, 4), (5, 3, 3, 5)]
 FORMATS = [torch.contiguous_format, torch.channels_last]
 seeds = st.integers(0, 2**31 - 1)
 radii = st.sampled_from(["1/255", "2/255", "8/255", "1/10", "1/2", "1", "3"])

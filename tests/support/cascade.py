@@ -9,12 +9,10 @@ from typing import NamedTuple
 import torch
 
 from bench.attacks.attack import ATTACKS
-from bench.evaluation.cascade import Cascade, Tally, Target
-from bench.evaluation.pool import Pool
-from bench.evaluation.run import EXAMPLES
+from bench.evaluation.judge.pool import Pool
+from bench.evaluation.search.cascade import Cascade, Tally, Target
 from bench.models.source import state_digest
 from bench.threats import ThreatModel
-from bench.twin.twin import stand_in
 
 
 class Ran(NamedTuple):
@@ -32,7 +30,7 @@ def harness(real, threat: ThreatModel, settings, *, engine=ATTACKS.__getitem__, 
     with torch.no_grad():
         logits = model(images)
     pool = Pool(images, logits.argmax(dim=1) == labels, [threat])
-    target = Target(model, images, labels, ids, logits, search=stand_in(model, images[:EXAMPLES]))
+    target = Target(model, images, labels, ids, logits)
     cascade = Cascade(target, pool, seed, batch)
     tallies = [cascade.run(engine(name), threat, budget) for name, budget in settings.items()]
     return Ran(pool.standing(threat.norm, float(threat.epsilon))[ids.argsort()], tallies)

@@ -13,8 +13,8 @@ from torch import nn
 
 from bench.attacks.attack import Access, Attack, Kind, Passes, Round
 from bench.evaluation.checks.check import Claim
-from bench.evaluation.plan import Request
-from bench.evaluation.run import remake
+from bench.evaluation.conduct.run import remake
+from bench.evaluation.plan.plan import Request
 from bench.models.source import ModelRef
 from bench.protocol.load import load as rules
 from bench.threats import Norm, ThreatModel

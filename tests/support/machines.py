@@ -9,7 +9,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from bench.attacks import draws, projections
-from bench.evaluation.step import Step
+from bench.evaluation.search.step import Step
 from bench.threats import Norm
 from tests.support.suspects import planned
 

@@ -6,9 +6,9 @@ import torch
 
 from bench.attacks.attack import ATTACKS, Kind, Passes, Points
 from bench.attacks.draws import Draws
-from bench.evaluation.distances import ceiling, radius_ceiling
-from bench.evaluation.meter import Meter
-from bench.evaluation.verify import verify
+from bench.evaluation.judge.distances import ceiling, radius_ceiling
+from bench.evaluation.judge.verify import verify
+from bench.evaluation.search.meter import Meter
 from bench.threats import ThreatModel
 
 SETTINGS = {
@@ -58,7 +58,8 @@ def run(attack, model, images, labels, threat, *, settings=None, ids=None, batch
     forwards = backwards = 0
     for turn in attack.rounds(settings, threat, logits.shape[1]):
         for rows in (distance > radius_ceiling(threat.norm, turn.radius)).nonzero().flatten().split(batch):
-            meter = Meter(model, Passes(turn.passes.forwards * len(rows), turn.passes.backwards * len(rows)))
+            limit = Passes(turn.passes.forwards * len(rows), turn.passes.backwards * len(rows))
+            meter = Meter(model, logits.shape[1], limit)
             points = Points(images[rows], labels[rows], ids[rows], logits[rows], distance[rows])
             found = attack.propose(meter, points, threat, settings, Draws(seed, attack.name, turn.index))
             verdict = verify(model, images[rows], found, labels[rows], threat)

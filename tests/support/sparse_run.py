@@ -7,7 +7,7 @@ import torch
 
 from bench.attacks.attack import ATTACKS, Passes, Points
 from bench.attacks.draws import Draws
-from bench.evaluation.meter import Meter
+from bench.evaluation.search.meter import Meter
 from bench.threats import Norm, ThreatModel
 
 THREAT = ThreatModel(Norm.L0, Fraction(2))
@@ -37,7 +37,7 @@ def run(model, images, labels, attacks, *, ids=None, distance=None, batch=1000, 
                 if not len(rows):
                     continue
                 limit = Passes(turn.passes.forwards * len(rows), turn.passes.backwards * len(rows))
-                meter = Meter(model, limit)
+                meter = Meter(model, logits.shape[1], limit)
                 points = Points(images[rows], labels[rows], ids[rows], logits[rows], known[rows])
                 found = attack.propose(meter, points, THREAT, settings, Draws(seed, name, turn.index))
                 assert found.shape == points.images.shape

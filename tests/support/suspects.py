@@ -10,15 +10,15 @@ from torch import nn
 from bench.attacks.attack import ATTACKS, Attack, Settings
 from bench.data.dataset import DATASETS
 from bench.errors import ContractError
-from bench.evaluation.cascade import Cascade, Target
 from bench.evaluation.checks.check import Campaign, Claim, Evidence, Stage, Turn
 from bench.evaluation.checks.listening import listening
 from bench.evaluation.checks.runner import doubts
-from bench.evaluation.meter import Meter
-from bench.evaluation.plan import Plan, Request, plan
-from bench.evaluation.pool import POOLED, Pool
-from bench.evaluation.step import Step
-from bench.evaluation.verify import verify
+from bench.evaluation.judge.pool import POOLED, Pool
+from bench.evaluation.judge.verify import verify
+from bench.evaluation.plan.plan import Plan, Request, plan
+from bench.evaluation.search.cascade import Cascade, Target
+from bench.evaluation.search.meter import Meter
+from bench.evaluation.search.step import Step
 from bench.models.source import ModelRef, load
 from bench.protocol.load import Protocol
 from bench.protocol.load import load as rules
@@ -113,8 +113,8 @@ def evidence_of(suspect: Suspect, seed: int = 0) -> Evidence:
     except Exception:  # noqa: BLE001 - a defect may be one that cannot be measured
         measured = None
     return Evidence(
-        network, Meter(network), images, points.label_tensor(), points.id_tensor(), logits, seed + 77,
-        parent, Meter(parent) if parent else None, suspect.claim, measured, planned=suspect.planned,
+        network, Meter(network, logits.shape[1]), images, points.label_tensor(), points.id_tensor(), logits, seed + 77,
+        parent, Meter(parent, logits.shape[1]) if parent else None, suspect.claim, measured, planned=suspect.planned,
     )  # fmt: skip
 
 

@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 from torch import nn
 
 from bench.attacks.attack import Attack, Settings
-from bench.evaluation.cascade import Tally
-from bench.evaluation.meter import Meter
-from bench.evaluation.pool import Pool
-from bench.evaluation.step import Step
+from bench.evaluation.judge.pool import Pool
+from bench.evaluation.search.cascade import Tally
+from bench.evaluation.search.meter import Meter
+from bench.evaluation.search.step import Step
 from bench.pruning.measure import Measured
 from bench.registry import Registry
 from bench.submission.schema import Flag

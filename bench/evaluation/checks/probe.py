@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from bench.attacks.attack import Access, Attack, Kind, Settings
-from bench.evaluation.cascade import Cascade, Target
 from bench.evaluation.checks.check import Evidence, Turn
-from bench.evaluation.distances import radius_ceiling
-from bench.evaluation.meter import Meter
-from bench.evaluation.pool import POOLED, Pool
-from bench.evaluation.verify import verify
+from bench.evaluation.judge.distances import radius_ceiling
+from bench.evaluation.judge.pool import POOLED, Pool
+from bench.evaluation.judge.verify import verify
+from bench.evaluation.search.cascade import Cascade, Target
+from bench.evaluation.search.meter import Meter
 from bench.tensors import Classifier, Flags, Images
 from bench.threats import Norm, ThreatModel
 
@@ -69,7 +69,7 @@ class _Counted:
     """Another view of a model, whose passes are booked on the model's meter."""
 
     def __init__(self, classifier: Classifier, meter: Meter) -> None:
-        self._view = Meter(classifier)
+        self._view = Meter(classifier, meter.classes)
         self._meter = meter
 
     def __call__(self, images: Images, /) -> Tensor:

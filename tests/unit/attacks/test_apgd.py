@@ -7,7 +7,7 @@ from bench.attacks.apgd import ascend
 from bench.attacks.attack import ATTACKS, Passes, Points
 from bench.attacks.draws import Draws
 from bench.attacks.losses import cross_entropy
-from bench.evaluation.meter import Meter
+from bench.evaluation.search.meter import Meter
 from bench.threats import Norm, ThreatModel
 from tests.support.linear import Constant, LinearClassifier, linear_problem
 from tests.support.rounds import run, standing
@@ -132,7 +132,7 @@ def test_two_runs_from_other_seeds_start_elsewhere():
     starts = []
     for seed in (0, 1):
         points = Points(images, labels, torch.arange(2), model(images).detach(), torch.full((2,), torch.inf))
-        meter = Meter(lambda batch: starts.append(batch.detach().clone()) or model(batch))
+        meter = Meter(lambda batch: starts.append(batch.detach().clone()) or model(batch), 10)
         ascend(
             meter,
             points,

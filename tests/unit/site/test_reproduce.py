@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from bench.cli.evaluate import command, settle
-from bench.evaluation.plan import Request, plan
+from bench.evaluation.plan.plan import Request, plan
 from bench.models.source import ModelRef
 from bench.protocol.load import load
 from bench.site.entries import read

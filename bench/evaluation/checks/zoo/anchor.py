@@ -9,13 +9,13 @@ import torch
 from bench.attacks.attack import Passes, Settings
 from bench.attacks.draws import Draws
 from bench.data.dataset import DATASETS
-from bench.evaluation.cascade import Cascade, Target
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt
 from bench.evaluation.checks.probe import at_radius
-from bench.evaluation.meter import clean_logits
-from bench.evaluation.pool import Pool
-from bench.evaluation.step import Step
+from bench.evaluation.judge.pool import Pool
+from bench.evaluation.search.cascade import Cascade, Target
+from bench.evaluation.search.meter import clean_logits
+from bench.evaluation.search.step import Step
 from bench.models.source import ModelRef, load
 from bench.submission.schema import Flag, Level
 from bench.tensors import Classifier

@@ -6,7 +6,7 @@ import torch
 
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt
-from bench.evaluation.meter import clean_logits
+from bench.evaluation.search.meter import clean_logits
 from bench.submission.schema import Flag, Level
 
 _BATCH = 250

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from bench.errors import ContractError
-from bench.evaluation.check_alone import check_alone
 from bench.evaluation.checks.check import CHECKS
-from bench.evaluation.evidence import before_attacks
-from bench.evaluation.plan import Request, plan
-from bench.evaluation.run import aim, attack, prepare
+from bench.evaluation.conduct.check_alone import check_alone
+from bench.evaluation.conduct.evidence import before_attacks
+from bench.evaluation.conduct.run import aim, attack
+from bench.evaluation.plan.plan import Request, plan
+from bench.evaluation.plan.prepare import prepare
 from bench.models.source import ModelRef
 from bench.protocol.load import load, names
 from bench.threats import Norm

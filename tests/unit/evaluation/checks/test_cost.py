@@ -5,9 +5,10 @@ from fractions import Fraction
 import pytest
 import torch
 
+from bench.evaluation.conduct.run import attack
 from bench.evaluation.environment import exact_arithmetic
-from bench.evaluation.plan import Request, plan
-from bench.evaluation.run import attack, prepare
+from bench.evaluation.plan.plan import Request, plan
+from bench.evaluation.plan.prepare import prepare
 from bench.models.source import ModelRef
 from bench.protocol.load import load
 from bench.submission.schema import Level

@@ -1,0 +1,1 @@
+"""Who leads: a plan carried out, rehearsed, estimated, checked or spread over processes."""

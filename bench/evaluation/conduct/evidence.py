@@ -1,0 +1,115 @@
+"""Gathers what the checks may look at from a run in progress."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bench.attacks.attack import Passes
+from bench.evaluation.checks.check import Campaign, Claim, Evidence, Rebuild, Turn
+from bench.evaluation.judge.pool import POOLED, Pool
+from bench.evaluation.plan.plan import Plan
+from bench.evaluation.search.cascade import Cascade, Tally, Target
+from bench.evaluation.search.meter import Meter
+from bench.evaluation.search.step import Step
+from bench.models.source import LoadedModel
+from bench.protocol.load import STANDARD
+from bench.pruning.prune import Pruned
+from bench.pruning.recipe import RECIPES
+from bench.tensors import Flags
+from bench.threats import Norm, Scenario
+
+_OTHER_SEED = 1_000_003
+"""Added to the run's seed, so that checks never draw the numbers that the attacks drew."""
+
+
+def before_attacks(
+    plan: Plan, loaded: LoadedModel, pruned: Pruned, target: Target, rebuild: Rebuild | None
+) -> Evidence:
+    """Return what is known before any attack."""
+    structure = RECIPES[plan.request.recipe].structure
+    parent = None if structure.value == "dense" else loaded.classifier.to(target.images.device)
+    return Evidence(
+        network=pruned.network,
+        model=Meter(pruned.network, loaded.classes),
+        images=target.images,
+        labels=target.labels,
+        ids=target.ids,
+        logits=target.logits,
+        seed=plan.seed + _OTHER_SEED,
+        planned=_planned(plan),
+        parent=parent,
+        parent_model=None if parent is None else Meter(parent, loaded.classes),
+        claim=Claim(structure.value, plan.request.sparsity, None if parent is None else str(loaded.ref)),
+        measured=pruned.measured,
+        rebuild=rebuild,
+    )
+
+
+def _planned(plan: Plan) -> tuple[Step, ...]:
+    """Return the attacks of the rules; what a preset puts in place of one norm's is held against nothing."""
+    rules = plan.protocol
+    other = None if rules.preset == STANDARD else rules.presets[rules.preset].norm
+    return tuple(step for step in plan.steps if step.threat.norm is not other)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What stood and who broke what when the cascades had ended, before any scenario was measured."""
+
+    standing: Mapping[Norm, int]
+    lent: Mapping[Norm, Flags]
+    broken: Mapping[Norm, Mapping[str, int]]
+
+    @classmethod
+    def of(cls, plan: Plan, pool: Pool) -> "Snapshot":
+        """Copy what scenarios and checks will change."""
+        return cls(
+            _standing(plan, pool),
+            {norm: ledger[POOLED].clone() for norm, ledger in pool.broken.items() if POOLED in ledger},
+            {norm: {name: int(points.sum()) for name, points in row.items()} for norm, row in pool.broken.items()},
+        )
+
+
+def after_attacks(
+    evidence: Evidence,
+    plan: Plan,
+    cascade: Cascade,
+    tallies: Mapping[Norm, Sequence[Tally]],
+    then: Snapshot,
+    scenarios: Mapping[str, object],
+) -> Evidence:
+    """Return the evidence with what the attacks and the scenarios did."""
+    pool, turns = cascade.pool, []
+    waiting = {norm: list(row) for norm, row in tallies.items()}
+    for step in plan.steps:
+        tally = waiting[step.threat.norm].pop(0)
+        broken = then.broken[step.threat.norm].get(step.attack.name, 0)
+        turns.append(Turn(step.attack, step.threat, step.settings, tally, broken))
+    now = _standing(plan, pool)
+    campaign = Campaign(
+        pool=pool,
+        turns=tuple(turns),
+        lent=then.lent,
+        transferred={norm: before - now[norm] for norm, before in then.standing.items()},
+        curves={
+            curve.norm: dict(
+                zip(curve.epsilons, pool.counts(curve.norm, [float(e) for e in curve.epsilons]), strict=True)
+            )
+            for curve in plan.protocol.curves
+            if curve.norm in tallies
+        },
+    )
+    claim = replace(evidence.claim, parent_is_measured=Scenario.TRANSFER in scenarios)
+    return replace(evidence, campaign=campaign, claim=claim)
+
+
+def spent(evidence: Evidence) -> Passes:
+    """Return the passes that the checks have made."""
+    parent = evidence.parent_model
+    return Passes(
+        evidence.model.forwards + (parent.forwards if parent else 0),
+        evidence.model.backwards + (parent.backwards if parent else 0),
+    )
+
+
+def _standing(plan: Plan, pool: Pool) -> dict[Norm, int]:
+    return {threat.norm: int(pool.standing(threat.norm, float(threat.epsilon)).sum()) for threat in plan.threats}

@@ -1,0 +1,141 @@
+"""Carries out a plan: attacks, scenarios and checks in their order; makes no number itself."""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from bench.attacks.attack import Passes
+from bench.errors import ContractError, UsageError
+from bench.evaluation import environment
+from bench.evaluation.checks.listening import listening
+from bench.evaluation.checks.runner import admit, review
+from bench.evaluation.conduct.evidence import Snapshot, after_attacks, before_attacks
+from bench.evaluation.conduct.evidence import spent as spent_on_checks
+from bench.evaluation.conduct.latency import latency
+from bench.evaluation.conduct.scenarios import measure_scenarios
+from bench.evaluation.environment import exact_arithmetic
+from bench.evaluation.judge.pool import Pool, total_broken
+from bench.evaluation.plan.plan import Plan, Request
+from bench.evaluation.plan.plan import plan as settle
+from bench.evaluation.plan.prepare import Cell, batch_of, prepare
+from bench.evaluation.record import result
+from bench.evaluation.record.result import Measurement
+from bench.evaluation.search.cascade import Cascade, Tally, Target, Watch
+from bench.evaluation.search.journal import Journal
+from bench.evaluation.search.meter import clean_logits
+from bench.pruning.recipe import RECIPES, Needs
+from bench.pruning.regime import REGIMES
+from bench.submission.schema import LatencyRecord
+from bench.threats import Norm
+
+
+def evaluate(plan: Plan, watch: Watch | None = None) -> Path:
+    """Carry out a plan and return the folder with its result; an interrupted run resumes by the same call.
+
+    Raises:
+        UsageError: if the folder exists already.
+        ContractError: if the model or a component breaks its contract; then there is no number.
+    """
+    if plan.out.exists():
+        raise UsageError(f"{str(plan.out)!r} exists already; remove it or choose another --out.")
+    started = time.perf_counter()
+    device = environment.device(plan.request.device)
+    with exact_arithmetic():
+        cell = prepare(plan)
+        batch = batch_of(cell, device)
+        partial = plan.out.with_name(plan.out.name + ".partial")
+        journal = Journal.open(partial, _header(cell, batch), resume=plan.request.resume)
+        found = attack(cell, device, batch, journal, watch)
+    _hold_invariants(plan, found.pool)
+    seconds = round(time.perf_counter() - started, 1)
+    timed = _latency(cell, device, batch)
+    result.write(result.make(cell, found, device, batch, seconds, timed), cell, found)
+    journal.close()
+    return plan.out
+
+
+def attack(
+    cell: Cell, device: torch.device, batch: int, journal: Journal | None = None, watch: Watch | None = None
+) -> Measurement:
+    """Run every cascade of the plan, then the scenarios, on one pool of witnesses."""
+    plan = cell.plan
+    target = aim(cell, device, batch)
+    predictions = target.logits.argmax(dim=1)
+    pool = Pool(target.images, predictions == target.labels, plan.threats)
+    evidence = before_attacks(plan, cell.loaded, cell.pruned, target, _remaker(cell))
+    flags = admit(plan.protocol, evidence)
+    cascade = Cascade(target, pool, plan.seed, batch, journal, plan.request.engine == "native", watch)
+    tallies: dict[Norm, list[Tally]] = {threat.norm: [] for threat in plan.threats}
+    with listening() as heard:
+        for step in plan.steps:
+            tallies[step.threat.norm].append(cascade.run(step.attack, step.threat, step.settings))
+    then = Snapshot.of(plan, pool)
+    scenarios, missing = measure_scenarios(plan, cell.loaded, cascade)
+    evidence = after_attacks(replace(evidence, heard=heard), plan, cascade, tallies, then, scenarios)
+    flags += review(plan.protocol, evidence)
+    checks = spent_on_checks(evidence)
+    spent = Passes(len(cell.points) + sum(record.forwards for record in scenarios.values()), 0) + checks
+    for tally in (tally for row in tallies.values() for tally in row):
+        spent += Passes(tally.forwards, tally.backwards)
+    return Measurement(pool, predictions, tallies, scenarios, missing, flags, spent, checks)
+
+
+def aim(cell: Cell, device: torch.device, batch: int) -> Target:
+    """Bring a cell's network and points to a device, with the logits of the clean images: one pass per point."""
+    network, images = cell.pruned.network.to(device), cell.points.images(device)
+    logits = clean_logits(network, images, batch)
+    return Target(network, images, cell.points.label_tensor(device), cell.points.id_tensor(device), logits)
+
+
+def remake(request: Request) -> torch.nn.Module:
+    """Make the network of a request again, from nothing but the request; a check does so in another process."""
+    with exact_arithmetic():
+        return prepare(settle(request)).pruned.network
+
+
+def hand_over(network: torch.nn.Module) -> torch.nn.Module:
+    """Return a network that was sent along; for those whose making takes training."""
+    return network
+
+
+def _remaker(cell: Cell) -> Callable[[], torch.nn.Module]:
+    """Return how another process gets the network: made again from the request, or, once trained, as it is."""
+    request = cell.plan.request
+    if Needs.TRAINING in {RECIPES[request.recipe].needs, REGIMES[request.regime].needs}:
+        return partial(hand_over, copy.deepcopy(cell.pruned.network).cpu())
+    return partial(remake, request)
+
+
+def _header(cell: Cell, batch: int) -> dict[str, object]:
+    plan = cell.plan
+    return {
+        "protocol": plan.protocol.digest,
+        "preset": plan.protocol.preset,
+        "weights": cell.digest,
+        "data": cell.points.digest,
+        "engine": plan.request.engine,
+        "seed": plan.seed,
+        "threats": [str(threat) for threat in plan.threats],
+        "batch size": batch if plan.request.engine == "reference" else None,
+        "commit": environment.environment(torch.device("cpu")).get("commit"),
+    }
+
+
+def _hold_invariants(plan: Plan, pool: Pool) -> None:
+    for threat in plan.threats:
+        robust = int(pool.standing(threat.norm, float(threat.epsilon)).sum())
+        correct, broken = int(pool.correct.sum()), total_broken(pool.broken[threat.norm])
+        if correct != robust + broken:
+            raise ContractError(f"{threat}: {correct} correct, but {robust} robust and {broken} broken.")
+
+
+def _latency(cell: Cell, device: torch.device, batch: int) -> LatencyRecord | None:
+    """Time a network whose channels are gone beside its parent; zeros alone make nothing faster."""
+    if cell.pruned.measured.macs == cell.pruned.measured.parent_macs:
+        return None
+    return latency(cell.loaded.whole or cell.loaded.classifier, cell.pruned.network, cell.points.images(device), batch)

@@ -1,0 +1,150 @@
+"""What is left standing when the adversary knows less: queries only, or the dense parent only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.attacks.attack import Access
+from bench.errors import BenchError, InputError
+from bench.evaluation.judge.pool import POOLED, Pool
+from bench.evaluation.judge.verify import verify
+from bench.evaluation.plan.plan import Plan, entry_name
+from bench.evaluation.search.cascade import Cascade
+from bench.evaluation.search.step import Step
+from bench.models.source import LoadedModel
+from bench.submission.files import RESULT_FILE, WITNESSES_FILE, read_arrays, read_result
+from bench.submission.schema import Result, ScenarioRecord
+from bench.threats import Norm, Scenario, ThreatModel
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The dense parent's own result under the same rules, with its witnesses.
+
+    Attributes:
+        witnesses: arrays ``id_<norm>`` and ``image_<norm>`` as a run writes them.
+    """
+
+    result: Result
+    witnesses: dict[str, np.ndarray]
+
+
+def measure_scenarios(plan: Plan, loaded: LoadedModel, cascade: Cascade) -> tuple[dict[str, ScenarioRecord], list[str]]:
+    """Measure the protocol's scenarios; return them, and why one is missing.
+
+    Transfer needs the dense parent's run: the folder given with ``--parent``, else the one beside the result, else
+    the parent's committed submission.
+    """
+    found: dict[str, ScenarioRecord] = {}
+    missing: list[str] = []
+    if Scenario.TRANSFER in plan.protocol.scenarios and plan.request.recipe != "dense":
+        parent, why = find_parent(plan, loaded.digest)
+        if parent:
+            found[Scenario.TRANSFER.value] = transfer(cascade, parent, plan.threats)
+        else:
+            missing.append(f"no transfer from the parent: {why}")
+    if Scenario.BLACK_BOX in plan.protocol.scenarios:
+        found[Scenario.BLACK_BOX.value] = black_box(cascade, plan.steps, plan.threats)
+    return found, missing
+
+
+def find_parent(plan: Plan, weights: str) -> tuple[Parent | None, str]:
+    """Look for the parent's run; return it, or why there is none.
+
+    Raises:
+        InputError: if the folder that was named is not the parent's.
+    """
+    if plan.request.parent:
+        return read_parent(plan.request.parent, protocol=plan.protocol.digest, weights=weights), ""
+    name = entry_name(plan.request.model, "dense", None, "one-shot")
+    why = "evaluate the dense model first, or name its folder with --parent"
+    for folder in (plan.out.parent / name, Path("submissions") / plan.protocol.name / name):
+        if not (folder / WITNESSES_FILE).exists():
+            continue
+        try:
+            return read_parent(folder, protocol=plan.protocol.digest, weights=weights), ""
+        except BenchError as error:
+            why = str(error).rstrip(".")
+    return None, why
+
+
+def read_parent(folder: Path, *, protocol: str, weights: str) -> Parent:
+    """Read the parent's run.
+
+    Args:
+        folder: of the run.
+        protocol: digest of the rules that both must be measured under.
+        weights: digest of the dense network that was pruned.
+
+    Raises:
+        InputError: if it is the run of another network or of other rules, or lacks its witnesses.
+    """
+    result = read_result(folder / RESULT_FILE)
+    if result.protocol.digest != protocol:
+        raise InputError(
+            f"{str(folder)!r} was measured under other rules ({result.protocol.name}); run the parent again."
+        )
+    if result.model.weights_sha256 != weights:
+        raise InputError(
+            f"{str(folder)!r} is no run of this model's parent: it attacked weights "
+            f"{result.model.weights_sha256[:12]}…, the parent's are {weights[:12]}…."
+        )
+    return Parent(result, read_arrays(folder / WITNESSES_FILE))
+
+
+def transfer(cascade: Cascade, parent: Parent, threats: Sequence[ThreatModel]) -> ScenarioRecord:
+    """Replay the parent's witnesses on the pruned model: forward passes only.
+
+    What they break counts in the worst case too, for their witnesses join the pool.
+    """
+    pool, target = cascade.pool, cascade.target
+    place = {int(point): row for row, point in enumerate(target.ids.tolist())}
+    standing = {threat.norm: pool.correct.clone() for threat in threats}
+    forwards = 0
+    for norm in Norm:
+        ids = [int(point) for point in parent.witnesses[f"id_{norm}"]]
+        keep = [index for index, point in enumerate(ids) if point in place and bool(pool.correct[place[point]])]
+        if not keep:
+            continue
+        rows = torch.tensor([place[ids[index]] for index in keep], device=target.ids.device)
+        candidates = torch.from_numpy(parent.witnesses[f"image_{norm}"][keep]).to(target.images.device)
+        forwards += len(keep)
+        for threat in threats:
+            verdict = verify(target.classifier, target.images[rows], candidates, target.labels[rows], threat)
+            standing[threat.norm][rows] &= ~(verdict.fooled & verdict.inside)
+            pool.absorb(rows, candidates, verdict, attack=POOLED, norm=threat.norm)
+    return ScenarioRecord(robust={norm: int(left.sum()) for norm, left in standing.items()}, forwards=forwards)
+
+
+def black_box(cascade: Cascade, steps: Sequence[Step], threats: Sequence[ThreatModel]) -> ScenarioRecord:
+    """Attack every correct point with the query attacks of each threat model alone.
+
+    Draws belong to points, so what a query attack did to the points that still stood in the full cascade is what it
+    does here; only the points that another attack had broken before its turn are attacked again.
+    """
+    pool = cascade.pool
+    robust: dict[Norm, int] = {}
+    forwards = 0
+    for threat in threats:
+        fallen = torch.zeros_like(pool.correct)
+        standing = pool.standing(threat.norm, float(threat.epsilon))
+        for step in steps:
+            if step.threat != threat or step.attack.access is not Access.BLACK_BOX:
+                continue
+            ledger = pool.broken[threat.norm]
+            if step.attack.name in ledger:
+                fallen |= ledger[step.attack.name]
+            again = pool.correct & ~standing & ~fallen
+            blind = Pool(pool.originals, again, [threat])
+            alone = Cascade(
+                cascade.target, blind, cascade.seed, cascade.batch, cascade.journal, cascade.may_shrink, cascade.watch,
+                label=str(Scenario.BLACK_BOX),
+            )  # fmt: skip
+            forwards += alone.run(step.attack, threat, step.settings).forwards
+            fallen |= again & ~blind.standing(threat.norm, float(threat.epsilon))
+            pool.merge(blind, attack=POOLED, norm=threat.norm)
+        robust[threat.norm] = int((pool.correct & ~fallen).sum())
+    return ScenarioRecord(robust=robust, forwards=forwards)

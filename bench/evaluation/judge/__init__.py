@@ -1,0 +1,1 @@
+"""What counts: fresh forward passes and distances decide, and the nearest witness of each point is kept."""

@@ -1,0 +1,1 @@
+"""What is to be done: a request settled against a protocol."""

@@ -1,0 +1,100 @@
+"""From a plan to everything it needs at hand: model, data, pruned network, measured."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from bench.data.dataset import DATASETS, EvalSet
+from bench.errors import InputError, UsageError
+from bench.evaluation import environment
+from bench.evaluation.plan.layout import lay_out
+from bench.evaluation.plan.plan import Plan
+from bench.evaluation.search.batch import automatic_batch
+from bench.models.source import LoadedModel, load, state_digest
+from bench.pruning.measure import measure
+from bench.pruning.prune import Pruned, needs_images, prune
+from bench.pruning.recipe import RECIPES, Context, Structure, Training
+
+EXAMPLES = 8
+"""Images shown to the network once to see which weights a forward pass reaches; more than one, for batch mixing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A plan with its model, its data and its pruned network at hand."""
+
+    plan: Plan
+    loaded: LoadedModel
+    points: EvalSet
+    pruned: Pruned
+    digest: str
+    """Of the tensors that are attacked."""
+
+
+def prepare(plan: Plan) -> Cell:
+    """Load the model and the data, prune, measure.
+
+    Raises:
+        InputError: if data are missing or are not the protocol's.
+        UsageError: if the model does not take these images or has other classes.
+    """
+    loaded = load(plan.request.model)
+    points = load_points(plan)
+    source = DATASETS[plan.protocol.data.dataset]
+    if loaded.shape != source.shape or loaded.classes != len(source.classes):
+        raise UsageError(
+            f"{loaded.ref} takes images of shape {loaded.shape} and tells {loaded.classes} classes apart; "
+            f"{source.name} has shape {source.shape} and {len(source.classes)} classes."
+        )
+    calibration = plan.protocol.calibration
+    wanted = range(calibration.first, calibration.first + calibration.points)
+    pruned = prune(
+        loaded.classifier,
+        plan.request.recipe,
+        plan.request.sparsity,
+        _context(plan, points, wanted),
+        plan.request.regime,
+    )
+    if loaded.whole is not None and RECIPES[plan.request.recipe].structure is Structure.DENSE:
+        # a checkpoint whose channels are gone already: they count as zeros of the network that had them
+        pruned = replace(pruned, measured=measure(loaded.whole, pruned.network, points.images()[:EXAMPLES]))
+    lay_out(pruned.network, pruned.measured, environment.device(plan.request.device))
+    return Cell(plan, loaded, points, pruned, state_digest(pruned.network))
+
+
+def load_points(plan: Plan) -> EvalSet:
+    """Load the points of a plan and hold them against the protocol's digest.
+
+    Raises:
+        InputError: if they are missing, or are not the pixels and labels that the protocol was made with.
+    """
+    data = plan.protocol.data
+    points = DATASETS[data.dataset].load(data.split, plan.ids)
+    whole = plan.ids == tuple(range(data.first, data.first + data.points))
+    if whole and data.digest is not None and points.digest != data.digest:
+        raise InputError(
+            f"{data.dataset} {data.split}: the {len(points)} points are not the protocol's "
+            f"(digest {points.digest[:12]}…, expected {data.digest[:12]}…); fetch the data set again."
+        )
+    return points
+
+
+def batch_of(cell: Cell, device: torch.device) -> int:
+    """Return how many points an attack works on at once: as the user said, or what suits network and device."""
+    work, numbers = cell.pruned.measured.macs, cell.points.images()[0].numel()
+    return cell.plan.request.batch_size or automatic_batch(work, numbers, device)
+
+
+def _context(plan: Plan, points: EvalSet, wanted: range) -> Context:
+    calibration = None
+    if needs_images(plan.request.recipe, plan.request.regime):
+        data = plan.protocol
+        extra = DATASETS[data.data.dataset].load(data.calibration.split, wanted)
+        calibration = (extra.images(), extra.label_tensor())
+    return Context(
+        example=points.images()[:EXAMPLES],
+        seed=plan.seed,
+        calibration=calibration,
+        threat=plan.protocol.threats[0].model,
+        training=Training(**plan.protocol.training.model_dump()),
+    )

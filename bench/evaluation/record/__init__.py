@@ -1,0 +1,1 @@
+"""What is written: measurements as the records of a submission, and as tables."""

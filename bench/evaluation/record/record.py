@@ -1,0 +1,120 @@
+"""Turns what was measured into the records of a submission; knows no attack and no model."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.dataset import EvalSet
+from bench.evaluation.judge.pool import POOLED, Pool
+from bench.evaluation.plan.plan import Plan
+from bench.evaluation.search.cascade import Tally
+from bench.pruning.measure import Measured
+from bench.pruning.recipe import RECIPES
+from bench.submission.schema import (
+    AttackRecord,
+    CurveRecord,
+    DataRecord,
+    LayerRecord,
+    PruningRecord,
+    ThreatRecord,
+)
+from bench.tensors import Labels
+from bench.threats import Norm, ThreatModel
+
+
+def pruning_record(plan: Plan, measured: Measured) -> PruningRecord:
+    """Return what was pruned, as measured."""
+    request = plan.request
+    recipe = RECIPES[request.recipe]
+    return PruningRecord(
+        recipe=request.recipe,
+        version=recipe.version,
+        structure=recipe.structure.value,
+        scope=recipe.scope.value,
+        regime=request.regime,
+        target=None if request.sparsity is None else str(request.sparsity),
+        prunable=measured.prunable,
+        zeros=measured.zeros,
+        connected=measured.connected,
+        nonzero=measured.nonzero,
+        parameters=measured.parameters,
+        macs=measured.macs,
+        nonzero_macs=measured.nonzero_macs,
+        parent_macs=measured.parent_macs,
+        bytes_plain=measured.bytes_plain,
+        bytes_packed=measured.bytes_packed,
+        collapsed_layers=tuple(measured.collapsed_layers),
+        layers=tuple(
+            LayerRecord(
+                name=layer.name, shape=tuple(layer.shape), weights=layer.weights, zeros=layer.zeros, macs=layer.macs
+            )
+            for layer in measured.layers
+        ),
+    )
+
+
+def data_record(points: EvalSet) -> DataRecord:
+    """Return which points were evaluated."""
+    return DataRecord(
+        name=points.name, split=points.split, points=len(points), digest=points.digest, classes=points.classes
+    )
+
+
+def threat_record(threat: ThreatModel, pool: Pool, tallies: Sequence[Tally]) -> ThreatRecord:
+    """Return the account of one threat model: correct = robust + the sum over broken."""
+    ledger = pool.broken[threat.norm]
+    attacks = [
+        AttackRecord(
+            name=tally.attack,
+            attempted=tally.attempted,
+            broken=int(ledger[tally.attack].sum()) if tally.attack in ledger else 0,
+            rejected=tally.rejected,
+            forwards=tally.forwards,
+            backwards=tally.backwards,
+        )
+        for tally in tallies
+    ]
+    pooled = int(ledger[POOLED].sum()) if POOLED in ledger else 0
+    attacks.append(AttackRecord(name=POOLED, attempted=pooled, broken=pooled, rejected=0, forwards=0, backwards=0))
+    robust = int(pool.standing(threat.norm, float(threat.epsilon)).sum())
+    return ThreatRecord(norm=threat.norm, epsilon=str(threat.epsilon), robust=robust, attacks=tuple(attacks))
+
+
+def curve_records(plan: Plan, pool: Pool) -> dict[Norm, CurveRecord]:
+    """Return the robustness curves of the norms that were attacked, over the protocol's grids."""
+    attacked = {threat.norm for threat in plan.threats}
+    return {
+        curve.norm: CurveRecord(
+            epsilon=tuple(str(radius) for radius in curve.epsilons),
+            robust=tuple(pool.counts(curve.norm, [float(radius) for radius in curve.epsilons])),
+        )
+        for curve in plan.protocol.curves
+        if curve.norm in attacked
+    }
+
+
+def point_arrays(points: EvalSet, predictions: Labels, pool: Pool) -> dict[str, NDArray[np.generic]]:
+    """Return the per-point arrays of points.npz."""
+    arrays: dict[str, NDArray[np.generic]] = {
+        "id": points.ids,
+        "label": points.labels,
+        "prediction": predictions.cpu().numpy(),
+    }
+    for norm in Norm:
+        arrays[f"distance_{norm}"] = pool.distance[norm].cpu().numpy()
+    for norm, ledger in pool.broken.items():
+        for attack, broken in ledger.items():
+            arrays[f"broken_{norm}_{attack}"] = broken.cpu().numpy()
+    return arrays
+
+
+def witness_arrays(points: EvalSet, pool: Pool) -> dict[str, NDArray[np.generic]]:
+    """Return the nearest witness of every broken point, per norm, with the clean image beside it."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for norm in Norm:
+        found = (pool.correct & pool.distance[norm].isfinite()).cpu()
+        arrays[f"id_{norm}"] = points.ids[found.numpy()]
+        arrays[f"image_{norm}"] = pool.witness[norm].cpu()[found].contiguous().numpy()
+        arrays[f"clean_{norm}"] = pool.originals.cpu()[found].contiguous().numpy()
+    return arrays

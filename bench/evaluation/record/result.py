@@ -1,0 +1,122 @@
+"""The result of an evaluation: what was measured, as one record, and the folder that holds it."""
+
+import shutil
+from dataclasses import dataclass
+
+import torch
+
+from bench.atomic import write_atomic
+from bench.attacks.attack import Passes
+from bench.errors import BenchError
+from bench.evaluation import environment
+from bench.evaluation.checks.runner import collapsed
+from bench.evaluation.judge.pool import Pool
+from bench.evaluation.plan.prepare import Cell
+from bench.evaluation.record.record import (
+    curve_records,
+    data_record,
+    point_arrays,
+    pruning_record,
+    threat_record,
+    witness_arrays,
+)
+from bench.evaluation.search.cascade import Tally
+from bench.models.source import ModelRef
+from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump, pack_arrays
+from bench.submission.schema import (
+    CleanRecord,
+    CostRecord,
+    Flag,
+    LatencyRecord,
+    ModelRecord,
+    Normalisation,
+    ProtocolStamp,
+    Result,
+    ScenarioRecord,
+)
+from bench.tensors import Labels
+from bench.threats import Norm
+
+
+@dataclass(slots=True)
+class Measurement:
+    """What the attacks found and what they spent.
+
+    Attributes:
+        predictions: class per point on clean images.
+        tallies: per norm, one per attack in order.
+        deviations: why this run is not a standard one, found while it ran.
+        flags: doubts of the reliability checks.
+        spent: passes in all.
+        checks: the part of them that the checks made.
+    """
+
+    pool: Pool
+    predictions: Labels
+    tallies: dict[Norm, list[Tally]]
+    scenarios: dict[str, ScenarioRecord]
+    deviations: list[str]
+    flags: list[Flag]
+    spent: Passes
+    checks: Passes
+
+
+def make(
+    cell: Cell, found: Measurement, device: torch.device, batch: int, seconds: float, timed: LatencyRecord | None
+) -> Result:
+    """Return the record of what was measured: counts, never rates."""
+    plan, loaded = cell.plan, cell.loaded
+    pool, spent = found.pool, found.spent
+    correct = int(pool.correct.sum())
+    deviations = [*plan.deviations, *found.deviations]
+    if environment.code_is_dirty():
+        deviations.append("the code differs from its commit")
+    pruned = plan.request.sparsity is not None or cell.pruned.measured.zeros > 0
+    return Result(
+        schema_="bench.result/1",
+        standard=not deviations,
+        deviations=tuple(deviations),
+        protocol=ProtocolStamp(name=plan.protocol.name, digest=plan.protocol.digest),
+        model=ModelRecord(
+            ref=str(loaded.ref),
+            architecture=loaded.architecture,
+            parent=str(loaded.ref) if pruned else None,
+            weights_sha256=cell.digest,
+            parent_sha256=loaded.digest if pruned else None,
+            file_sha256=loaded.file_digest,
+            normalisation=_normalisation(loaded.ref),
+            parameters=cell.pruned.measured.parameters,
+        ),
+        pruning=pruning_record(plan, cell.pruned.measured),
+        data=data_record(cell.points),
+        clean=CleanRecord(correct=correct),
+        threats=tuple(threat_record(threat, pool, found.tallies[threat.norm]) for threat in plan.threats),
+        curves=curve_records(plan, pool),
+        scenarios=found.scenarios,
+        flags=tuple(found.flags),
+        collapsed=collapsed(found.flags),
+        seed=plan.seed,
+        engine=plan.request.engine,
+        batch_size=batch if plan.request.engine == "reference" else None,
+        environment=environment.environment(device),
+        cost=CostRecord(seconds=seconds, latency=timed, forwards=spent.forwards, backwards=spent.backwards),
+    )
+
+
+def _normalisation(ref: ModelRef) -> Normalisation | None:
+    """Return what came with a file of weights; every other source brings its own."""
+    return Normalisation(mean=ref.mean, std=ref.std) if ref.source == "checkpoint" else None
+
+
+def write(result: Result, cell: Cell, found: Measurement) -> None:
+    """Write the folder completely or not at all: beside its place first, then moved in one step."""
+    plan = cell.plan
+    building = plan.out.with_name(f".{plan.out.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    write_atomic(building / RESULT_FILE, dump(result))
+    write_atomic(building / POINTS_FILE, pack_arrays(point_arrays(cell.points, found.predictions, found.pool)))
+    write_atomic(building / WITNESSES_FILE, pack_arrays(witness_arrays(cell.points, found.pool)))
+    try:
+        building.rename(plan.out)
+    except OSError as error:
+        raise BenchError(f"cannot move the result to {str(plan.out)!r} ({error.strerror}).") from None

@@ -1,0 +1,212 @@
+"""Runs the attacks of a threat model in order, each on the points that still stand."""
+
+import gc
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.attacks.attack import Attack, Kind, Passes, Points, Round, Settings
+from bench.attacks.draws import Draws
+from bench.errors import BenchError, ContractError
+from bench.evaluation.judge.pool import Pool
+from bench.evaluation.judge.verify import verify
+from bench.evaluation.search.journal import Entry, Journal
+from bench.evaluation.search.meter import Meter
+from bench.tensors import Classifier, Ids, Images, Labels, Logits
+from bench.threats import Scenario, ThreatModel
+
+Watch = Callable[[str, str, int, int, int], None]
+"""(threat model, attack, rounds finished, rounds in all, points standing): what a progress bar shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model and the points it is attacked on.
+
+    Attributes:
+        logits: of the clean images.
+    """
+
+    classifier: Classifier
+    images: Images
+    labels: Labels
+    ids: Ids
+    logits: Logits
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one attack did and spent."""
+
+    attack: str
+    attempted: int = 0
+    rejected: int = 0
+    forwards: int = 0
+    backwards: int = 0
+
+
+@dataclass(slots=True)
+class Cascade:
+    """Drives attacks and keeps their witnesses.
+
+    Attributes:
+        batch: points per call of an attack; halved when memory runs out, if ``may_shrink``.
+        may_shrink: verdicts do not depend on the batch size.
+        label: sets the journal's entries of one scenario apart from another's.
+        merging: alike rounds run side by side where a batch has room; given up when memory runs out.
+    """
+
+    target: Target
+    pool: Pool
+    seed: int
+    batch: int
+    journal: Journal | None = None
+    may_shrink: bool = True
+    watch: Watch | None = None
+    label: str = str(Scenario.WHITE_BOX)
+    merging: bool = True
+
+    def run(self, attack: Attack, threat: ThreatModel, settings: Settings) -> Tally:
+        """Run all rounds of one attack on the points that stand.
+
+        Raises:
+            ContractError: if the attack breaks its contract; no number comes of such a run.
+        """
+        if threat.norm not in attack.norms:
+            raise ContractError(f"{attack.name} does not know {threat.norm}.")
+        tally = Tally(attack.name)
+        rounds = attack.rounds(settings, threat, self.target.logits.shape[1])
+        touched = torch.zeros_like(self.pool.correct)
+        done = 0
+        while done < len(rounds):
+            rows = self.pool.standing(threat.norm, rounds[done].radius).nonzero().flatten()
+            touched[rows] = True
+            if self.watch:
+                standing = int(self.pool.standing(threat.norm, float(threat.epsilon)).sum())
+                self.watch(str(threat), attack.name, done, len(rounds), standing)
+            turns = rounds[done : done + self._abreast(attack, done, len(rows))]
+            self._rounds(attack, threat, settings, turns, rows, tally)
+            done += len(turns)
+        tally.attempted = int(touched.sum())
+        return tally
+
+    def _abreast(self, attack: Attack, done: int, points: int) -> int:
+        """Return how many rounds to run side by side: as many as fill a batch.
+
+        The first round runs alone, since it breaks most of the points that its attack breaks at all.
+        """
+        return max(1, self.batch // max(points, 1)) if attack.alike and done and self.merging else 1
+
+    def _rounds(
+        self,
+        attack: Attack,
+        threat: ThreatModel,
+        settings: Settings,
+        turns: Sequence[Round],
+        rows: Tensor,
+        tally: Tally,
+    ) -> None:
+        waiting = list(rows.split(self.batch)) if len(rows) else []
+        while waiting:
+            part = waiting.pop(0)
+            numbers = "+".join(str(turn.index) for turn in turns)
+            key = f"{self.label}/{threat}/{attack.name}/{numbers}/{_name(self.target.ids[part])}"
+            entry = self.journal.find(key) if self.journal is not None else None
+            if entry is None:
+                try:
+                    entry = self._propose(attack, threat, settings, turns, part)
+                except torch.OutOfMemoryError:
+                    if len(turns) > 1:
+                        self.merging = False
+                        for turn in turns:
+                            left = part[self.pool.standing(threat.norm, turn.radius)[part]]
+                            self._rounds(attack, threat, settings, [turn], left, tally)
+                        continue
+                    waiting = self._shrink(part, waiting)
+                    continue
+                if self.journal is not None:
+                    self.journal.add(key, entry)
+            self._judge(attack, threat, turns, part, entry, tally)
+
+    def _propose(
+        self, attack: Attack, threat: ThreatModel, settings: Settings, turns: Sequence[Round], rows: Tensor
+    ) -> Entry:
+        many = rows.repeat(len(turns))
+        indices = torch.tensor([turn.index for turn in turns], device=rows.device).repeat_interleave(len(rows))
+        points = Points(
+            self.target.images[many],
+            self.target.labels[many],
+            self.target.ids[many],
+            self.target.logits[many],
+            self.pool.distance[threat.norm][many],
+        )
+        limit = sum((turn.passes for turn in turns), Passes(0, 0))
+        budget = Passes(limit.forwards * len(rows), limit.backwards * len(rows))
+        meter = Meter(self.target.classifier, self.target.logits.shape[1], budget)
+        draws = Draws(self.seed, attack.name, turns[0].index if len(turns) == 1 else indices)
+        try:
+            candidates = attack.propose(meter, points, threat, settings, draws)
+        except BenchError:
+            raise
+        except Exception as error:
+            if _memory_ran_out(error):
+                raise torch.OutOfMemoryError(str(error)) from error
+            raise ContractError(f"{attack.name} crashed under {threat}: {type(error).__name__}: {error}.") from error
+        candidates = candidates.detach()
+        if candidates.shape != points.images.shape:
+            raise ContractError(
+                f"{attack.name} returned shape {tuple(candidates.shape)}; expected {tuple(points.images.shape)}."
+            )
+        moved = (candidates != points.images).flatten(1).any(dim=1)
+        images = candidates[moved].contiguous().cpu().numpy()
+        ids, numbers = points.ids[moved].cpu().numpy(), indices[moved].cpu().numpy()
+        return Entry(ids, images, numbers, meter.forwards, meter.backwards)
+
+    def _judge(
+        self, attack: Attack, threat: ThreatModel, turns: Sequence[Round], rows: Tensor, entry: Entry, tally: Tally
+    ) -> None:
+        """Judge round by round, so that rounds side by side give what they give one after another."""
+        tally.forwards += entry.forwards
+        tally.backwards += entry.backwards
+        target = self.target
+        place = {int(point): row for point, row in zip(target.ids[rows].tolist(), rows.tolist(), strict=True)}
+        for turn in turns:
+            standing = self.pool.standing(threat.norm, turn.radius)
+            chosen = [
+                index
+                for index, (point, number) in enumerate(zip(entry.ids, entry.rounds, strict=True))
+                if number == turn.index and bool(standing[place[int(point)]])
+            ]
+            if not chosen:
+                continue
+            where = torch.tensor([place[int(entry.ids[index])] for index in chosen], device=rows.device)
+            candidates = torch.from_numpy(entry.images[chosen]).to(target.images.device)
+            verdict = verify(target.classifier, target.images[where], candidates, target.labels[where], threat)
+            if attack.kind is Kind.FIXED_BUDGET:
+                tally.rejected += int((verdict.fooled & ~verdict.inside).sum())
+            self.pool.absorb(where, candidates, verdict, attack=attack.name, norm=threat.norm)
+
+    def _shrink(self, part: Tensor, waiting: Sequence[Tensor]) -> list[Tensor]:
+        if not self.may_shrink or len(part) == 1:
+            raise BenchError(
+                f"memory ran out with {len(part)} points in a batch; run again with a smaller --batch-size."
+            ) from None
+        self.batch = (len(part) + 1) // 2
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return list(torch.cat([part, *waiting]).split(self.batch))
+
+
+def _name(ids: Ids) -> str:
+    return hashlib.sha256(ids.cpu().numpy().tobytes()).hexdigest()[:16]
+
+
+def _memory_ran_out(error: Exception) -> bool:
+    # on the CPU torch raises a plain RuntimeError that only its words tell apart
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    )

@@ -1,0 +1,100 @@
+"""Weaker adversaries are measured on their own, and their witnesses count in the worst case."""
+
+import shutil
+from fractions import Fraction
+
+import pytest
+import torch
+
+from bench.attacks.attack import Access
+from bench.errors import InputError
+from bench.evaluation.conduct.run import evaluate
+from bench.evaluation.conduct.scenarios import black_box, find_parent, read_parent, transfer
+from bench.evaluation.judge.pool import Pool
+from bench.evaluation.plan.plan import Request, plan
+from bench.evaluation.plan.prepare import prepare
+from bench.evaluation.search.cascade import Cascade, Target
+from bench.models.source import ModelRef
+from bench.protocol.load import load
+from bench.submission.files import read_result
+from bench.threats import Norm
+
+MODEL = ModelRef.parse("embedded:digits-tiny-linf")
+RULES = load("digits-smoke-v1")
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory):
+    """Return the finished run of a dense network on ten points."""
+    out = tmp_path_factory.mktemp("runs") / "digits-tiny-linf--dense"
+    return evaluate(plan(Request(MODEL, RULES, limit=10, out=out)))
+
+
+@pytest.fixture
+def pruned(dense):
+    """Return a pruned cell of the same points, with nothing attacked yet."""
+    request = Request(
+        MODEL, RULES, recipe="magnitude-global", sparsity=Fraction(1, 2), limit=10, out=dense.parent / "half"
+    )
+    cell = prepare(plan(request))
+    images, labels = cell.points.images(), cell.points.label_tensor()
+    logits = cell.pruned.network(images)
+    pool = Pool(images, logits.argmax(1) == labels, cell.plan.threats)
+    target = Target(cell.pruned.network, images, labels, cell.points.id_tensor(), logits)
+    return cell, Cascade(target, pool, 0, 10)
+
+
+def test_the_parent_is_found_beside_the_run(dense, pruned):
+    cell, _ = pruned
+    parent, why = find_parent(cell.plan, cell.loaded.digest)
+    assert parent is not None, why
+    assert parent.result == read_result(dense / "result.json")
+
+
+def test_transferred_witnesses_are_judged_on_the_pruned_network(dense, pruned):
+    cell, cascade = pruned
+    parent = read_parent(dense, protocol=RULES.digest, weights=cell.loaded.digest)
+    record = transfer(cascade, parent, cell.plan.threats)
+    for threat in cell.plan.threats:
+        standing = int(cascade.pool.standing(threat.norm, float(threat.epsilon)).sum())
+        assert standing <= record.robust[threat.norm] <= int(cascade.pool.correct.sum())
+    assert record.forwards > 0
+    assert min(record.robust.values()) < int(cascade.pool.correct.sum()), "no witness of the parent fooled its child"
+
+
+def test_the_black_box_leaves_what_query_attacks_alone_leave(pruned):
+    """After a cascade that broke most points, the scenario still says what the query attacks do by themselves."""
+    cell, cascade = pruned
+    alone = {}
+    for threat in cell.plan.threats:
+        lonely = Cascade(cascade.target, Pool(cascade.pool.originals, cascade.pool.correct, [threat]), 0, 10)
+        for step in cell.plan.steps:
+            if step.threat == threat and step.attack.access is Access.BLACK_BOX:
+                lonely.run(step.attack, threat, step.settings)
+        alone[threat.norm] = int(lonely.pool.standing(threat.norm, float(threat.epsilon)).sum())
+    for step in cell.plan.steps:
+        cascade.run(step.attack, step.threat, step.settings)
+    assert black_box(cascade, cell.plan.steps, cell.plan.threats).robust == alone
+
+
+def test_the_run_of_another_network_is_no_parent(dense, tmp_path):
+    with pytest.raises(InputError, match="no run of this model's parent"):
+        read_parent(dense, protocol=RULES.digest, weights="0" * 64)
+    with pytest.raises(InputError, match="other rules"):
+        read_parent(dense, protocol="0" * 64, weights="0" * 64)
+    other = shutil.copytree(dense, tmp_path / "digits-tiny-linf--dense")
+    request = Request(MODEL, RULES, recipe="magnitude-global", sparsity=Fraction(1, 2), parent=other)
+    with pytest.raises(InputError, match="no run of this model's parent"):
+        find_parent(plan(request), "0" * 64)
+
+
+def test_curves_of_every_norm_hold_the_bounds_between_norms(dense):
+    """RA_L2(ε√D) ≤ RA_Linf(ε) and, for one channel, RA_L2(√k) ≤ RA_L0(k): pooled witnesses make it so."""
+    from bench.submission.files import read_arrays
+
+    arrays = read_arrays(dense / "points.npz")
+    linf, l2, l0 = (torch.from_numpy(arrays[f"distance_{norm}"]) for norm in Norm)
+    for radius in (0.05, 0.1, 0.2):
+        assert (l2 > radius * 8 * 1.0001).sum() <= (linf > radius).sum()
+    for count in (1, 2, 4):
+        assert (l2 > count**0.5).sum() <= (l0 > count).sum()
