@@ -137,9 +137,11 @@ def test_killed_and_resumed_equals_undisturbed(cells, tmp_path):
     running.wait()
     assert not (tmp_path / "run").exists()
     done = lines.read_bytes().count(b"\n")
+    last = json.loads(lines.read_bytes().splitlines()[done - 1])
     resumed = bench("evaluate", *MODEL, "--out", "run", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert done >= 5
+    assert read_result(tmp_path / "run" / "result.json").cost.seconds > last["seconds"] > 0
     assert told(tmp_path / "run") == told(cells / "digits-tiny-linf--dense")
     for name in ("points.npz", "witnesses.npz"):
         assert (tmp_path / "run" / name).read_bytes() == (cells / "digits-tiny-linf--dense" / name).read_bytes()

@@ -49,10 +49,11 @@ def evaluate(plan: Plan, watch: Watch | None = None) -> Path:
         cell = prepare(plan)
         batch = batch_of(cell, device)
         partial = plan.out.with_name(plan.out.name + ".partial")
-        journal = Journal.open(partial, _header(cell, batch), resume=plan.request.resume)
+        journal = Journal.open(partial, _header(cell, batch), resume=plan.request.resume, since=started)
         found = attack(cell, device, batch, journal, watch)
     _hold_invariants(plan, found.pool)
-    seconds = round(time.perf_counter() - started, 1)
+    found.spent += journal.unused
+    seconds = round(journal.seconds, 1)
     timed = _latency(cell, device, batch)
     result.write(result.make(cell, found, device, batch, seconds, timed), cell, found)
     journal.close()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.atomic import write_atomic
+from bench.attacks.attack import Passes
 from bench.errors import BenchError, UsageError
 from bench.submission.files import pack_arrays, read_arrays
 
@@ -43,20 +45,28 @@ class Journal:
     """The append-only record of one run, in a folder of its own.
 
     A line names a file of candidates by its sha256 and is written after it, so a torn line or a missing file is
-    work that was lost, never work that is wrong. At most one batch is lost to a kill.
+    work that was lost, never work that is wrong. At most one batch is lost to a kill. Each line also says how many
+    seconds the run had taken until then, interruptions left out.
+
+    Attributes:
+        since: when this part of the run began, by ``time.perf_counter``.
     """
 
     folder: Path
+    since: float = field(default_factory=time.perf_counter)
     _known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _used: set[str] = field(default_factory=set)
+    _earlier: float = 0.0
 
     @classmethod
-    def open(cls, folder: Path, header: dict[str, Any], *, resume: bool) -> "Journal":
+    def open(cls, folder: Path, header: dict[str, Any], *, resume: bool, since: float | None = None) -> "Journal":
         """Open the journal of a run, or start one.
 
         Args:
             folder: where it lives.
             header: everything the run's numbers depend on.
             resume: go on with what is there; otherwise start afresh.
+            since: when this part of the run began, if that was earlier than now.
 
         Raises:
             UsageError: if the folder holds another run's work.
@@ -74,7 +84,7 @@ class Journal:
                 )
         else:
             write_atomic(head, json.dumps(header, sort_keys=True, indent=2).encode())
-        journal = cls(folder)
+        journal = cls(folder, time.perf_counter() if since is None else since)
         journal._read()
         return journal
 
@@ -87,6 +97,7 @@ class Journal:
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != line["sha256"]:
             return None
         arrays = read_arrays(path)
+        self._used.add(key)
         return Entry(arrays["ids"], arrays["images"], arrays["rounds"], line["forwards"], line["backwards"])
 
     def add(self, key: str, entry: Entry) -> None:
@@ -101,6 +112,7 @@ class Journal:
             "sha256": digest,
             "forwards": entry.forwards,
             "backwards": entry.backwards,
+            "seconds": round(self.seconds, 3),
         }
         try:
             with (self.folder / _LINES).open("ab") as file:
@@ -110,6 +122,18 @@ class Journal:
         except OSError as error:
             raise BenchError(f"cannot write the journal in {str(self.folder)!r} ({error.strerror}).") from None
         self._known[key] = line
+        self._used.add(key)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far, the parts before each interruption included."""
+        return self._earlier + time.perf_counter() - self.since
+
+    @property
+    def unused(self) -> Passes:
+        """The passes of finished work that was not asked for again, as after going on with another batch size."""
+        left = [line for key, line in self._known.items() if key not in self._used]
+        return Passes(sum(line["forwards"] for line in left), sum(line["backwards"] for line in left))
 
     def __len__(self) -> int:
         """Return how many batches are finished."""
@@ -130,6 +154,7 @@ class Journal:
             except json.JSONDecodeError:
                 continue
             self._known[line["key"]] = line
+            self._earlier = max(self._earlier, line["seconds"])
         if content and not content.endswith(b"\n"):
             with path.open("ab") as file:  # end the torn line, or the next one would be glued to it
                 file.write(b"\n")

@@ -1,8 +1,11 @@
 """Finished work survives a kill; broken work is done again."""
 
+import time
+
 import numpy as np
 import pytest
 
+from bench.attacks.attack import Passes
 from bench.errors import UsageError
 from bench.evaluation.search.journal import Entry, Journal
 
@@ -59,3 +62,27 @@ def test_closing_leaves_nothing(tmp_path):
     journal.add("a", entry(0))
     journal.close()
     assert not (tmp_path / "run").exists()
+
+
+def test_a_resumed_run_counts_the_seconds_before_every_interruption(tmp_path):
+    """Three parts of 5, 7 and 2 seconds; the time between the last batch of a part and its end is lost with it."""
+    now = time.perf_counter()
+    first = Journal.open(tmp_path / "run", HEADER, resume=True, since=now - 5)
+    first.add("a", entry(0))
+    second = Journal.open(tmp_path / "run", HEADER, resume=True, since=time.perf_counter() - 7)
+    second.add("b", entry(2))
+    third = Journal.open(tmp_path / "run", HEADER, resume=True, since=time.perf_counter() - 2)
+    assert third.seconds == pytest.approx(5 + 7 + 2, abs=0.5)
+    afresh = Journal.open(tmp_path / "run", HEADER, resume=False, since=time.perf_counter() - 2)
+    assert afresh.seconds == pytest.approx(2, abs=0.5)
+
+
+def test_finished_work_that_nobody_asks_for_again_was_spent_all_the_same(tmp_path):
+    journal = Journal.open(tmp_path / "run", HEADER, resume=True)
+    journal.add("a", entry(0))
+    journal.add("b", entry(2))
+    assert journal.unused == Passes(0, 0)
+    resumed = Journal.open(tmp_path / "run", HEADER, resume=True)
+    assert resumed.unused == Passes(14, 6)
+    resumed.find("a")
+    assert resumed.unused == Passes(7, 3)
