@@ -11,7 +11,7 @@ from bench.attacks.attack import Access
 from bench.errors import BenchError, InputError
 from bench.evaluation.judge.pool import POOLED, Pool
 from bench.evaluation.judge.verify import verify
-from bench.evaluation.plan.plan import Plan, entry_name
+from bench.evaluation.plan.plan import Plan, dense_names
 from bench.evaluation.search.cascade import Cascade
 from bench.evaluation.search.step import Step
 from bench.models.source import LoadedModel
@@ -59,9 +59,9 @@ def find_parent(plan: Plan, weights: str) -> tuple[Parent | None, str]:
     """
     if plan.request.parent:
         return read_parent(plan.request.parent, protocol=plan.protocol.digest, weights=weights), ""
-    name = entry_name(plan.request.model, "dense", None, "one-shot")
     why = "evaluate the dense model first, or name its folder with --parent"
-    for folder in (plan.out.parent / name, Path("submissions") / plan.protocol.name / name):
+    roots, names = (plan.out.parent, Path("submissions") / plan.protocol.name), dense_names(plan)
+    for folder in (root / name for root in roots for name in names):
         if not (folder / WITNESSES_FILE).exists():
             continue
         try:

@@ -3,7 +3,7 @@
 import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 
 from bench.errors import BenchError
 from bench.evaluation.conduct.run import evaluate
-from bench.evaluation.plan.plan import Plan, Request, entry_name, plan
+from bench.evaluation.plan.plan import Plan, Request, plan
 from bench.models.source import ModelRef
 from bench.protocol.load import Protocol
 from bench.pruning.recipe import RECIPES, Structure
@@ -52,11 +52,9 @@ def cells(
                 targets = [None]
             for sparsity in targets:
                 follows = "one-shot" if structure is Structure.DENSE else regime
-                name = entry_name(model, recipe, sparsity, follows)
-                request = Request(
-                    model, protocol, recipe=recipe, sparsity=sparsity, regime=follows, limit=limit, out=out / name
-                )
-                (dense if structure is Structure.DENSE else pruned).append(plan(request))
+                settled = plan(Request(model, protocol, recipe=recipe, sparsity=sparsity, regime=follows, limit=limit))
+                settled = replace(settled, out=out / settled.name)
+                (dense if structure is Structure.DENSE else pruned).append(settled)
     return dense, pruned
 
 

@@ -1,6 +1,5 @@
 """What a request means under a protocol: the cell, its attacks, its deviations and its predicted cost."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,9 +11,10 @@ from bench.attacks.reference import covers, reference
 from bench.data.dataset import DATASETS
 from bench.errors import ProtocolError, UsageError
 from bench.evaluation.checks.runner import chosen as checks_of
+from bench.evaluation.plan.naming import digest, entry_name
 from bench.evaluation.search.step import Step
 from bench.models.source import ModelRef
-from bench.protocol.load import STANDARD, Protocol, Threat
+from bench.protocol.load import STANDARD, Protocol, Threat, load, names
 from bench.pruning.recipe import RECIPES, Structure
 from bench.threats import Norm, ThreatModel
 
@@ -87,7 +87,7 @@ class Plan:
 
 
 def plan(request: Request) -> Plan:
-    """Settle a request; pure, loads no weights and no data.
+    """Settle a request; loads no weights and no data, and reads a file of weights only to name the entry.
 
     Raises:
         UsageError: if a name is unknown or options do not fit together.
@@ -98,12 +98,10 @@ def plan(request: Request) -> Plan:
     check_recipe(request.recipe, request.sparsity)
     if RECIPES[request.recipe].structure is Structure.TWO_OF_FOUR:
         request = replace(request, sparsity=Fraction(1, 2))  # the target even where it goes without saying
-    chosen = [threat for threat in protocol.threats if request.norms is None or threat.norm in request.norms]
-    for norm in request.norms or ():
-        protocol.threat(norm)
+    chosen = _chosen(request)
     find = ATTACKS.__getitem__ if request.engine == "native" else _audited
     steps = tuple(step for threat in chosen for step in _steps(protocol, threat, find))
-    name = entry_name(request.model, request.recipe, request.sparsity, request.regime)
+    name = _name(request)
     return Plan(
         request=request,
         protocol=protocol,
@@ -129,21 +127,6 @@ def check_recipe(recipe: str, sparsity: Fraction | None) -> None:
             raise UsageError(f"{recipe} needs --sparsity (a share such as 0.9) or --compression (a rate such as 10).")
         if not 0 < sparsity < 1:
             raise UsageError(f"a sparsity lies strictly between 0 and 1, got {float(sparsity):g}.")
-
-
-def entry_name(model: ModelRef, recipe: str, sparsity: Fraction | None, regime: str) -> str:
-    """Return the id of a cell's entry: model, recipe, sparsity in percent, regime."""
-    stem = model.name.rsplit("/", 1)[-1].removesuffix(".safetensors").lower()
-    parts = [re.sub(r"[^a-z0-9._-]+", "-", stem)]
-    parts.append(recipe if sparsity is None else f"{recipe}-{percent(sparsity)}")
-    if regime != "one-shot":
-        parts.append(regime)
-    return "--".join(parts)
-
-
-def percent(share: Fraction) -> str:
-    """Return a share as percent in digits that a file name can hold: ``50``, ``98.4375``."""
-    return f"{float(share * 100):.6f}".rstrip("0").rstrip(".")
 
 
 def _audited(name: str) -> Attack:
@@ -176,10 +159,49 @@ def _ids(request: Request) -> tuple[int, ...]:
     return ids[: request.limit]
 
 
+def dense_names(plan: Plan) -> list[str]:
+    """Return what the dense parent's run may be called: asked for as this one was, or as the rules have it."""
+    request = replace(plan.request, recipe="dense", sparsity=None, regime="one-shot", parent=None)
+    return list(dict.fromkeys([_name(request), entry_name(request.model, "dense", None, "one-shot")]))
+
+
+def _name(request: Request) -> str:
+    return entry_name(request.model, request.recipe, request.sparsity, request.regime, _marks(request))
+
+
+def _chosen(request: Request) -> list[Threat]:
+    for norm in request.norms or ():
+        request.protocol.threat(norm)
+    return [threat for threat in request.protocol.threats if request.norms is None or threat.norm in request.norms]
+
+
+def _marks(request: Request) -> list[str]:
+    """Return a word for everything asked beside the cell that the result depends on."""
+    protocol, ids, chosen, found = request.protocol, _ids(request), _chosen(request), []
+    if protocol.name not in names() or load(protocol.name).digest != protocol.digest:
+        found.append(f"rules-{protocol.digest[:8]}")
+    if ids != _everything(protocol):
+        found.append(f"points-{ids[0]}-{ids[-1] + 1}")
+    if len(chosen) < len(protocol.threats):
+        found.append("-".join(threat.norm.lower() for threat in chosen))
+    if protocol.preset != STANDARD:
+        found.append(f"preset-{protocol.preset}")
+    if request.seed not in {None, protocol.seed}:
+        found.append(f"seed-{request.seed}")
+    if request.engine == "reference":  # whose verdicts depend on the batch
+        found.append("reference" if request.batch_size is None else f"reference-{request.batch_size}")
+    if request.parent is not None:
+        found.append(f"parent-{digest(request.parent)}")
+    return found
+
+
+def _everything(protocol: Protocol) -> tuple[int, ...]:
+    return tuple(range(protocol.data.first, protocol.data.first + protocol.data.points))
+
+
 def _deviations(request: Request, chosen: list[Threat]) -> list[str]:
     protocol, found = request.protocol, []
-    everything = tuple(range(protocol.data.first, protocol.data.first + protocol.data.points))
-    ids = _ids(request)
+    everything, ids = _everything(protocol), _ids(request)
     if ids != everything:
         found.append(f"points {ids[0]}:{ids[-1] + 1} instead of {everything[0]}:{everything[-1] + 1}")
     if len(chosen) < len(protocol.threats):

@@ -18,8 +18,8 @@ def test_two_workers_measure_what_one_measures_and_finished_cells_stay(tmp_path)
             load("digits-smoke-v1"), MODELS, ["magnitude-global"], [Fraction(1, 2)], regime="one-shot", out=out, limit=6
         )
         assert ([cell.name for cell in dense], [cell.name for cell in pruned]) == (
-            ["digits-tiny-linf--dense"],
-            ["digits-tiny-linf--magnitude-global-50"],
+            ["digits-tiny-linf--dense--points-0-6"],
+            ["digits-tiny-linf--magnitude-global-50--points-0-6"],
         )
         assert [outcome.says for outcome in sweep(dense, pruned, workers)] == ["measured", "measured"]
         found[workers] = {

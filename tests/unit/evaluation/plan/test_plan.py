@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ProtocolError, UsageError
-from bench.evaluation.plan.plan import Request, entry_name, percent, plan
+from bench.evaluation.plan.plan import Request, plan
 from bench.models.source import ModelRef
 from bench.protocol.load import load, parse
 from bench.threats import Norm
@@ -21,6 +21,7 @@ def settle(**changes):
 def test_the_protocol_as_it_is_has_no_deviation():
     settled = settle()
     assert settled.deviations == ()
+    assert settled.out == Path("runs/digits-v1/digits-tiny-linf--dense")
     assert settled.ids == tuple(range(500))
     assert [step.attack.name for step in settled.steps][:4] == ["apgd-ce", "apgd-t", "fab-t", "square"]
 
@@ -44,18 +45,6 @@ def test_the_cost_of_a_point_that_survives_is_that_of_autoattack():
     passes = [step.passes(10) for step in settle(norms=(Norm.LINF,)).steps if step.attack.name != "fmn"]
     assert 7700 <= sum(each.forwards for each in passes) <= 7856
     assert 1800 <= sum(each.backwards for each in passes) <= 1910
-
-
-def test_entries_are_named_by_what_they_are():
-    assert entry_name(MODEL, "magnitude-global", Fraction(9, 10), "one-shot") == "digits-tiny-linf--magnitude-global-90"
-    assert entry_name(MODEL, "wanda", Fraction(63, 64), "bn") == "digits-tiny-linf--wanda-98.4375--bn"
-    file = ModelRef.parse("some/where/My Net.safetensors", architecture="cnn-a")
-    assert entry_name(file, "dense", None, "one-shot") == "my-net--dense"
-    assert settle().out == Path("runs/digits-v1/digits-tiny-linf--dense")
-
-
-def test_percent_is_short_and_exact_enough():
-    assert [percent(Fraction(text)) for text in ("1/2", "0.95", "63/64")] == ["50", "95", "98.4375"]
 
 
 def test_an_attack_that_lacks_a_setting_is_an_error_of_the_protocol():
