@@ -133,7 +133,7 @@ def carry_out(settled: "Plan") -> Path:
             bars.update(bar, completed=ahead + done, description=says)
 
         try:
-            return evaluate(settled, watch)
+            return evaluate(settled, watch, output.say)
         except KeyboardInterrupt:
             output.say("What was finished is kept; the same command goes on from there.")
             raise

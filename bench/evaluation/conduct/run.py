@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+import bench
 from bench.attacks.attack import Passes
 from bench.errors import ContractError, UsageError
 from bench.evaluation import environment
@@ -26,37 +27,44 @@ from bench.evaluation.plan.prepare import Cell, batch_of, prepare
 from bench.evaluation.record import result
 from bench.evaluation.record.result import Measurement
 from bench.evaluation.search.cascade import Cascade, Tally, Target, Watch
-from bench.evaluation.search.journal import Journal
+from bench.evaluation.search.journal import Journal, Tell
 from bench.evaluation.search.meter import clean_logits
+from bench.lock import held
 from bench.pruning.recipe import RECIPES, Needs
 from bench.pruning.regime import REGIMES
 from bench.submission.schema import LatencyRecord
 from bench.threats import Norm
 
 
-def evaluate(plan: Plan, watch: Watch | None = None) -> Path:
+def evaluate(plan: Plan, watch: Watch | None = None, tell: Tell = lambda _: None) -> Path:
     """Carry out a plan and return the folder with its result; an interrupted run resumes by the same call.
 
+    Args:
+        plan: what to do.
+        watch: hears of every round.
+        tell: hears of damage to unfinished work.
+
     Raises:
-        UsageError: if the folder exists already.
+        UsageError: if the folder exists already, or another process is making it.
         ContractError: if the model or a component breaks its contract; then there is no number.
     """
-    if plan.out.exists():
-        raise UsageError(f"{str(plan.out)!r} exists already; remove it or choose another --out.")
     started = time.perf_counter()
-    device = environment.device(plan.request.device)
-    with exact_arithmetic():
-        cell = prepare(plan)
-        batch = batch_of(cell, device)
-        partial = plan.out.with_name(plan.out.name + ".partial")
-        journal = Journal.open(partial, _header(cell, batch), resume=plan.request.resume, since=started)
-        found = attack(cell, device, batch, journal, watch)
-    _hold_invariants(plan, found.pool)
-    found.spent += journal.unused
-    seconds = round(journal.seconds, 1)
-    timed = _latency(cell, device, batch)
-    result.write(result.make(cell, found, device, batch, seconds, timed), cell, found)
-    journal.close()
+    with held(plan.out) as unfinished:
+        if plan.out.exists():
+            raise UsageError(f"{str(plan.out)!r} exists already; remove it or choose another --out.")
+        device = environment.device(plan.request.device)
+        with exact_arithmetic():
+            cell = prepare(plan)
+            batch = batch_of(cell, device)
+            header = _header(cell, batch)
+            journal = Journal.open(unfinished, header, resume=plan.request.resume, since=started, tell=tell)
+            found = attack(cell, device, batch, journal, watch)
+        _hold_invariants(plan, found.pool)
+        found.spent += journal.unused
+        seconds = round(journal.seconds, 1)
+        timed = _latency(cell, device, batch)
+        result.write(result.make(cell, found, device, batch, seconds, timed), cell, found)
+        journal.close()
     return plan.out
 
 
@@ -123,6 +131,7 @@ def _header(cell: Cell, batch: int) -> dict[str, object]:
         "seed": plan.seed,
         "threats": [str(threat) for threat in plan.threats],
         "batch size": batch if plan.request.engine == "reference" else None,
+        "version": bench.__version__,
         "commit": environment.environment(torch.device("cpu")).get("commit"),
     }
 
