@@ -18,10 +18,17 @@ from bench.errors import InfeasibleError
 def apportion(shares: Sequence[int | Fraction], sizes: Sequence[int], keep: int) -> list[int]:
     """Deal ``keep`` weights to layers in proportion to their shares, at least one and at most its size to each.
 
+    ``sizes`` counts what can be kept, the non-zero weights; a layer without any gets none.
+
     Raises:
-        InfeasibleError: if there are fewer weights to keep than layers.
+        InfeasibleError: if there are fewer weights to keep than layers, or more than there are.
     """
-    if keep < len(sizes):
+    if keep > sum(sizes):
+        raise InfeasibleError(
+            f"{keep} weights should stay and only {sum(sizes)} are non-zero in the parent; "
+            "it is sparser than the target already, so ask for a higher sparsity."
+        )
+    if keep < sum(size > 0 for size in sizes):
         raise InfeasibleError(
             f"Keeping {keep} weights cannot leave one in each of {len(sizes)} layers or rows; ask for a lower sparsity."
         )
@@ -55,9 +62,12 @@ def _below(shares: Sequence[int | Fraction], sizes: Sequence[int], keep: int) ->
 
 
 def uniform_quota(weights: Mapping[str, Tensor], keep: int) -> dict[str, int]:
-    """Return how many weights each layer keeps when all layers have the same sparsity."""
-    sizes = [weight.numel() for weight in weights.values()]
-    return dict(zip(weights, apportion(sizes, sizes, keep), strict=True))
+    """Return how many weights each layer keeps when all layers have the same sparsity.
+
+    Layers that are sparser already keep what they have, and the others make up for it.
+    """
+    shares = [weight.numel() for weight in weights.values()]
+    return dict(zip(weights, apportion(shares, _nonzero(weights), keep), strict=True))
 
 
 def erk_quota(weights: Mapping[str, Tensor], keep: int) -> dict[str, int]:
@@ -68,6 +78,9 @@ def erk_quota(weights: Mapping[str, Tensor], keep: int) -> dict[str, int]:
 
     Source: Evci et al. 2020, arXiv:1911.11134, appendix; Mocanu et al. 2018, arXiv:1707.04780.
     """
-    sizes = [weight.numel() for weight in weights.values()]
     shares = [sum(weight.shape) for weight in weights.values()]
-    return dict(zip(weights, apportion(shares, sizes, keep), strict=True))
+    return dict(zip(weights, apportion(shares, _nonzero(weights), keep), strict=True))
+
+
+def _nonzero(weights: Mapping[str, Tensor]) -> list[int]:
+    return [int((weight != 0).sum()) for weight in weights.values()]

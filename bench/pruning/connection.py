@@ -95,18 +95,18 @@ def connected(network: nn.Module, names: list[str], example: Images) -> dict[str
     A weight whose inputs are zero for every image, or whose output reaches no logit, is dead although it is not zero.
     Biases and shifts open no path, for what they carry is the same for every image; an affine scale of zero closes one.
 
-    A path is where a gradient flows. In a twin of the network every weight is its absolute value over the sum of its
+    A path is where a gradient flows. In a copy of the network every weight is its absolute value over the sum of its
     row, so that sums of paths do not cancel and neither grow nor vanish in double precision; activations and pooling
     that are flat for some inputs are replaced by ones that never are.
 
     Source: effective compression, Vysogorets & Kempe 2023, arXiv:2107.02306; found as in synaptic flow,
     Tanaka et al. 2020, arXiv:2006.05467.
     """
-    twin = _twin(network)
-    weights = {name: twin.get_parameter(name).requires_grad_() for name in names}
+    followed = _followed(network)
+    weights = {name: followed.get_parameter(name).requires_grad_() for name in names}
     image = uniform(example[:1].numel(), seed=0, purpose="connection").view(example[:1].shape).to(example.device) + 1
     with torch.enable_grad(), plain_attention(), _NeverFlat():
-        flow = twin(image).sum()
+        flow = followed(image).sum()
     if not flow.isfinite():
         raise ContractError("the paths of this network cannot be followed: their sum is not finite.")
     gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
@@ -116,9 +116,9 @@ def connected(network: nn.Module, names: list[str], example: Images) -> dict[str
     }
 
 
-def _twin(network: nn.Module) -> nn.Module:
-    twin = copy.deepcopy(network).double().eval().requires_grad_(requires_grad=False)
-    for name, parameter in twin.named_parameters():
+def _followed(network: nn.Module) -> nn.Module:
+    followed = copy.deepcopy(network).double().eval().requires_grad_(requires_grad=False)
+    for name, parameter in followed.named_parameters():
         if name.rpartition(".")[2].endswith("bias"):
             parameter.zero_()
         elif parameter.ndim > 1:
@@ -126,11 +126,11 @@ def _twin(network: nn.Module) -> nn.Module:
             parameter.copy_(
                 (row / row.sum(dim=1, keepdim=True).clamp_min(torch.finfo(row.dtype).tiny)).view_as(parameter)
             )
-    for module in twin.modules():
+    for module in followed.modules():
         if isinstance(module, _BatchNorm):
             for name, still in module.named_buffers(recurse=False):
                 still.fill_(1.0 if name == "running_var" else 0.0)
         affine = getattr(module, "weight", None)
         if isinstance(affine, nn.Parameter) and affine.ndim == 1:
             affine.copy_(affine != 0)
-    return twin
+    return followed

@@ -10,7 +10,7 @@ import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -62,40 +62,65 @@ def channel_sums(groups: Sequence[Group], values: Mapping[str, Tensor]) -> dict[
     return sums
 
 
+class Traced(NamedTuple):
+    """What the tracer believes of a network.
+
+    Attributes:
+        groups: the inner groups, in module order; blocks never executed have none.
+        obstacles: per layer whose channels stay, why.
+    """
+
+    groups: list[Group]
+    obstacles: dict[str, str]
+
+
+def traced_groups(network: nn.Module, example: Images) -> Traced:
+    """Return what the tracer believes to be inner groups; nothing of it is proved yet."""
+    alive = reached(network, example)
+    order = {path: place for place, path in enumerate(dict(network.named_modules()))}
+    found, obstacles = _traced(network, example)
+    groups = [group for group in found if all(_known(place, alive) for place in group.owners)]
+    return Traced(sorted(groups, key=lambda group: order[group.producer]), obstacles)
+
+
 def _known(place: Place, alive: frozenset[str]) -> bool:
     name, _ = place
     return name in alive or name.endswith(("running_mean", "running_var"))
 
 
-def traced_groups(network: nn.Module, example: Images) -> list[Group]:
-    """Return what the tracer believes to be the inner groups, in module order; blocks never executed have none."""
-    alive = reached(network, example)
-    order = {path: place for place, path in enumerate(dict(network.named_modules()))}
-    found = [group for group in _traced(network, example) if all(_known(place, alive) for place in group.owners)]
-    return sorted(found, key=lambda group: order[group.producer])
-
-
-def _traced(network: nn.Module, example: Images) -> list[Group]:
+def _traced(network: nn.Module, example: Images) -> tuple[list[Group], dict[str, str]]:
     """Trace a copy: the tracer wants gradients and two images, and keeps what it has seen."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import torch_pruning
 
-        twin = copy.deepcopy(network).eval().requires_grad_(requires_grad=True)
+        copied = copy.deepcopy(network).eval().requires_grad_(requires_grad=True)
+        paths = {module: path for path, module in copied.named_modules()}
+        heads = {path for path, module in copied.named_modules() if hasattr(module, "num_heads")}
         images = example[:2] if len(example) > 1 else torch.cat([example, example])
-        with torch.enable_grad():
-            graph = torch_pruning.DependencyGraph().build_dependency(twin, images, verbose=False)
-        paths = {module: path for path, module in twin.named_modules()}
-        heads = {path for path, module in twin.named_modules() if hasattr(module, "num_heads")}
-        groups = []
-        for traced in graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear]):
-            group = _inner(graph, traced, paths, heads)
-            if group is not None:
+        groups, obstacles = [], {}
+        try:
+            with torch.enable_grad():
+                graph = torch_pruning.DependencyGraph().build_dependency(copied, images, verbose=False)
+            traced = list(graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear]))
+        except Exception as error:  # noqa: BLE001 - a network beyond the tracer makes it raise anything
+            says = f"the tracer fails on this network ({type(error).__name__})"
+            return [], {path: says for module, path in paths.items() if isinstance(module, nn.Conv2d | nn.Linear)}
+        for one in traced:
+            try:
+                group = _inner(graph, one, paths, heads)
+            except _Obstacle as obstacle:
+                obstacles[paths[one[0].dep.target.module]] = str(obstacle)
+            else:
                 groups.append(group)
-    return groups
+    return groups, obstacles
 
 
-def _inner(graph: Any, traced: Any, paths: Mapping[nn.Module, str], heads: set[str]) -> Group | None:
+class _Obstacle(Exception):  # noqa: N818 - nothing went wrong
+    """Why a layer keeps all of its channels."""
+
+
+def _inner(graph: Any, traced: Any, paths: Mapping[nn.Module, str], heads: set[str]) -> Group:
     """Return the group if it is an inner one."""
     producers: list[str] = []
     size, consumers = 0, 0
@@ -103,21 +128,34 @@ def _inner(graph: Any, traced: Any, paths: Mapping[nn.Module, str], heads: set[s
     for item in traced:
         module, outward = item.dep.target.module, graph.is_out_channel_pruning_fn(item.dep.handler)
         if isinstance(module, nn.Parameter):
-            return None
+            raise _Obstacle("a free parameter goes with them")
         if module not in paths:
             continue  # an operation without parameters
         path = paths[module]
-        if any(path.startswith(f"{head}.") for head in heads if head) or not _removable(module):
-            return None
+        _hold_separable(module, path, heads)
         if isinstance(module, nn.Conv2d | nn.Linear) and not _depthwise(module):
             if outward and path not in producers:
                 producers.append(path)
                 size = module.weight.shape[0]
             consumers += not outward
+        root = item.root_idxs if item.root_idxs is not None else item.idxs
         for place, length in _places(path, module, outward=outward):
-            owner = owners.setdefault(place, torch.full((length,), -1))
-            owner[torch.tensor(item.idxs)] = torch.tensor(item.root_idxs if item.root_idxs is not None else item.idxs)
-    return Group(producers[0], size, owners) if len(producers) == 1 and consumers else None
+            if len(root) != len(item.idxs) or max(item.idxs, default=0) >= length:
+                raise _Obstacle("a reshape or a split rearranges them")
+            owners.setdefault(place, torch.full((length,), -1))[torch.tensor(item.idxs)] = torch.tensor(root)
+    if len(producers) > 1:
+        raise _Obstacle("several layers share them, as in a sum")
+    if not consumers:
+        raise _Obstacle("nothing but the output reads them")
+    return Group(producers[0], size, owners)
+
+
+def _hold_separable(module: nn.Module, path: str, heads: set[str]) -> None:
+    if any(path.startswith(f"{head}.") for head in heads if head):
+        raise _Obstacle("attention heads are made of them")
+    if not _removable(module):
+        kind = "grouped convolution" if isinstance(module, nn.Conv2d) else type(module).__name__
+        raise _Obstacle(f"a {kind} mixes them")
 
 
 def _removable(module: nn.Module) -> bool:

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.func import functional_call
@@ -18,6 +19,9 @@ from bench.tensors import Images
 
 ATTENTION = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
 """Projections that torch's attention keeps outside of any Linear."""
+
+SAMPLE = 1 << 14
+"""Scores that tell where, about, the smallest end."""
 
 
 @contextmanager
@@ -178,6 +182,27 @@ def _largest(
     chosen = flat > threshold
     tied = np.flatnonzero(flat == threshold)
     chosen[tied[: keep - int(chosen.sum())]] = True
+    return chosen
+
+
+def smallest(scores: Float[Tensor, " weights"], count: int) -> Bool[Tensor, " weights"]:
+    """Tell the ``count`` smallest scores; of equal ones the later go first.
+
+    For few of many, as in schedules of small rounds: a sample bounds the threshold from above, and only what lies
+    below the bound is ranked.
+    """
+    if count == 0:
+        return torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+    sample = scores[:: max(1, len(scores) // SAMPLE)]
+    rank = int(len(sample) * (count / len(scores)) * 1.25) + SAMPLE // 64
+    bound = scores.max() if rank >= len(sample) else sample.kthvalue(rank + 1).values
+    below = scores[scores <= bound]
+    if len(below) < count:
+        below = scores
+    threshold = below.kthvalue(count).values
+    chosen = scores < threshold
+    tied = (scores == threshold).nonzero().flatten()
+    chosen[tied[len(tied) - (count - int(chosen.sum())) :]] = True
     return chosen
 
 

@@ -1,7 +1,7 @@
 """Prunes layer by layer and lets the weights that stay make up for those that go, on the inputs of the layer."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -32,10 +32,10 @@ def reconstruct(
     Differs from the source: convolutions are solved on their unfolded inputs, one problem per group; the count of every
     layer is exact; weights whose input is zero in every image go first and are left as they are if they stay.
     """
-    twin = copy.deepcopy(network)
-    solver = _Solver({name: twin.get_parameter(name).detach() for name in weights}, quota)
-    with evaluating(twin), torch.no_grad(), plain_attention(), solver:
-        twin(images)
+    copied = copy.deepcopy(network)
+    solver = _Solver({name: copied.get_parameter(name).detach() for name in weights}, quota)
+    with evaluating(copied), torch.no_grad(), plain_attention(), solver:
+        copied(images)
     solver.hold_complete()
     return Reconstructed(solver.masks, solver.weights)
 
@@ -48,6 +48,7 @@ class _Solver(Products):
         self.weights = dict(weights)
         self.masks = {name: torch.ones(weight.shape, dtype=torch.bool) for name, weight in weights.items()}
         self._quota = quota
+        self._nonzero = {name: _cumulated((weight != 0).flatten(1).sum(dim=1)) for name, weight in weights.items()}
         self._done = {name: torch.zeros(len(weight), dtype=torch.bool) for name, weight in weights.items()}
 
     def convolved(self, name: str, images: Tensor, groups: int, window: Window) -> None:
@@ -71,9 +72,9 @@ class _Solver(Products):
         if self._done[name][rows].any():
             return  # a weight that is used twice was solved on the inputs of its first use
         self._done[name][rows] = True
-        whole, count = self.weights[name], len(self.weights[name])
+        whole = self.weights[name]
         part = whole[rows].reshape(len(moments), -1, moments.shape[-1])
-        keep = _up_to(self._quota[name], rows.stop, count) - _up_to(self._quota[name], rows.start, count)
+        keep = _part(self._quota[name], self._nonzero[name], rows)
         solved, mask = solve(part.double().clone(), moments, keep, name)
         whole[rows] = solved.to(whole.dtype).view_as(whole[rows])
         self.masks[name][rows] = mask.view_as(self.masks[name][rows])
@@ -90,6 +91,7 @@ def solve(weight: Tensor, moments: Tensor, keep: int, name: str) -> tuple[Tensor
     """
     weight, columns = weight.clone(), weight.shape[-1]
     root, dead = _inverse_root(moments)
+    nonzero = _cumulated((weight != 0).sum(dim=(0, 1)))
     mask = torch.zeros(weight.shape, dtype=torch.bool)
     for first in range(0, columns, COLUMNS):
         last = min(first + COLUMNS, columns)
@@ -97,8 +99,7 @@ def solve(weight: Tensor, moments: Tensor, keep: int, name: str) -> tuple[Tensor
         pivots = root[:, block, block].diagonal(dim1=1, dim2=2)
         scores = (weight[:, :, block] / pivots.unsqueeze(1)).square()
         scores = torch.where(dead[:, block].unsqueeze(1), scores * torch.finfo(scores.dtype).eps ** 4, scores)
-        wanted = _up_to(keep, last, columns) - _up_to(keep, first, columns)
-        chosen = keep_largest({name: weight[:, :, block]}, {name: scores}, wanted)[name]
+        chosen = keep_largest({name: weight[:, :, block]}, {name: scores}, _part(keep, nonzero, block))[name]
         mask[:, :, block] = chosen
         errors = torch.zeros_like(scores)
         for column in range(first, last):
@@ -122,6 +123,12 @@ def _inverse_root(moments: Tensor) -> tuple[Tensor, Tensor]:
     return torch.linalg.cholesky(inverse, upper=True), dead
 
 
-def _up_to(keep: int, end: int, total: int) -> int:
-    """Return how much of a quota the first ``end`` of ``total`` equal parts get; all parts together get all of it."""
-    return (2 * keep * end + total) // (2 * total)
+def _cumulated(counts: Tensor) -> list[int]:
+    return [0, *counts.cumsum(dim=0).tolist()]
+
+
+def _part(quota: int, nonzero: Sequence[int], part: slice) -> int:
+    """Return what a part gets of a quota, in proportion to the non-zero weights in it; all parts get all of it."""
+    total = max(nonzero[-1], 1)
+    before, after = ((2 * quota * nonzero[end] + total) // (2 * total) for end in (part.start, part.stop))
+    return after - before

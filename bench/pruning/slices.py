@@ -91,7 +91,7 @@ def same_function(
                 for name, owner in group.consumed:
                     masked.get_parameter(name)[:, gone[owner]] = 0.0
             whole = masked(images)
-    except (RuntimeError, ValueError, AssertionError):  # shapes that do not fit are what this function looks for
+    except Exception:  # noqa: BLE001 - shapes that do not fit are what this function looks for, and raise anything
         return False
     if small.shape != whole.shape or alone.shape != whole.shape:
         return False

@@ -1,6 +1,7 @@
 """Which inner channels of a network go when it has to lose a share of its parameters."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
@@ -18,18 +19,40 @@ from bench.tensors import Images
 def inner_groups(network: nn.Module, example: Images) -> list[Group]:
     """Return the inner groups of a network, in module order.
 
-    Each is proved by execution: cut to half, the network computes what it computed with the consumers' columns at zero.
-    Groups that are not what the tracer believed them to be (a reshape that mixes channels, a norm over channels) are
-    left out.
+    Each is proved by execution, together with those before it: cut, the network computes what it computed with the
+    consumers' columns at zero, whichever channels go. Groups that are not what the tracer believed them to be (a
+    reshape that mixes channels, a split in the middle of what is left, a norm over channels) are left out.
     """
-    found = traced_groups(network, example)
-    if same_function(network, found, _halves(found), example):
+    return _proved(network, traced_groups(network, example).groups, example)
+
+
+def _proved(network: nn.Module, found: list[Group], example: Images) -> list[Group]:
+    def holds(groups: list[Group]) -> bool:
+        return all(same_function(network, groups, kept, example) for kept in _trials(groups))
+
+    if holds(found):
         return found
-    return [group for group in found if same_function(network, [group], _halves([group]), example)]
+    proved: list[Group] = []
+    for group in found:
+        if holds([*proved, group]):
+            proved.append(group)
+    return proved
 
 
-def _halves(groups: Sequence[Group]) -> dict[str, tuple[int, ...]]:
-    return {group.producer: tuple(range(0, group.size, 2)) for group in groups}
+def _trials(groups: Sequence[Group]) -> list[dict[str, tuple[int, ...]]]:
+    """Return two choices of channels: every other, and some that leave the halves of no group equal."""
+    even = {group.producer: tuple(range(0, group.size, 2)) for group in groups}
+    uneven = {group.producer: tuple(range(-(-2 * group.size // 3))) for group in groups}
+    return [even, uneven]
+
+
+def hindrance(network: nn.Module, example: Images) -> str:
+    """Return in words why layers keep all of their channels, and how many each, the most frequent reason first."""
+    found, obstacles = traced_groups(network, example)
+    proved = {group.producer for group in _proved(network, found, example)}
+    reasons = Counter(obstacles.values())
+    reasons["cut, the network would compute something else"] += sum(group.producer not in proved for group in found)
+    return ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common() if count)
 
 
 def filter_groups(network: nn.Module, example: Images) -> list[Group]:
@@ -62,7 +85,10 @@ def choose(
         InfeasibleError: if all that may go is not enough.
     """
     if not groups:
-        raise InfeasibleError("the network has no inner channels that can be removed; choose an unstructured recipe.")
+        raise InfeasibleError(
+            f"the network has no inner channels that can be removed ({hindrance(network, example)}); "
+            "choose an unstructured recipe."
+        )
     queue = _queue(groups, scores, spare)
     alive = reached(network, example)
     total = _parameters(network, {}, alive)
@@ -76,7 +102,8 @@ def choose(
     if most < wanted - widest_channel(network, groups):
         raise InfeasibleError(
             f"removing inner channels reaches {most / total:.1%} of the parameters at most, asked for "
-            f"{float(sparsity):.1%}; ask for less or choose an unstructured recipe."
+            f"{float(sparsity):.1%}; elsewhere they stay ({hindrance(network, example)}); "
+            "ask for less or choose an unstructured recipe."
         )
     low, high = 0, len(queue)
     while low < high:

@@ -23,7 +23,8 @@ def wanda(network: nn.Module, sparsity: Fraction, context: Context) -> Masks:
     images, _ = calibration_of(context, "wanda")
     norms = input_norms(network, weights, images)
     lengths = [weight[0].numel() for weight in weights.values() for _ in range(len(weight))]
-    quota = iter(apportion(lengths, lengths, kept_wanted(weights, sparsity)))
+    nonzero = [count for weight in weights.values() for count in (weight != 0).flatten(1).sum(dim=1).tolist()]
+    quota = iter(apportion(lengths, nonzero, kept_wanted(weights, sparsity)))
     masks = {}
     for name, weight in weights.items():
         scores = weight.double().abs() * norms[name]

@@ -12,11 +12,11 @@ from torch.nn.utils import prune as torch_prune
 from bench.pruning import adversary
 from bench.pruning.activations import input_norms
 from bench.pruning.adversary import pgd
-from bench.pruning.allocation import apportion, erk_quota
+from bench.pruning.allocation import apportion, erk_quota, uniform_quota
 from bench.pruning.gradients import clean_gradients, saliency
-from bench.pruning.masks import prunable
+from bench.pruning.masks import prunable, smallest
 from bench.pruning.prune import prune
-from bench.pruning.recipe import RECIPES
+from bench.pruning.recipe import RECIPES, Structure
 from bench.pruning.zoo.magnitude_lamp import lamp
 from bench.threats import Norm, ThreatModel, exact
 from tests.support.pruning_networks import NETWORKS, build, context
@@ -53,10 +53,37 @@ def test_lamp_scores_by_hand():
 
 
 def test_erk_densities_by_hand():
-    weights = {"conv": torch.zeros(10, 5, 3, 3), "linear": torch.zeros(20, 30)}
+    weights = {"conv": torch.ones(10, 5, 3, 3), "linear": torch.ones(20, 30)}
     quota = erk_quota(weights, 142)  # shares 21 and 50: 42 and 100 of 450 and 600
     assert quota == {"conv": 42, "linear": 100}
-    assert erk_quota({"thin": torch.zeros(2, 2), "wide": torch.zeros(100, 100)}, 1000) == {"thin": 4, "wide": 996}
+    assert erk_quota({"thin": torch.ones(2, 2), "wide": torch.ones(100, 100)}, 1000) == {"thin": 4, "wide": 996}
+
+
+def test_layers_that_are_sparser_already_keep_what_they_have_and_the_others_make_up_for_it():
+    half = torch.tensor([1.0, 0.0]).repeat(50)
+    weights = {"half": half, "full": torch.ones(100), "empty": torch.zeros(100)}
+    assert uniform_quota(weights, 120) == {"half": 50, "full": 70, "empty": 0}
+    assert uniform_quota(weights, 60) == {"half": 30, "full": 30, "empty": 0}
+
+
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if RECIPES[name].structure is Structure.UNSTRUCTURED])
+def test_a_parent_with_an_empty_layer_and_a_half_empty_one_is_pruned_to_the_count(recipe):
+    parent = build("residual")
+    with torch.no_grad():
+        parent.head.weight.zero_()
+        parent.second.weight[:, ::2] = 0.0
+    measured = prune(parent, recipe, Fraction(1, 2), context()).measured
+    assert abs(measured.zeros - measured.prunable / 2) <= 0.5
+
+
+@pytest.mark.parametrize("count", [0, 1, 3000, 49_990, 50_000])
+def test_the_smallest_scores_are_those_of_a_stable_sort_whatever_their_order(count):
+    scores = torch.rand(50_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64).mul(9000).floor()
+    for given in (scores, scores.sort().values, scores.sort(descending=True).values, torch.zeros_like(scores)):
+        order = given.flip(0).argsort(stable=True)[:count]
+        expected = torch.zeros(len(given), dtype=torch.bool)
+        expected[len(given) - 1 - order] = True
+        assert torch.equal(smallest(given, count), expected)
 
 
 def test_seats_are_dealt_as_webster_does():

@@ -6,10 +6,11 @@ from fractions import Fraction
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from bench.errors import ContractError, InfeasibleError
 from bench.pruning.prune import prune
-from bench.pruning.recipe import RECIPES, Channels
+from bench.pruning.recipe import RECIPES, Channels, Structure
 from bench.pruning.slices import compose, materialise, prove, same_function, slice_plan, sliced
 from bench.pruning.structure import equal_ratio, inner_groups, parameters
 from tests.support.pruning_networks import build, context
@@ -52,6 +53,99 @@ def test_batch_norm_and_depthwise_convolutions_go_along():
 def test_a_reshape_that_would_mix_the_images_of_a_batch_is_left_alone():
     network = Mixing().eval()
     assert [group.producer for group in inner_groups(network, context().example)] == ["inner"]
+
+
+class Shuffled(nn.Module):
+    """Channels become positions half way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.Conv2d(3, 32, 3, padding=1)
+        self.inner = nn.Conv2d(8, 16, 3, padding=1)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        larger = functional.pixel_shuffle(self.up(images).relu(), 2)
+        return self.head(self.inner(larger).relu().mean(dim=(2, 3)))
+
+
+class Split(nn.Module):
+    """Half of the channels take a detour: a cut that leaves the halves unequal moves the place of the split."""
+
+    def __init__(self, *, gated: bool = False) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.detour = nn.Conv2d(8, 8, 3, padding=1)
+        self.inner = nn.Conv2d(8 if gated else 16, 12, 1)
+        self.head = nn.Linear(12, 10)
+        self.gated = gated
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        straight, bent = self.stem(images).relu().chunk(2, dim=1)
+        bent = self.detour(bent).relu()
+        joined = straight * bent if self.gated else torch.cat([straight, bent], dim=1)
+        return self.head(self.inner(joined).relu().mean(dim=(2, 3)))
+
+
+class Grouped(nn.Module):
+    """A convolution in groups between the two others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.grouped = nn.Conv2d(16, 16, 3, padding=1, groups=4)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        return self.head(self.grouped(self.stem(images).relu()).relu().mean(dim=(2, 3)))
+
+
+def test_where_channels_become_positions_are_split_or_grouped_they_stay():
+    made = {"shuffle": Shuffled(), "split": Split(), "gate": Split(gated=True), "groups": Grouped()}
+    found = {
+        name: [group.producer for group in inner_groups(network.eval(), context().example)]
+        for name, network in made.items()
+    }
+    assert found == {"shuffle": ["inner"], "split": ["inner"], "gate": ["inner"], "groups": []}
+
+
+CHANNEL = [name for name in RECIPES if RECIPES[name].structure is Structure.CHANNEL and name != "slimming"]
+
+
+@pytest.mark.parametrize("recipe", CHANNEL)
+@pytest.mark.parametrize("network", [Shuffled, Split])
+def test_the_other_channels_go_and_the_rest_is_refused_with_the_reasons(recipe, network):
+    parent = network().eval().requires_grad_(requires_grad=False)
+    child = prune(parent, recipe, Fraction(1, 10), context()).network
+    assert child.inner.out_channels < parent.inner.out_channels
+    assert child(context().example).shape == (4, 10)
+    with pytest.raises(
+        InfeasibleError, match=r"at most, asked for 90\.0%; elsewhere they stay \(.*nothing but the output"
+    ):
+        prune(parent, recipe, Fraction(9, 10), context())
+
+
+def test_a_network_whose_channels_all_stay_says_why():
+    with pytest.raises(InfeasibleError) as caught:
+        prune(Grouped().eval().requires_grad_(requires_grad=False), "l2-inner", Fraction(1, 10), context())
+    assert str(caught.value) == (
+        "the network has no inner channels that can be removed (a grouped convolution mixes them (2), nothing but the "
+        "output reads them (1)); choose an unstructured recipe."
+    )
+
+
+def test_a_network_that_the_tracer_cannot_follow_says_so(monkeypatch):
+    import torch_pruning
+
+    def broken(*_, **__):
+        raise KeyError("node")
+
+    monkeypatch.setattr(torch_pruning.DependencyGraph, "build_dependency", broken)
+    with pytest.raises(InfeasibleError, match=r"the tracer fails on this network \(KeyError\) \(5\)"):
+        prune(build("residual"), "l2-inner", Fraction(1, 10), context())
 
 
 def test_flattened_maps_lose_all_positions_of_a_channel():
