@@ -10,6 +10,7 @@ import click
 
 from bench import __version__
 from bench.errors import BenchError
+from bench.text import printable
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "evaluate": ("bench.cli.evaluate", "Prune a model, attack it under a protocol, write the result."),
@@ -86,7 +87,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         click.echo("bench: interrupted.", err=True)
         return 130
     except BenchError as error:
-        click.echo(f"bench: {error}", err=True)
+        click.echo(f"bench: {printable(str(error), lines=True)}", err=True)
         return error.exit_code
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in MEASURING:

@@ -1,5 +1,6 @@
 """How commands speak: results on standard output, progress and words on standard error."""
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.submission.files import canonical
+from bench.text import hidden, printable
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -20,23 +22,37 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def emit(document: dict[str, Any]) -> None:
-    """Print one JSON document on standard output."""
-    click.echo(canonical(document).decode(), nl=False)
+    """Print one JSON document on standard output; what does not show is escaped as JSON does it."""
+    text = canonical(document).decode()
+    click.echo("".join(_escaped(sign) if hidden(sign) and sign != "\n" else sign for sign in text), nl=False)
+
+
+def _escaped(sign: str) -> str:
+    # a character that does not show stands inside a JSON string, nowhere else
+    return f"\\u{ord(sign):04x}" if sign.isascii() else json.dumps(sign)[1:-1]
+
+
+def line(words: str) -> None:
+    """Print one line of a result on standard output, whatever file its words come from."""
+    click.echo(printable(words))
 
 
 def say(words: str) -> None:
-    """Print one line for people on standard error."""
-    click.echo(words, err=True)
+    """Print one line for people on standard error, whatever file its words come from."""
+    click.echo(printable(words), err=True)
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
     """Print a table on standard output; ``numbers`` are the columns to align to the right."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    # plain text throughout: a name is no markup, and what a file says moves no cursor
+    table = Table(title=Text(printable(title)), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         figures = index in numbers  # names may take two lines, figures never lose a digit
-        table.add_column(column, justify="right" if figures else "left", no_wrap=figures, overflow="fold")
+        table.add_column(
+            Text(printable(column)), justify="right" if figures else "left", no_wrap=figures, overflow="fold"
+        )
     for row in rows:
-        table.add_row(*map(Text, row))  # plain text: a name is no markup
+        table.add_row(*(Text(printable(cell)) for cell in row))
     screen = console()
     if not screen.is_terminal:
         screen.width = 200

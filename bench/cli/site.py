@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.output import say
+from bench.cli.output import line, say
 from bench.errors import DisagreementError, InputError
 
 
@@ -51,7 +51,7 @@ def check(folder: Path) -> int:
         raise InputError(f"{str(folder)!r} holds no index.html; run bench site build first.")
     found = problems(files)
     for sentence in found:
-        click.echo(sentence)
+        line(sentence)
     say(f"{len(files)} files, {len(found)} problems, shared assets {assets(files) / 1000:.0f} kB compressed.")
     return 3 if found else 0
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from bench.cli.output import emit, say
+from bench.cli.output import emit, line, say
 from bench.errors import UsageError
+from bench.text import printable
 
 
 @click.group()
@@ -21,15 +22,18 @@ def check(folders: tuple[Path, ...], *, as_json: bool) -> int:
     """Print every problem of submission folders and of literature files; exit 0 if there is none, 3 otherwise."""
     from bench.submission.check import problems
 
-    found = {str(folder): problems(folder) for folder in folders}
+    found: dict[str, list[str]] = {}
+    for folder in folders:
+        name = printable(str(folder))
+        # printed as found: whatever the next folder does, this report stands
+        found[name] = problems(folder)
+        for sentence in [] if as_json else found[name]:
+            line(f"{name}: {sentence}")
     if as_json:
         emit({"schema": "bench.submission-check/1", "problems": found})
-    else:
-        for folder, sentences in found.items():
-            for sentence in sentences:
-                click.echo(f"{folder}: {sentence}")
     wrong = sum(bool(sentences) for sentences in found.values())
-    say(f"{len(folders)} checked, {len(folders) - wrong} without a problem." if len(folders) > 1 or not wrong else "")
+    if len(found) > 1 or not wrong:
+        say(f"{len(found)} checked, {len(found) - wrong} without a problem.")
     return 3 if wrong else 0
 
 

@@ -8,7 +8,7 @@ from bench.site import plots
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import interval, metric, p_value, percent, signed, thousands, threat
 from bench.site.tables import Cell, remarks
-from bench.submission.check import POOLED
+from bench.submission.coherence import POOLED
 from bench.submission.schema import ClaimRecord, LatencyRecord, Normalisation, PruningRecord
 from bench.submission.score import Paired, rate, retention, wilson
 
@@ -155,7 +155,7 @@ def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
     lines = [
         ["authors", ", ".join(submission.authors)],
         ["licence", submission.licence],
-        ["weights", Cell(submission.weights.locator, link=_address(submission.weights.locator))],
+        ["weights", Cell(submission.weights.locator, link=submission.weights.address or "")],
         ["sha256 of the weights file", model.file_sha256 or "none: the weights are not a file of their own"],
         ["sha256 of the tensors", model.weights_sha256],
         ["bytes", thousands(submission.weights.bytes)],
@@ -223,8 +223,3 @@ def _normalisation(given: Normalisation | None) -> str:
         return "the model's own"
     mean, std = (", ".join(map(repr, values)) for values in (given.mean, given.std))
     return f"mean {mean}; standard deviation {std}"
-
-
-def _address(locator: str) -> str:
-    """Return the address that a locator is, or nothing for one in words."""
-    return locator if locator.startswith("https://") else ""

@@ -6,19 +6,18 @@ from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel
 
-from bench.errors import SubmissionError
 from bench.site import exports, guides, literature, pages, vendor
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, record, table
 from bench.site.draw import Drawing, script_safe
 from bench.site.entries import Catalogue, published, read
 from bench.site.render import pictures
 from bench.submission.files import canonical
+from bench.submission.links import https
 from bench.submission.literature import Literature
 from bench.submission.schema import Result, Submission, Verification
 
@@ -168,7 +167,7 @@ def _environment() -> Environment:
     )
     environment.filters["drawn"] = _drawn
     environment.filters["for_script"] = _for_script
-    environment.filters["https"] = https
+    environment.filters["https"] = https  # autoescape does not stop ``javascript:``
     return environment
 
 
@@ -180,17 +179,6 @@ def _drawn(svg: str) -> Markup:
 def _for_script(json: str) -> Markup:
     """Print JSON inside a script element."""
     return Markup(script_safe(json))  # noqa: S704 - no sign that ends an element is left
-
-
-def https(address: str) -> str:
-    """Pass an address on that a reader may follow; autoescape does not stop ``javascript:``.
-
-    Raises:
-        SubmissionError: for any other scheme.
-    """
-    if urlsplit(address).scheme != "https":
-        raise SubmissionError(f"{address!r} is no https address.")
-    return address
 
 
 def _tidy(text: str) -> bytes:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bench.site.entries import Entry
 from bench.site.figures import symbol
-from bench.submission.files import WITNESSES_FILE, read_arrays
+from bench.submission.arrays import read_arrays
+from bench.submission.files import WITNESSES_FILE
 from bench.threats import Norm
 
 PIECES = 3

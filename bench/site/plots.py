@@ -10,7 +10,7 @@ from bench.site.entries import Board, Catalogue, Entry, paired
 from bench.site.figures import p_value, percent, symbol, thousands, threat
 from bench.site.mixture import candidates
 from bench.site.sweetspots import Ladder, ladders
-from bench.submission.check import POOLED
+from bench.submission.coherence import POOLED
 from bench.submission.score import SIGNIFICANCE, Paired, rate, wilson
 from bench.threats import Norm
 

@@ -18,10 +18,10 @@ def commands(catalogue: Catalogue, entry: Entry) -> str:
 
 
 def _lines(entry: Entry) -> list[str]:
-    model, locator, lines = entry.result.model, entry.submission.weights.locator, []
+    model, address, lines = entry.result.model, entry.submission.weights.address, []
     if model.normalisation is not None:
-        if locator.startswith("https://"):
-            lines.append(shlex.join(["curl", "--fail", "--location", "--output", model.ref, locator]))
+        if address is not None:
+            lines.append(shlex.join(["curl", "--fail", "--location", "--output", model.ref, address]))
         if model.file_sha256:
             lines.append(f"echo {shlex.quote(f'{model.file_sha256}  {model.ref}')} | sha256sum --check")
     return [*lines, shlex.join(words(entry.result))]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.submission.arrays import Header
 from bench.submission.files import POINTS_FILE, WITNESSES_FILE
 from bench.submission.points import PointTable
 from bench.submission.schema import Result, ThreatRecord
@@ -14,6 +15,8 @@ from bench.threats import SLACK, Norm
 
 _CHANNELS = 3
 """The most channels that an image of any supported data set has."""
+_SIDE = 1024
+"""The longest side of an image, in pixels."""
 _RELATIVE = 1e-4
 """Between two float32 computations of the same distance."""
 
@@ -100,21 +103,32 @@ def _threat(threat: ThreatRecord, points: PointTable) -> Iterator[str]:
         yield f"{where}: a point is called robust whose distance is {float(nearest.min()):.6g}."
 
 
+def judge_witnesses(headers: Mapping[str, Header]) -> Iterator[str]:
+    """Yield one sentence per array of a witnesses.npz that is not as expected, by their headers alone."""
+    wanted = {f"{part}_{norm}" for norm in Norm for part in ("id", "image", "clean")}
+    if set(headers) != wanted:
+        yield f"expected the arrays {', '.join(sorted(wanted))}, got {', '.join(sorted(headers)[:20]) or 'none'}"
+        return
+    for norm in Norm:
+        ids, images, clean = (headers[f"{part}_{norm}"] for part in ("id", "image", "clean"))
+        if images.dtype != np.float32 or clean.dtype != np.float32 or ids.dtype != np.int64:
+            yield f"{norm} needs int64 ids and float32 images, got {ids.dtype}, {images.dtype} and {clean.dtype}"
+        if len(images.shape) != 4 or images.shape != clean.shape or ids.shape != images.shape[:1]:
+            yield f"{norm} images {images.shape}, clean {clean.shape} and ids {ids.shape} do not fit"
+        elif images.shape[1] not in {1, _CHANNELS} or not all(1 <= side <= _SIDE for side in images.shape[2:]):
+            yield (
+                f"{norm} images are of shape {images.shape[1:]}, expected 1 or {_CHANNELS} channels and sides of 1 to "
+                f"{_SIDE} pixels"
+            )
+    if len({headers[f"image_{norm}"].shape[1:] for norm in Norm}) > 1:
+        yield "the images of the three norms differ in shape"
+
+
 def witness_problems(points: PointTable, arrays: Mapping[str, NDArray[Any]]) -> Iterator[str]:
     """Yield one sentence per disagreement between stored witnesses and the distances they prove."""
-    wanted = {f"{part}_{norm}" for norm in Norm for part in ("id", "image", "clean")}
-    if set(arrays) != wanted:
-        yield f"{WITNESSES_FILE}: expected the arrays {', '.join(sorted(wanted))}, got {', '.join(sorted(arrays))}."
-        return
     rows = {int(point): row for row, point in enumerate(points.id)}
     for norm in Norm:
         ids, images, clean = (arrays[f"{part}_{norm}"] for part in ("id", "image", "clean"))
-        if images.ndim != 4 or images.shape != clean.shape or ids.shape != images.shape[:1]:
-            yield f"{WITNESSES_FILE}: {norm} images {images.shape}, clean {clean.shape} and ids {ids.shape} do not fit."
-            continue
-        if images.dtype != np.float32 or clean.dtype != np.float32 or ids.dtype != np.int64:
-            yield f"{WITNESSES_FILE}: {norm} needs int64 ids and float32 images, got {ids.dtype} and {images.dtype}."
-            continue
         distance = points.distance[norm]
         broken = set(points.id[(distance > 0) & np.isfinite(distance)].tolist())
         if set(ids.tolist()) != broken or len(ids) != len(broken):
@@ -123,8 +137,8 @@ def witness_problems(points: PointTable, arrays: Mapping[str, NDArray[Any]]) -> 
         if not all(np.isfinite(part).all() and ((part >= 0) & (part <= 1)).all() for part in (images, clean)):
             yield f"{WITNESSES_FILE}: {norm} holds pixels outside [0, 1]."
             continue
-        claimed = distance[[rows[int(point)] for point in ids]] if len(ids) else distance[:0]
-        yield from _witness_distances(norm, measure(images, clean), claimed, points, [rows[int(i)] for i in ids])
+        where = [rows[int(point)] for point in ids]
+        yield from _witness_distances(norm, measure(images, clean), distance[where], points, where)
 
 
 def _witness_distances(
@@ -144,9 +158,8 @@ def _witness_distances(
 def measure(images: NDArray[np.float32], clean: NDArray[np.float32]) -> dict[Norm, NDArray[np.float64]]:
     """Return the size of each perturbation in every norm; images are NCHW."""
     change = images.astype(np.float64) - clean.astype(np.float64)
-    flat = change.reshape(len(change), -1)
     return {
-        Norm.LINF: np.abs(flat).max(axis=1, initial=0.0),
-        Norm.L2: np.sqrt((flat * flat).sum(axis=1)),
-        Norm.L0: (change != 0).any(axis=1).reshape(len(change), -1).sum(axis=1).astype(np.float64),
+        Norm.LINF: np.abs(change).max(axis=(1, 2, 3), initial=0.0),
+        Norm.L2: np.sqrt((change * change).sum(axis=(1, 2, 3))),
+        Norm.L0: (change != 0).any(axis=1).sum(axis=(1, 2)).astype(np.float64),
     }

@@ -1,39 +1,45 @@
 """Every problem of a submission folder at once; a folder without one may be published."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from math import prod
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
 
 from bench.errors import SubmissionError
-from bench.protocol.load import Protocol, Setting, load, names
-from bench.registry import unknown
-from bench.submission.agreement import point_problems, witness_problems
-from bench.submission.claim import gaps
+from bench.submission.agreement import judge_witnesses, point_problems, witness_problems
+from bench.submission.arrays import read_arrays
+from bench.submission.coherence import result_problems
 from bench.submission.files import (
+    MOST_BYTES,
     POINTS_FILE,
     RESULT_FILE,
     SUBMISSION_FILE,
     VERIFICATION_FILE,
     WITNESSES_FILE,
     dump,
-    read_arrays,
-    read_result,
+    parse,
     read_submission,
-    read_verification,
     sha256,
 )
+from bench.submission.links import PINNED, https, pinned
 from bench.submission.literature import examine_literature
 from bench.submission.points import PointTable, read_points
-from bench.submission.schema import PruningRecord, Result, Submission, ThreatRecord, Verification, VerificationLevel
+from bench.submission.regular import content
+from bench.submission.schema import Result, Submission, Verification, VerificationLevel
 
-POOLED = "pooled"
-"""The record that counts points broken by a witness which an attack of another norm found."""
+WITNESS_BYTES = 4 * 2**20
+"""Bytes of witnesses that may lie in the repository; larger ones are pinned like weights."""
+_DECODED = 64 * 2**20
 _FILES = (SUBMISSION_FILE, RESULT_FILE, POINTS_FILE, WITNESSES_FILE, VERIFICATION_FILE)
-_FIXED = re.compile(r"/[0-9a-f]{40}/|//zenodo\.org/records?/\d+")
+_LISTED = 10
+"""Strange files that are named one by one."""
+RESERVED = frozenset({
+    "board", "caption", "controls", "copy", "count", "figures", "index", "main", "rules", "tools",
+    "aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)),
+})  # fmt: skip
+"""Ids that an entry cannot have: anchors of a board's own page, and names that Windows keeps for devices."""
 _VERIFIED = (VerificationLevel.CHECKED, VerificationLevel.RE_RUN, VerificationLevel.REPRODUCED)
 _T = TypeVar("_T")
 
@@ -50,38 +56,42 @@ class Folder:
 
 def problems(folder: Path) -> list[str]:
     """Return one sentence per problem of a submission's folder, or of a file of quoted figures."""
-    if folder.suffix == ".toml" and folder.is_file():
+    if folder.suffix == ".toml" and not folder.is_dir():
         return examine_literature(folder)[1]
     return examine(folder)[1]
 
 
 def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     """Return what a folder holds and every problem of it; nothing in place of a folder that cannot be read."""
-    if not folder.is_dir():
+    if folder.is_symlink():
+        return None, [f"{str(folder)!r} is a symbolic link; expected a folder that holds {SUBMISSION_FILE}."]
+    try:
+        there = sorted(path.name for path in folder.iterdir())
+    except NotADirectoryError:
         return None, [f"{str(folder)!r} is no folder; expected one that holds {SUBMISSION_FILE}."]
-    found = [
-        f"{path.name!r} does not belong into a submission, which holds {', '.join(_FILES)} alone; remove it."
-        for path in sorted(folder.iterdir())
-        if path.name not in _FILES
-    ]
+    except OSError as error:
+        why = error.strerror or str(error)
+        return None, [f"{str(folder)!r} is no folder to read ({why}); expected one that holds {SUBMISSION_FILE}."]
+    found = list(_strangers(there))
 
-    def read(reader: Callable[[Path], _T], name: str) -> _T | None:
+    def read(name: str, reader: Callable[[Path], _T]) -> _T | None:
         try:
             return reader(folder / name)
         except SubmissionError as error:
             found.append(str(error))
             return None
 
-    submission, result = read(read_submission, SUBMISSION_FILE), read(read_result, RESULT_FILE)
-    points = read(read_points, POINTS_FILE)
-    witnesses = read(read_arrays, WITNESSES_FILE) if (folder / WITNESSES_FILE).exists() else None
-    verification = read(read_verification, VERIFICATION_FILE) if (folder / VERIFICATION_FILE).exists() else None
+    submission = read(SUBMISSION_FILE, read_submission)
+    written, result = read(RESULT_FILE, _machine) or (b"", None)
+    points = read(POINTS_FILE, read_points)
+    witnesses = read(WITNESSES_FILE, _witnesses) if WITNESSES_FILE in there else None
+    verification = read(VERIFICATION_FILE, _verification) if VERIFICATION_FILE in there else None
     if submission is not None:
         found += _people(submission, folder.resolve().name, result)
     if result is not None:
-        found += _machine(result, (folder / RESULT_FILE).read_bytes())
+        found += result_problems(result, written)
         found += point_problems(result, points) if points is not None else []
-        found += _verified(verification, submission, sha256(folder / RESULT_FILE)) if verification else []
+        found += _verified(verification, submission, sha256(written)) if verification else []
     if points is not None and witnesses is not None:
         found += witness_problems(points, witnesses)
     if submission is None or result is None or points is None:
@@ -89,202 +99,58 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     return Folder(submission, result, points, verification), found
 
 
+def _strangers(there: list[str]) -> Iterator[str]:
+    strange = [name for name in there if name not in _FILES]
+    for name in strange[:_LISTED]:
+        yield f"{name[:120]!r} does not belong into a submission, which holds {', '.join(_FILES)} alone; remove it."
+    if len(strange) > _LISTED:
+        yield f"{len(strange) - _LISTED} more names do not belong into a submission; remove them."
+
+
+def _witnesses(path: Path) -> dict[str, NDArray[Any]]:
+    return read_arrays(path, packed=WITNESS_BYTES, decoded=_DECODED, judge=judge_witnesses)
+
+
+def _machine(path: Path) -> tuple[bytes, Result]:
+    written = content(path, MOST_BYTES[path.name])
+    return written, parse(Result, written, path.name)
+
+
+def _verification(path: Path) -> Verification:
+    written = content(path, MOST_BYTES[path.name])
+    found = parse(Verification, written, path.name)
+    if written != dump(found):
+        raise SubmissionError(f"{path.name}: not as the benchmark writes it; it is never edited by hand.")
+    return found
+
+
 def _people(submission: Submission, folder: str, result: Result | None) -> Iterator[str]:
     if submission.id != folder:
         yield f"{SUBMISSION_FILE}: id is {submission.id!r}, expected the name of its folder, {folder!r}."
+    if submission.id in RESERVED or submission.id.startswith("fig-") or submission.id.endswith("."):
+        yield f"{SUBMISSION_FILE}: the id {submission.id!r} is kept for the site's own pages; choose another."
     if submission.supersedes == submission.id:
         yield f"{SUBMISSION_FILE}: {submission.id!r} cannot supersede itself."
     if not submission.authors:
         yield f"{SUBMISSION_FILE}: authors is empty; name at least one."
-    weights = submission.weights
-    if "://" in weights.locator and not (weights.locator.startswith("https://") and _FIXED.search(weights.locator)):
-        yield (
-            f"{SUBMISSION_FILE}: weights.locator {weights.locator!r} is not pinned; expected an https address with a "
-            "40-digit revision or a Zenodo record."
-        )
+    yield from _located(submission.weights.locator)
     if result is not None:
         known = {result.model.weights_sha256, result.model.file_sha256}
-        if weights.sha256 not in known:
+        if submission.weights.sha256 not in known:
             yield (
-                f"{SUBMISSION_FILE}: weights.sha256 is {weights.sha256}, but {RESULT_FILE} was measured on "
+                f"{SUBMISSION_FILE}: weights.sha256 is {submission.weights.sha256}, but {RESULT_FILE} was measured on "
                 f"{result.model.weights_sha256}."
             )
 
 
-def _machine(result: Result, written: bytes) -> Iterator[str]:
-    if written != dump(result):
-        yield f"{RESULT_FILE}: not as the benchmark writes it; it is never edited by hand."
-    if not result.standard or result.deviations:
-        reasons = "; ".join(result.deviations) or "no reason given"
-        yield f"{RESULT_FILE}: not a standard run ({reasons}); measure again without deviations."
-    if (result.model.normalisation is None) == result.model.ref.endswith(".safetensors"):
-        yield (
-            f"{RESULT_FILE}: model.normalisation goes with a .safetensors file and with nothing else; got "
-            f"{'null' if result.model.normalisation is None else 'figures'} for {result.model.ref!r}."
-        )
-    yield from _pruning(result.pruning)
-    yield from _made(result)
-    if (result.cost.latency is None) != (result.pruning.macs == result.pruning.parent_macs):
-        yield (
-            f"{RESULT_FILE}: cost.latency goes with removed channels and with nothing else; got "
-            f"{result.pruning.macs} MACs of {result.pruning.parent_macs} and latency "
-            f"{'null' if result.cost.latency is None else 'figures'}."
-        )
-    rules = load(result.protocol.name).attacks if result.protocol.name in names() else {}
-    for threat in result.threats:
-        yield from _threat(threat, result.clean.correct, rules)
-    if result.clean.correct > result.data.points:
-        yield f"{RESULT_FILE}: {result.clean.correct} of {result.data.points} points cannot be correct."
-    yield from _curves(result)
-    if result.protocol.name not in names():
-        yield f"{RESULT_FILE}: {unknown('protocol', result.protocol.name, names())}"
-    else:
-        yield from _rules(result, load(result.protocol.name))
-
-
-def _curves(result: Result) -> Iterator[str]:
-    for norm, curve in result.curves.items():
-        if len(curve.epsilon) != len(curve.robust):
-            yield f"{RESULT_FILE}: curves.{norm} has {len(curve.epsilon)} radii and {len(curve.robust)} counts."
-        if any(later > earlier for earlier, later in zip(curve.robust, curve.robust[1:], strict=False)):
-            yield f"{RESULT_FILE}: curves.{norm} rises; more room for the adversary cannot leave more points standing."
-    for name, scenario in result.scenarios.items():
-        for norm, robust in scenario.robust.items():
-            threat_record = result.threat(norm)
-            worst = threat_record.robust if threat_record else 0
-            if not worst <= robust <= result.clean.correct:
-                yield (
-                    f"{RESULT_FILE}: scenarios.{name} leaves {robust} points under {norm}, expected between the worst "
-                    f"case, {worst}, and the correct ones, {result.clean.correct}."
-                )
-
-
-def _pruning(pruning: PruningRecord) -> Iterator[str]:
-    where = f"{RESULT_FILE}: pruning"
-    weights = sum(layer.weights for layer in pruning.layers)
-    zeros = sum(layer.zeros for layer in pruning.layers)
-    if weights != pruning.prunable:
-        yield f"{where}.prunable is {pruning.prunable}, but the layers hold {weights} weights."
-    if zeros != pruning.zeros:
-        yield f"{where}.zeros is {pruning.zeros}, but the layers hold {zeros}."
-    for layer in pruning.layers:
-        if layer.zeros > layer.weights or prod(layer.shape) != layer.weights:
-            yield f"{where}: {layer.name!r} of shape {layer.shape}: {layer.zeros} zeros in {layer.weights} weights."
-    dead = tuple(layer.name for layer in pruning.layers if layer.weights and layer.zeros == layer.weights)
-    if set(dead) != set(pruning.collapsed_layers):
-        yield f"{where}.collapsed_layers is {list(pruning.collapsed_layers)}, but all weights are zero in {list(dead)}."
-    if pruning.nonzero > pruning.parameters - pruning.zeros:
-        yield (
-            f"{where}.nonzero is {pruning.nonzero}, more than {pruning.parameters} parameters without "
-            f"{pruning.zeros} zeros leave."
-        )
-    if pruning.connected > pruning.prunable - pruning.zeros:
-        yield (
-            f"{where}.connected is {pruning.connected}, more than {pruning.prunable} prunable weights without "
-            f"{pruning.zeros} zeros leave."
-        )
-    if not pruning.nonzero_macs <= pruning.macs <= pruning.parent_macs:
-        got = f"{pruning.nonzero_macs}, {pruning.macs}, {pruning.parent_macs}"
-        yield f"{where}: expected nonzero_macs ≤ macs ≤ parent_macs, got {got}."
-    yield from _target(pruning)
-
-
-def _made(result: Result) -> Iterator[str]:
-    where, pruning = f"{RESULT_FILE}: pruning", result.pruning
-    if (pruning.recipe is None) == (pruning.method is None):
-        got = "both" if pruning.method else "neither"
-        yield f"{where}: a recipe of this benchmark or a method of others says how it was pruned, got {got}."
-    if pruning.method is None:
-        if pruning.claim is not None:
-            yield f"{where}.claim goes with a method; what a recipe is asked for is its target."
-        if pruning.regime is None:
-            yield f"{where}.regime is null, though a recipe always has one."
+def _located(locator: str) -> Iterator[str]:
+    if "://" not in locator:
         return
-    if pruning.target is not None or pruning.version or pruning.scope != "none":
-        yield (
-            f"{where}: a method of others has no target, version or scope that could be computed again, got "
-            f"{pruning.target}, {pruning.version} and {pruning.scope}."
-        )
-    if pruning.structure == "dense":
-        yield f"{where}: pruned by {pruning.method!r}, but no weight of its parent is gone."
-    if result.model.parent is None or result.model.parent_sha256 is None:
-        yield f"{RESULT_FILE}: model.parent is null; a network pruned by a method is measured against its dense parent."
-    if pruning.claim is not None:
-        yield from (f"{where}.claim: {gap}" for gap in gaps(pruning.claim, pruning))
-
-
-def _target(pruning: PruningRecord) -> Iterator[str]:
-    where, target = f"{RESULT_FILE}: pruning", pruning.target
-    if pruning.method is not None:
-        return
-    if (target is None) != (pruning.structure == "dense"):
-        yield f"{where}: a dense model has no target and a pruned one has, got {pruning.structure} with {target}."
-    if target is not None and pruning.structure == "unstructured":
-        asked, room = Fraction(target) * pruning.prunable, 1 if pruning.scope == "global" else len(pruning.layers)
-        if abs(pruning.zeros - asked) > room:
-            yield f"{where}: {pruning.zeros} zeros, a target of {target} asks for {float(asked):.1f} ± {room}."
-
-
-def _threat(threat: ThreatRecord, correct: int, rules: Mapping[str, Mapping[str, Setting]]) -> Iterator[str]:
-    where = f"{RESULT_FILE}: {threat.norm} {threat.epsilon}"
-    broken = sum(attack.broken for attack in threat.attacks)
-    if threat.robust + broken != correct:
-        yield f"{where}: robust {threat.robust} + broken {broken} should equal {correct} correct points."
-    pooled = sum(attack.broken for attack in threat.attacks if attack.name == POOLED)
-    standing = correct
-    for attack in threat.attacks:
-        if attack.broken > attack.attempted:
-            yield f"{where}: {attack.name} broke {attack.broken} of {attack.attempted} points."
-        if attack.name == POOLED:
-            continue
-        least = standing - pooled if _from(rules.get(attack.name, {})) <= threat.radius else 0
-        if not least <= attack.attempted <= correct:
-            yield f"{where}: {attack.name} tried {attack.attempted} points, expected {least} to {correct}."
-        if attack.forwards < attack.attempted:
-            yield f"{where}: {attack.name} tried {attack.attempted} points with {attack.forwards} forward passes."
-        standing -= attack.broken
-
-
-def _from(settings: Mapping[str, Setting]) -> int:
-    """Return the radius from which an attack on a grid takes part; one without a grid always does."""
-    grid = settings.get("grid", ())
-    return min(grid, default=0) if isinstance(grid, tuple) else 0
-
-
-def _rules(result: Result, protocol: Protocol) -> Iterator[str]:
-    where = f"{RESULT_FILE}: {protocol.name}"
-    if result.protocol.digest != protocol.digest:
-        yield (
-            f"{RESULT_FILE}: measured under {result.protocol.name} with digest {result.protocol.digest}, the rules now "
-            f"are {protocol.digest}; measure again."
-        )
-    data, rules = result.data, protocol.data
-    if (data.name, data.split, data.points) != (rules.dataset, rules.split, rules.points):
-        yield (
-            f"{where} asks for {rules.points} points of {rules.dataset} {rules.split}, got {data.points} of "
-            f"{data.name} {data.split}."
-        )
-    if rules.digest is not None and data.digest != rules.digest:
-        yield f"{where} expects data of digest {rules.digest}, got {data.digest}."
-    if result.seed != protocol.seed:
-        yield f"{where} fixes seed {protocol.seed}, got {result.seed}."
-    wanted = [(threat.norm, str(threat.epsilon)) for threat in protocol.threats]
-    measured = [(threat.norm, threat.epsilon) for threat in result.threats]
-    if measured != wanted:
-        yield f"{where} has the threats {_spell(wanted)}, got {_spell(measured)}."
-    for threat in protocol.threats:
-        record = result.threat(threat.norm)
-        order = protocol.cascade(threat.norm)
-        ran = tuple(attack.name for attack in record.attacks if attack.name != POOLED) if record else order
-        if ran != order:
-            yield f"{where} attacks {threat.norm} with {', '.join(order)} in this order, got {', '.join(ran)}."
-    grids = {curve.norm: tuple(str(epsilon) for epsilon in curve.epsilons) for curve in protocol.curves}
-    if {norm: curve.epsilon for norm, curve in result.curves.items()} != grids:
-        yield f"{where} reads curves at {grids}, got others."
-
-
-def _spell(threats: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"{norm} {epsilon}" for norm, epsilon in threats) or "none"
+    try:
+        if not pinned(https(locator)):
+            yield f"{SUBMISSION_FILE}: weights.locator {locator!r} is not pinned; expected {PINNED}."
+    except ValueError as error:
+        yield f"{SUBMISSION_FILE}: weights.locator {error}."
 
 
 def _verified(verification: Verification, submission: Submission | None, digest: str) -> Iterator[str]:

@@ -1,21 +1,17 @@
-"""Read and write submission files: canonical JSON, exact arrays, all or nothing."""
+"""Read and write the records of a submission: canonical JSON and TOML, every key at fault named at once."""
 
 import hashlib
-import io
 import json
 import tomllib
-import zipfile
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import SubmissionError
-from bench.submission.schema import Result, Submission, Verification
+from bench.submission.regular import content
+from bench.submission.schema import Result, Submission
 
 RESULT_FILE = "result.json"
 SUBMISSION_FILE = "submission.toml"
@@ -24,7 +20,12 @@ WITNESSES_FILE = "witnesses.npz"
 VERIFICATION_FILE = "verification.json"
 
 _Record = TypeVar("_Record", bound=BaseModel)
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+MOST_BYTES = {RESULT_FILE: 2 * 2**20, SUBMISSION_FILE: 2**15, VERIFICATION_FILE: 2**16}
+"""What each record may weigh; a result on a network of a thousand layers takes a tenth."""
+_MOST = 2**16
+"""What another TOML file may weigh; reading a key of n dotted parts takes time in proportion to n²."""
+_NAMED = 40
+"""Keys at fault that one sentence names; the rest is counted."""
 
 
 def canonical(value: Any) -> bytes:
@@ -38,40 +39,9 @@ def dump(record: BaseModel) -> bytes:
     return canonical(record.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
 
-def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return an .npz whose bytes depend on the arrays alone (no clock in the archive)."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
-        for name in sorted(arrays):
-            content = io.BytesIO()
-            np.lib.format.write_array(content, np.ascontiguousarray(arrays[name]), allow_pickle=False)
-            info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            file.writestr(info, content.getvalue())
-    return archive.getvalue()
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read the arrays of an .npz, never unpickling.
-
-    Raises:
-        SubmissionError: if the file is missing or holds anything but plain arrays.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in sorted(file.files)}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise SubmissionError(f"{path.name}: expected plain arrays in {str(path)!r}, got: {error}.") from None
-
-
 def read_result(path: Path) -> Result:
     """Read a result.json, or raise a SubmissionError that names every key at fault."""
-    return _parse(Result, _text(path), path)
-
-
-def read_verification(path: Path) -> Verification:
-    """Read a verification.json, or raise a SubmissionError that names every key at fault."""
-    return _parse(Verification, _text(path), path)
+    return parse(Result, content(path, MOST_BYTES[RESULT_FILE]), path.name)
 
 
 def read_submission(path: Path) -> Submission:
@@ -81,40 +51,39 @@ def read_submission(path: Path) -> Submission:
 
 def read_toml(record: type[_Record], path: Path) -> _Record:
     """Read a TOML file as a record, or raise a SubmissionError that names every key at fault."""
+    raw = content(path, MOST_BYTES.get(path.name, _MOST))
     try:
-        content = tomllib.loads(_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise SubmissionError(f"{path.name} is not TOML: {error}.") from None
-    return _parse(record, json.dumps(content, default=_plain), path)
+        plain = json.dumps(tomllib.loads(raw.decode()), default=_plain)
+    except UnicodeDecodeError as error:
+        raise SubmissionError(f"{path.name} is not UTF-8: {error.reason} at byte {error.start}.") from None
+    except (ValueError, RecursionError) as error:
+        raise SubmissionError(f"{path.name} is not TOML that can be read: {_short(str(error))}.") from None
+    return parse(record, plain.encode(), path.name)
 
 
-def sha256(path: Path) -> str:
-    """Return the sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def parse(record: type[_Record], raw: bytes, name: str) -> _Record:
+    """Read JSON as a record, or raise a SubmissionError that names every key at fault."""
+    try:
+        return record.model_validate_json(raw)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+    found = [
+        f"{_short('.'.join(str(step) for step in fault['loc'])) or 'file'}: {_short(fault['msg'])}" for fault in faults
+    ]
+    more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
+    raise SubmissionError(f"{name}: {'; '.join([*found[:_NAMED], *more])}.")
+
+
+def sha256(raw: bytes) -> str:
+    """Return the sha256 of bytes."""
+    return hashlib.sha256(raw).hexdigest()
 
 
 def _plain(value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
-    raise SubmissionError(f"{value!r} has no place in a submission.")
+    raise SubmissionError(f"{_short(repr(value))} has no place in a submission.")
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except FileNotFoundError:
-        raise SubmissionError(f"{path.name} is missing: expected {str(path)!r}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SubmissionError(f"{str(path)!r} cannot be read: {error}.") from None
-
-
-def _parse(record: type[_Record], text: str, path: Path) -> _Record:
-    try:
-        return record.model_validate_json(text)
-    except ValidationError as error:
-        found = "; ".join(
-            f"{'.'.join(str(step) for step in problem['loc']) or 'file'}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise SubmissionError(f"{path.name}: {found}.") from None
+def _short(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:300]}…"

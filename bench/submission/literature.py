@@ -8,11 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from bench.errors import SubmissionError
+from bench.submission.fields import Frozen, Https, Line, Positive, Sentence, Slug, Words
 from bench.submission.files import read_toml
-from bench.submission.schema import Https, Line, Slug, Words
 from bench.threats import Norm
 
 FOLDER = "literature"
@@ -25,15 +25,11 @@ Radius = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}(\.[0-9]{1,9})?(/
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
-
-
-class Provenance(_Frozen):
+class Provenance(Frozen):
     """Where the figures were read."""
 
     paper: Line
-    authors: Annotated[tuple[Line, ...], Field(min_length=1)]
+    authors: Annotated[tuple[Line, ...], Field(min_length=1, max_length=50)]
     address: Https
     """Of the paper."""
     repository: Https | None = None
@@ -45,7 +41,7 @@ class Provenance(_Frozen):
     """When it was read."""
 
 
-class Claim(_Frozen):
+class Claim(Frozen):
     """One network as its source describes it; nothing here was measured."""
 
     method: Line
@@ -57,16 +53,16 @@ class Claim(_Frozen):
     robust: Figure
 
 
-class Setting(_Frozen):
+class Setting(Frozen):
     """What a group of claims has in common."""
 
     data: Slug
     """The data set, by the name it has in a protocol."""
-    points: Annotated[int, Field(ge=1)]
+    points: Positive
     norm: Norm
     epsilon: Radius
     attack: Line
-    claims: Annotated[tuple[Claim, ...], Field(min_length=1)]
+    claims: Annotated[tuple[Claim, ...], Field(min_length=1, max_length=1000)]
 
     def key(self, claim: Claim) -> str:
         """Return the name of a claim that links and saved views rely on."""
@@ -74,7 +70,7 @@ class Setting(_Frozen):
         return re.sub(r"[^a-z0-9.]+", "-", "-".join((*parts, claim.sparsity)).lower())
 
 
-class Literature(_Frozen):
+class Literature(Frozen):
     """``submissions/literature/<id>.toml``: the figures of one source."""
 
     schema_: Annotated[Literal["bench.literature/1"], Field(alias="schema")]
@@ -82,9 +78,9 @@ class Literature(_Frozen):
     """Equals the name of the file."""
     title: Line
     source: Provenance
-    doubts: Annotated[tuple[Words, ...], Field(min_length=1)]
+    doubts: Annotated[tuple[Sentence, ...], Field(min_length=1, max_length=50)]
     """What a reader must know before comparing these figures with measured ones."""
-    settings: Annotated[tuple[Setting, ...], Field(min_length=1)]
+    settings: Annotated[tuple[Setting, ...], Field(min_length=1, max_length=100)]
 
     @field_validator("doubts")
     @classmethod

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.atomic import write_atomic
 from bench.errors import SubmissionError, UsageError
+from bench.submission.check import WITNESS_BYTES
 from bench.submission.files import (
     POINTS_FILE,
     RESULT_FILE,
@@ -13,9 +14,6 @@ from bench.submission.files import (
     read_result,
 )
 from bench.submission.schema import Result, Submission
-
-WITNESS_LIMIT = 4 * 1024 * 1024
-"""Bytes of witnesses that may lie in the repository; larger ones are pinned like weights."""
 
 
 def make(run: Path, root: Path, submission: Submission) -> Path:
@@ -35,7 +33,7 @@ def make(run: Path, root: Path, submission: Submission) -> Path:
         raise UsageError(f"{str(folder)!r} exists already; published files do not change, choose another --id.")
     for name in (RESULT_FILE, POINTS_FILE, WITNESSES_FILE):
         content = (run / name).read_bytes()
-        if name != WITNESSES_FILE or len(content) <= WITNESS_LIMIT:
+        if name != WITNESSES_FILE or len(content) <= WITNESS_BYTES:
             write_atomic(folder / name, content)
     write_atomic(folder / SUBMISSION_FILE, spell(submission).encode())
     return folder

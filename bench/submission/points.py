@@ -1,6 +1,6 @@
 """The arrays of points.npz: what happened to every single point."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import SubmissionError
-from bench.submission.files import pack_arrays, read_arrays
+from bench.submission.arrays import Header, pack_arrays, read_arrays
+from bench.submission.schema import MOST_POINTS
 from bench.threats import SLACK, Norm
 
 Bits = NDArray[np.bool_]
 
+PACKED = 16 * 2**20
+"""Bytes that a points.npz may weigh."""
+DECODED = 64 * 2**20
+"""Bytes that its arrays may take."""
 _FLOAT32 = 2e-7
 """Relative; comparing in float32 or in float64 may differ this close to the surface."""
 
@@ -78,26 +82,29 @@ def read_points(path: Path) -> PointTable:
     Raises:
         SubmissionError: naming every array that is missing, unknown, or of another type or length than expected.
     """
-    arrays = read_arrays(path)
-    wanted: dict[str, type[np.generic]] = dict.fromkeys(("id", "label", "prediction"), np.int64)
-    wanted |= dict.fromkeys((f"distance_{norm}" for norm in Norm), np.float32)
-    found: list[str] = [f"no array {name!r}" for name in wanted if name not in arrays]
-    broken: dict[tuple[Norm, str], Bits] = {}
-    length = len(arrays["id"]) if "id" in arrays and arrays["id"].ndim == 1 else None
-    for name, array in arrays.items():
-        kind, _, rest = name.partition("_")
-        norm, _, attack = rest.partition("_")
-        expected = wanted.get(name)
-        if expected is None and kind == "broken" and norm in list(Norm) and attack:
-            expected = np.bool_
-            broken[Norm(norm), attack] = array
-        if expected is None:
-            found.append(f"an unknown array {name!r}")
-        elif array.dtype != expected or array.ndim != 1 or (length is not None and len(array) != length):
-            found.append(
-                f"{name!r} is {array.dtype} of shape {array.shape}, expected {np.dtype(expected)} of shape ({length},)"
-            )
-    if found:
-        raise SubmissionError(f"{path.name}: {'; '.join(found)}.")
+    arrays = read_arrays(path, packed=PACKED, decoded=DECODED, judge=_judge)
+    broken = {named: array for name, array in arrays.items() if (named := _attack(name))}
     distance = {norm: arrays[f"distance_{norm}"] for norm in Norm}
     return PointTable(arrays["id"], arrays["label"], arrays["prediction"], distance, broken)
+
+
+def _judge(headers: Mapping[str, Header]) -> Iterator[str]:
+    wanted: dict[str, type[np.generic]] = dict.fromkeys(("id", "label", "prediction"), np.int64)
+    wanted |= dict.fromkeys((f"distance_{norm}" for norm in Norm), np.float32)
+    yield from (f"no array {name!r}" for name in wanted if name not in headers)
+    length = headers["id"].shape[0] if "id" in headers and len(headers["id"].shape) == 1 else 0
+    if length > MOST_POINTS:
+        yield f"{length} points, at most {MOST_POINTS} are read"
+    for name, header in sorted(headers.items()):
+        expected = wanted.get(name) or (np.bool_ if _attack(name) else None)
+        if expected is None:
+            yield f"an unknown array {name!r}"
+        elif header.dtype != expected or header.shape != (length,):
+            kind = np.dtype(expected)
+            yield f"{name!r} is {header.dtype} of shape {header.shape}, expected {kind} of shape ({length},)"
+
+
+def _attack(name: str) -> tuple[Norm, str] | None:
+    kind, _, rest = name.partition("_")
+    norm, _, attack = rest.partition("_")
+    return (Norm(norm), attack) if kind == "broken" and norm in list(Norm) and attack else None

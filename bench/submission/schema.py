@@ -5,58 +5,46 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from bench.errors import UsageError
-from bench.threats import Norm, exact
+from bench.submission.fields import (
+    Count,
+    Exact,
+    Figure,
+    Frozen,
+    Https,
+    Line,
+    Positive,
+    Seconds,
+    Sentence,
+    Sha256,
+    Slug,
+    Words,
+)
+from bench.threats import Norm
 
-
-def _exact(text: str) -> str:
-    try:
-        value = exact(text)
-    except UsageError as error:
-        raise ValueError(str(error)) from None
-    if str(value) != text:
-        raise ValueError(f"{text!r} is not in lowest terms; write {str(value)!r}")
-    return text
-
-
-def _https(text: str) -> str:
-    if not text.startswith("https://") or any(character.isspace() for character in text):
-        raise ValueError(f"{text!r} is not an https address")
-    return text
-
-
-Count = Annotated[int, Field(ge=0)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,119}$")]
-"""A name that is also a folder and a part of an address."""
-Exact = Annotated[str, AfterValidator(_exact)]
-"""A whole number or a fraction in lowest terms, as text: ``"8/255"``."""
-Https = Annotated[str, AfterValidator(_https)]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\r\n\x00-\x1f]*$")]
-Words = Annotated[str, StringConstraints(max_length=4000)]
+MOST_LAYERS = 5000
+MOST_POINTS = 200_000
+"""Four times the largest validation set of the field."""
+Term = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$")]
+"""Names one fact of an environment."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
-
-
-class ProtocolStamp(_Frozen):
+class ProtocolStamp(Frozen):
     """Under which rules a result was measured."""
 
     name: Slug
     digest: Sha256
 
 
-class Normalisation(_Frozen):
+class Normalisation(Frozen):
     """What is done to a pixel before the network sees it: (pixel - mean) / std, one value or one per channel."""
 
-    mean: Annotated[tuple[Annotated[float, Field(allow_inf_nan=False)], ...], Field(min_length=1)]
-    std: Annotated[tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], Field(min_length=1)]
+    mean: Annotated[tuple[Figure, ...], Field(min_length=1, max_length=32)]
+    std: Annotated[tuple[Annotated[Figure, Field(gt=0)], ...], Field(min_length=1, max_length=32)]
 
 
-class ModelRecord(_Frozen):
+class ModelRecord(Frozen):
     """Which network was attacked."""
 
     ref: Line
@@ -72,15 +60,15 @@ class ModelRecord(_Frozen):
     """Of the weights file that was loaded, where there was one."""
     normalisation: Normalisation | None
     """As asked for with a ``.safetensors`` file; null where the source of the model brings its own."""
-    parameters: Count
+    parameters: Positive
 
 
-class LayerRecord(_Frozen):
+class LayerRecord(Frozen):
     """One prunable layer."""
 
     name: Line
-    shape: tuple[int, ...]
-    weights: Count
+    shape: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=8)]
+    weights: Positive
     """In the dense parent."""
     zeros: Count
     """Exact zeros, and weights of removed channels."""
@@ -88,7 +76,7 @@ class LayerRecord(_Frozen):
     """Multiply-accumulates per image in the parent."""
 
 
-class ClaimRecord(_Frozen):
+class ClaimRecord(Frozen):
     """What the makers of a network that came pruned say of it; what was measured stands beside it in the record."""
 
     sparsity: Exact | None
@@ -96,7 +84,7 @@ class ClaimRecord(_Frozen):
     structure: Literal["unstructured", "2of4", "channel"] | None
 
 
-class PruningRecord(_Frozen):
+class PruningRecord(Frozen):
     """What was pruned, as measured on the tensors that were attacked."""
 
     recipe: Slug | None
@@ -114,14 +102,14 @@ class PruningRecord(_Frozen):
     """Share of prunable weights that a recipe was asked to make zero; null where nothing was asked."""
     claim: ClaimRecord | None = None
     """Goes with a method alone."""
-    prunable: Count
+    prunable: Positive
     """Conv2d, Linear and attention weights that a forward pass of the parent reaches."""
     zeros: Count
     connected: Count
     """Non-zero prunable weights on a path from the image to the logits; the others can do nothing."""
     nonzero: Count
     """Non-zero parameters of the whole network, biases and affine terms included, unreached ones left out."""
-    parameters: Count
+    parameters: Positive
     """Reached parameters of the whole parent."""
     macs: Count
     """Of the network that was attacked, per image."""
@@ -132,9 +120,9 @@ class PruningRecord(_Frozen):
     """Of the state as safetensors."""
     bytes_packed: Count
     """Bit masks and non-zero values in one safetensors file, compressed with zstd level 3."""
-    collapsed_layers: tuple[Line, ...]
+    collapsed_layers: Annotated[tuple[Line, ...], Field(max_length=MOST_LAYERS)]
     """Prunable layers without one non-zero weight."""
-    layers: tuple[LayerRecord, ...]
+    layers: Annotated[tuple[LayerRecord, ...], Field(min_length=1, max_length=MOST_LAYERS)]
 
     @property
     def how(self) -> str:
@@ -142,23 +130,23 @@ class PruningRecord(_Frozen):
         return self.recipe or self.method or "unknown"
 
 
-class DataRecord(_Frozen):
+class DataRecord(Frozen):
     """On which points."""
 
     name: Slug
     split: Slug
-    points: Count
+    points: Annotated[int, Field(ge=1, le=MOST_POINTS)]
     digest: Sha256
-    classes: tuple[Line, ...]
+    classes: Annotated[tuple[Line, ...], Field(min_length=1, max_length=100_000)]
 
 
-class CleanRecord(_Frozen):
+class CleanRecord(Frozen):
     """Unperturbed accuracy."""
 
     correct: Count
 
 
-class AttackRecord(_Frozen):
+class AttackRecord(Frozen):
     """What one attack did to the points that still stood when it ran."""
 
     name: Slug
@@ -171,14 +159,14 @@ class AttackRecord(_Frozen):
     backwards: Count
 
 
-class ThreatRecord(_Frozen):
+class ThreatRecord(Frozen):
     """The cascade of one threat model; correct = robust + the sum over broken."""
 
     norm: Norm
     epsilon: Exact
     robust: Count
     """Points that are correct and survive every attack, and every witness of the other norms."""
-    attacks: tuple[AttackRecord, ...]
+    attacks: Annotated[tuple[AttackRecord, ...], Field(max_length=64)]
     """In order; ``pooled`` counts points broken by a witness that an attack of another norm found."""
 
     @property
@@ -187,14 +175,14 @@ class ThreatRecord(_Frozen):
         return Fraction(self.epsilon)
 
 
-class CurveRecord(_Frozen):
+class CurveRecord(Frozen):
     """A robustness curve: at each radius, how many points have a larger distance."""
 
-    epsilon: tuple[Exact, ...]
-    robust: tuple[Count, ...]
+    epsilon: Annotated[tuple[Exact, ...], Field(max_length=1000)]
+    robust: Annotated[tuple[Count, ...], Field(max_length=1000)]
 
 
-class ScenarioRecord(_Frozen):
+class ScenarioRecord(Frozen):
     """What is left standing when the adversary knows less, per norm at the protocol's radius."""
 
     robust: dict[Norm, Count]
@@ -210,22 +198,21 @@ class Level(StrEnum):
     """The number is not published."""
 
 
-class Flag(_Frozen):
+class Flag(Frozen):
     """A recorded doubt."""
 
     check: Slug
     level: Level
-    figure: float | None
-    threshold: float | None
-    says: Words
+    figure: Figure | None
+    threshold: Figure | None
+    says: Sentence
 
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Quartiles = tuple[Seconds, Seconds, Seconds]
 """First quartile, median and third quartile of several runs."""
 
 
-class PassTimes(_Frozen):
+class PassTimes(Frozen):
     """Seconds per image."""
 
     forward: Quartiles
@@ -233,13 +220,13 @@ class PassTimes(_Frozen):
     """Forward, and back to the image: what an attack spends on a step."""
 
 
-class LatencyRecord(_Frozen):
+class LatencyRecord(Frozen):
     """A smaller network beside its parent, timed in turns on the machine of the run."""
 
     clock: Literal["processor", "wall"]
     """Seconds of one thread of a processor, or of the clock where an accelerator works."""
-    batch: Annotated[int, Field(ge=1)]
-    repeats: Annotated[int, Field(ge=1)]
+    batch: Positive
+    repeats: Positive
     parent: PassTimes
     network: PassTimes
 
@@ -249,10 +236,10 @@ class LatencyRecord(_Frozen):
         return self.parent.both[1] / self.network.both[1]
 
 
-class CostRecord(_Frozen):
+class CostRecord(Frozen):
     """What the evaluation spent, checks and verification included."""
 
-    seconds: float
+    seconds: Annotated[float, Field(ge=0, le=1e12)]
     latency: LatencyRecord | None
     """Null where no channels were removed: zeros do not make a network faster. With ``seconds`` the only figures that
     another run of the same cell need not find again."""
@@ -260,29 +247,29 @@ class CostRecord(_Frozen):
     backwards: Count
 
 
-class Result(_Frozen):
+class Result(Frozen):
     """result.json: what the machine measured."""
 
     schema_: Annotated[Literal["bench.result/1"], Field(alias="schema")]
     standard: bool
-    deviations: tuple[Line, ...]
+    deviations: Annotated[tuple[Line, ...], Field(max_length=64)]
     """Why this run is not a standard one; such a result cannot be submitted."""
     protocol: ProtocolStamp
     model: ModelRecord
     pruning: PruningRecord
     data: DataRecord
     clean: CleanRecord
-    threats: tuple[ThreatRecord, ...]
+    threats: Annotated[tuple[ThreatRecord, ...], Field(max_length=16)]
     curves: dict[Norm, CurveRecord]
-    scenarios: dict[Slug, ScenarioRecord]
-    flags: tuple[Flag, ...]
+    scenarios: Annotated[dict[Slug, ScenarioRecord], Field(max_length=16)]
+    flags: Annotated[tuple[Flag, ...], Field(max_length=64)]
     collapsed: bool
     """The clean accuracy says that nothing is left to attack; never ranked."""
     seed: Count
     engine: Literal["native", "reference"]
-    batch_size: Annotated[int, Field(ge=1)] | None
+    batch_size: Positive | None
     """Where verdicts may depend on it; null where they do not."""
-    environment: dict[str, Line]
+    environment: Annotated[dict[Term, Line], Field(max_length=64)]
     cost: CostRecord
 
     def threat(self, norm: Norm) -> ThreatRecord | None:
@@ -290,23 +277,28 @@ class Result(_Frozen):
         return next((threat for threat in self.threats if threat.norm is norm), None)
 
 
-class Weights(_Frozen):
+class Weights(Frozen):
     """Where the weights are, pinned."""
 
     locator: Line
-    """An https address at a fixed revision, or the reference and recipe that rebuild them."""
+    """An https address of a file that stays what it is, or the reference and recipe that rebuild them."""
     sha256: Sha256
-    bytes: Count
+    bytes: Positive
+
+    @property
+    def address(self) -> str | None:
+        """The address that the locator is; None for one in words."""
+        return self.locator if "://" in self.locator else None
 
 
-class Submission(_Frozen):
+class Submission(Frozen):
     """submission.toml: what people say."""
 
     schema_: Annotated[Literal["bench.submission/1"], Field(alias="schema")]
     id: Slug
     """Equals the name of the folder."""
     name: Line
-    authors: tuple[Line, ...]
+    authors: Annotated[tuple[Line, ...], Field(max_length=50)]
     date: date
     paper: Https | None = None
     method: Line
@@ -333,7 +325,7 @@ class VerificationLevel(StrEnum):
         return self in {VerificationLevel.RE_RUN, VerificationLevel.REPRODUCED}
 
 
-class Verification(_Frozen):
+class Verification(Frozen):
     """verification.json: written by whoever measured again."""
 
     schema_: Annotated[Literal["bench.verification/1"], Field(alias="schema")]

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.submission.files import read_arrays, read_result
+from bench.submission.arrays import read_arrays
+from bench.submission.files import read_result
 from bench.threats import Norm
 
 MODEL = ["--model", "embedded:digits-tiny-linf", "--protocol", "digits-smoke-v1"]

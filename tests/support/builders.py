@@ -11,7 +11,8 @@ import numpy as np
 
 from bench.protocol.load import Protocol, load
 from bench.submission.agreement import measure
-from bench.submission.files import canonical, pack_arrays
+from bench.submission.arrays import pack_arrays
+from bench.submission.files import canonical
 from bench.submission.points import PointTable
 from bench.submission.schema import Flag, Level
 from bench.threats import SLACK, Norm

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from bench.evaluation.checks.check import Thresholds
 from bench.submission.schema import Flag, Level
+from bench.text import tidy
 
 
 def doubt(check: str, level: Level, figure: float | None, threshold: float | None, says: str) -> Flag:
@@ -14,7 +15,7 @@ def doubt(check: str, level: Level, figure: float | None, threshold: float | Non
         level=level,
         figure=None if figure is None else float(f"{figure:.6g}"),
         threshold=None if threshold is None else float(f"{threshold:.6g}"),
-        says=says,
+        says=tidy(says, 600),
     )
 
 

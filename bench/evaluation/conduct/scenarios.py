@@ -15,7 +15,8 @@ from bench.evaluation.plan.plan import Plan, dense_names
 from bench.evaluation.search.cascade import Cascade
 from bench.evaluation.search.step import Step
 from bench.models.source import LoadedModel
-from bench.submission.files import RESULT_FILE, WITNESSES_FILE, read_arrays, read_result
+from bench.submission.arrays import read_arrays
+from bench.submission.files import RESULT_FILE, WITNESSES_FILE, read_result
 from bench.submission.schema import Result, ScenarioRecord
 from bench.threats import Norm, Scenario, ThreatModel
 

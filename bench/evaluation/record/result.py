@@ -22,7 +22,8 @@ from bench.evaluation.record.record import (
 )
 from bench.evaluation.search.cascade import Tally
 from bench.models.source import ModelRef
-from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump, pack_arrays
+from bench.submission.arrays import pack_arrays
+from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump
 from bench.submission.schema import (
     CleanRecord,
     CostRecord,

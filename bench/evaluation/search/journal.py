@@ -18,7 +18,7 @@ from bench import lock
 from bench.atomic import write_atomic
 from bench.attacks.attack import Passes
 from bench.errors import BenchError, UsageError
-from bench.submission.files import pack_arrays, read_arrays
+from bench.submission.arrays import pack_arrays, read_arrays
 
 _HEADER = "run.json"
 _LINES = "journal.jsonl"

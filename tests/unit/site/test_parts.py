@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from bench.errors import ArtefactError, SubmissionError
+from bench.errors import ArtefactError
 from bench.protocol.load import load
 from bench.site import vendor
 from bench.site.build import https
@@ -158,7 +158,7 @@ def test_formulas_are_quoted(text):
 
 def test_links_are_https_or_nothing():
     assert https("https://example.org/paper") == "https://example.org/paper"
-    with pytest.raises(SubmissionError):
+    with pytest.raises(ValueError, match="is not an https address"):
         https("javascript:alert(1)")
 
 

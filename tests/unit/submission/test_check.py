@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bench.cli.main import run
+from bench.submission.arrays import pack_arrays, read_arrays
 from bench.submission.check import problems
-from bench.submission.files import canonical, pack_arrays, read_arrays
+from bench.submission.files import canonical
 from tests.support.builders import Cell, cells, write
 
 

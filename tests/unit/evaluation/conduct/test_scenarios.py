@@ -90,7 +90,7 @@ def test_the_run_of_another_network_is_no_parent(dense, tmp_path):
 
 def test_curves_of_every_norm_hold_the_bounds_between_norms(dense):
     """RA_L2(ε√D) ≤ RA_Linf(ε) and, for one channel, RA_L2(√k) ≤ RA_L0(k): pooled witnesses make it so."""
-    from bench.submission.files import read_arrays
+    from bench.submission.arrays import read_arrays
 
     arrays = read_arrays(dense / "points.npz")
     linf, l2, l0 = (torch.from_numpy(arrays[f"distance_{norm}"]) for norm in Norm)

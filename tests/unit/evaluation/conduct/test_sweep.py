@@ -5,7 +5,7 @@ from fractions import Fraction
 from bench.evaluation.conduct.sweep import cells, sweep
 from bench.models.source import ModelRef
 from bench.protocol.load import load
-from bench.submission.files import read_arrays
+from bench.submission.arrays import read_arrays
 
 MODELS = [ModelRef.parse("embedded:digits-tiny-linf")]
 

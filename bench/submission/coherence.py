@@ -1,0 +1,217 @@
+"""Whether the figures of a result add up and obey the protocol that they were measured under."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from math import prod
+
+from bench.protocol.load import Protocol, Setting, load, names
+from bench.registry import unknown
+from bench.submission.claim import gaps
+from bench.submission.files import RESULT_FILE, dump
+from bench.submission.schema import PruningRecord, Result, ThreatRecord
+
+POOLED = "pooled"
+"""The record that counts points broken by a witness which an attack of another norm found."""
+
+
+def result_problems(result: Result, written: bytes) -> Iterator[str]:
+    """Yield one sentence per figure of a result that contradicts another or its protocol."""
+    if written != dump(result):
+        yield f"{RESULT_FILE}: not as the benchmark writes it; it is never edited by hand."
+    if not result.standard or result.deviations:
+        reasons = "; ".join(result.deviations) or "no reason given"
+        yield f"{RESULT_FILE}: not a standard run ({reasons}); measure again without deviations."
+    if (result.model.normalisation is None) == result.model.ref.endswith(".safetensors"):
+        yield (
+            f"{RESULT_FILE}: model.normalisation goes with a .safetensors file and with nothing else; got "
+            f"{'null' if result.model.normalisation is None else 'figures'} for {result.model.ref!r}."
+        )
+    yield from _pruning(result.pruning)
+    yield from _made(result)
+    if (result.cost.latency is None) != (result.pruning.macs == result.pruning.parent_macs):
+        yield (
+            f"{RESULT_FILE}: cost.latency goes with removed channels and with nothing else; got "
+            f"{result.pruning.macs} MACs of {result.pruning.parent_macs} and latency "
+            f"{'null' if result.cost.latency is None else 'figures'}."
+        )
+    rules = load(result.protocol.name).attacks if result.protocol.name in names() else {}
+    for threat in result.threats:
+        yield from _threat(threat, result.clean.correct, rules)
+    if result.clean.correct > result.data.points:
+        yield f"{RESULT_FILE}: {result.clean.correct} of {result.data.points} points cannot be correct."
+    yield from _curves(result)
+    if result.protocol.name not in names():
+        yield f"{RESULT_FILE}: {unknown('protocol', result.protocol.name, names())}"
+    else:
+        yield from _rules(result, load(result.protocol.name))
+
+
+def _curves(result: Result) -> Iterator[str]:
+    for norm, curve in result.curves.items():
+        if len(curve.epsilon) != len(curve.robust):
+            yield f"{RESULT_FILE}: curves.{norm} has {len(curve.epsilon)} radii and {len(curve.robust)} counts."
+        if any(later > earlier for earlier, later in zip(curve.robust, curve.robust[1:], strict=False)):
+            yield f"{RESULT_FILE}: curves.{norm} rises; more room for the adversary cannot leave more points standing."
+    for name, scenario in result.scenarios.items():
+        for norm, robust in scenario.robust.items():
+            threat_record = result.threat(norm)
+            worst = threat_record.robust if threat_record else 0
+            if not worst <= robust <= result.clean.correct:
+                yield (
+                    f"{RESULT_FILE}: scenarios.{name} leaves {robust} points under {norm}, expected between the worst "
+                    f"case, {worst}, and the correct ones, {result.clean.correct}."
+                )
+
+
+def _pruning(pruning: PruningRecord) -> Iterator[str]:
+    where = f"{RESULT_FILE}: pruning"
+    yield from _layers(pruning)
+    if pruning.nonzero > pruning.parameters - pruning.zeros:
+        yield (
+            f"{where}.nonzero is {pruning.nonzero}, more than {pruning.parameters} parameters without "
+            f"{pruning.zeros} zeros leave."
+        )
+    if pruning.connected > pruning.prunable - pruning.zeros:
+        yield (
+            f"{where}.connected is {pruning.connected}, more than {pruning.prunable} prunable weights without "
+            f"{pruning.zeros} zeros leave."
+        )
+    if not pruning.nonzero_macs <= pruning.macs <= pruning.parent_macs:
+        got = f"{pruning.nonzero_macs}, {pruning.macs}, {pruning.parent_macs}"
+        yield f"{where}: expected nonzero_macs ≤ macs ≤ parent_macs, got {got}."
+    yield from _target(pruning)
+
+
+def _layers(pruning: PruningRecord) -> Iterator[str]:
+    where = f"{RESULT_FILE}: pruning"
+    weights = sum(layer.weights for layer in pruning.layers)
+    zeros = sum(layer.zeros for layer in pruning.layers)
+    for name, times in Counter(layer.name for layer in pruning.layers).items():
+        if times > 1:
+            yield f"{where}: {times} layers are called {name!r}."
+    if weights != pruning.prunable:
+        yield f"{where}.prunable is {pruning.prunable}, but the layers hold {weights} weights."
+    if zeros != pruning.zeros:
+        yield f"{where}.zeros is {pruning.zeros}, but the layers hold {zeros}."
+    for layer in pruning.layers:
+        if layer.zeros > layer.weights or prod(layer.shape) != layer.weights:
+            yield f"{where}: {layer.name!r} of shape {layer.shape}: {layer.zeros} zeros in {layer.weights} weights."
+    dead = tuple(layer.name for layer in pruning.layers if layer.weights and layer.zeros == layer.weights)
+    if set(dead) != set(pruning.collapsed_layers):
+        yield f"{where}.collapsed_layers is {list(pruning.collapsed_layers)}, but all weights are zero in {list(dead)}."
+
+
+def _made(result: Result) -> Iterator[str]:
+    where, pruning = f"{RESULT_FILE}: pruning", result.pruning
+    if (pruning.recipe is None) == (pruning.method is None):
+        got = "both" if pruning.method else "neither"
+        yield f"{where}: a recipe of this benchmark or a method of others says how it was pruned, got {got}."
+    if pruning.method is None:
+        if pruning.claim is not None:
+            yield f"{where}.claim goes with a method; what a recipe is asked for is its target."
+        if pruning.regime is None:
+            yield f"{where}.regime is null, though a recipe always has one."
+        return
+    if pruning.target is not None or pruning.version or pruning.scope != "none":
+        yield (
+            f"{where}: a method of others has no target, version or scope that could be computed again, got "
+            f"{pruning.target}, {pruning.version} and {pruning.scope}."
+        )
+    if pruning.structure == "dense":
+        yield f"{where}: pruned by {pruning.method!r}, but no weight of its parent is gone."
+    if result.model.parent is None or result.model.parent_sha256 is None:
+        yield f"{RESULT_FILE}: model.parent is null; a network pruned by a method is measured against its dense parent."
+    if pruning.claim is not None:
+        yield from (f"{where}.claim: {gap}" for gap in gaps(pruning.claim, pruning))
+
+
+def _target(pruning: PruningRecord) -> Iterator[str]:
+    where, target = f"{RESULT_FILE}: pruning", pruning.target
+    if pruning.method is not None:
+        return
+    if (target is None) != (pruning.structure == "dense"):
+        yield f"{where}: a dense model has no target and a pruned one has, got {pruning.structure} with {target}."
+    if target is not None and not 0 < Fraction(target) < 1:
+        yield f"{where}.target is {target}; a share of the weights lies strictly between 0 and 1."
+    if target is not None and pruning.structure == "unstructured":
+        asked, room = Fraction(target) * pruning.prunable, 1 if pruning.scope == "global" else len(pruning.layers)
+        if abs(pruning.zeros - asked) > room:
+            yield f"{where}: {pruning.zeros} zeros, a target of {target} asks for {float(asked):.1f} ± {room}."
+
+
+def _threat(threat: ThreatRecord, correct: int, rules: Mapping[str, Mapping[str, Setting]]) -> Iterator[str]:
+    where = f"{RESULT_FILE}: {threat.norm} {threat.epsilon}"
+    broken = sum(attack.broken for attack in threat.attacks)
+    if threat.robust + broken != correct:
+        yield f"{where}: robust {threat.robust} + broken {broken} should equal {correct} correct points."
+    pooled = sum(attack.broken for attack in threat.attacks if attack.name == POOLED)
+    if POOLED in [attack.name for attack in threat.attacks[:-1]]:
+        yield f"{where}: {POOLED} comes once, after all attacks."
+    standing = correct
+    for attack in threat.attacks:
+        if attack.broken > attack.attempted:
+            yield f"{where}: {attack.name} broke {attack.broken} of {attack.attempted} points."
+        if attack.name == POOLED:
+            continue
+        least = standing - pooled if _from(rules.get(attack.name, {})) <= threat.radius else 0
+        if not least <= attack.attempted <= correct:
+            yield f"{where}: {attack.name} tried {attack.attempted} points, expected {least} to {correct}."
+        if attack.forwards < attack.attempted:
+            yield f"{where}: {attack.name} tried {attack.attempted} points with {attack.forwards} forward passes."
+        standing -= attack.broken
+
+
+def _from(settings: Mapping[str, Setting]) -> int:
+    """Return the radius from which an attack on a grid takes part; one without a grid always does."""
+    grid = settings.get("grid", ())
+    return min(grid, default=0) if isinstance(grid, tuple) else 0
+
+
+def _rules(result: Result, protocol: Protocol) -> Iterator[str]:
+    where = f"{RESULT_FILE}: {protocol.name}"
+    if result.protocol.digest != protocol.digest:
+        yield (
+            f"{RESULT_FILE}: measured under {result.protocol.name} with digest {result.protocol.digest}, the rules now "
+            f"are {protocol.digest}; measure again."
+        )
+    data, rules = result.data, protocol.data
+    if (data.name, data.split, data.points) != (rules.dataset, rules.split, rules.points):
+        yield (
+            f"{where} asks for {rules.points} points of {rules.dataset} {rules.split}, got {data.points} of "
+            f"{data.name} {data.split}."
+        )
+    if rules.digest is not None and data.digest != rules.digest:
+        yield f"{where} expects data of digest {rules.digest}, got {data.digest}."
+    if result.seed != protocol.seed:
+        yield f"{where} fixes seed {protocol.seed}, got {result.seed}."
+    wanted = [(threat.norm, str(threat.epsilon)) for threat in protocol.threats]
+    measured = [(threat.norm, threat.epsilon) for threat in result.threats]
+    if measured != wanted:
+        yield f"{where} has the threats {_spell(wanted)}, got {_spell(measured)}."
+    for threat in protocol.threats:
+        record = result.threat(threat.norm)
+        order = protocol.cascade(threat.norm)
+        ran = tuple(attack.name for attack in record.attacks if attack.name != POOLED) if record else order
+        if ran != order:
+            yield f"{where} attacks {threat.norm} with {', '.join(order)} in this order, got {', '.join(ran)}."
+    yield from _named(result, protocol)
+    grids = {curve.norm: tuple(str(epsilon) for epsilon in curve.epsilons) for curve in protocol.curves}
+    if {norm: curve.epsilon for norm, curve in result.curves.items()} != grids:
+        yield f"{where} reads curves at {grids}, got others."
+
+
+def _named(result: Result, protocol: Protocol) -> Iterator[str]:
+    """Hold scenarios, norms and checks to those that the protocol knows; each gets a column or a line of its own."""
+    where, norms = f"{RESULT_FILE}: {protocol.name}", {threat.norm for threat in protocol.threats}
+    for name, scenario in sorted(result.scenarios.items()):
+        if name not in protocol.scenarios:
+            yield f"{where} measures the scenarios {', '.join(protocol.scenarios) or 'none'}, got {name!r}."
+        if strange := sorted(set(scenario.robust) - norms):
+            yield f"{where} has no threat in {', '.join(strange)}, yet scenarios.{name} counts it."
+    for check in sorted({flag.check for flag in result.flags} - set(protocol.checks)):
+        yield f"{where} names no check {check!r}, yet a flag is from it."
+
+
+def _spell(threats: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{norm} {epsilon}" for norm, epsilon in threats) or "none"

@@ -1,0 +1,52 @@
+"""Which addresses a submission may name: one parse, strict enough that every browser reads the same host from it."""
+
+import re
+
+MOST = 2000
+"""Bytes; longer addresses do not survive all browsers and servers."""
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HTTPS = re.compile(
+    rf"https://(?P<host>(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9]))"
+    r"(?P<path>/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?"
+    r"(?P<rest>[?#](?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2}|#(?!.*#))*)?"
+)
+_NAME = r"[A-Za-z0-9._-]+"
+_PINNED = {
+    "huggingface.co": re.compile(rf"/(?:datasets/)?{_NAME}/{_NAME}/resolve/[0-9a-f]{{40}}/.+"),
+    "zenodo.org": re.compile(r"/records?/[1-9][0-9]*/files/[^/]+"),
+    "github.com": re.compile(rf"/{_NAME}/{_NAME}/(?:releases/download/[^/]+/[^/]+|raw/[0-9a-f]{{40}}/.+)"),
+    "raw.githubusercontent.com": re.compile(rf"/{_NAME}/{_NAME}/[0-9a-f]{{40}}/.+"),
+}
+PINNED = (
+    "a Hugging Face file at a 40-digit revision, a file of a Zenodo record, a GitHub release asset or a GitHub file at "
+    "a commit"
+)
+"""What a locator of weights may be, in words."""
+
+
+def https(address: str) -> str:
+    """Return an address that a reader may follow.
+
+    A host is dotted lower-case labels (other scripts in their ``xn--`` spelling); no user, port, number or
+    bracket stands in for one. Path and query hold what RFC 3986 allows, everything else as ``%XX``.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    found = _HTTPS.fullmatch(address)
+    if not found or len(found["host"]) > 253 or len(address) > MOST:
+        raise ValueError(
+            f"{address[:120]!r} is not an https address; expected https://HOST/PATH of at most {MOST} ASCII "
+            "characters, without user, port or spaces, HOST with a dot and in lower case"
+        )
+    return address
+
+
+def pinned(address: str) -> bool:
+    """Tell whether an address names a file that stays what it is, at a host that keeps such files."""
+    found = _HTTPS.fullmatch(address)
+    if not found or found["rest"] not in {None, "?download=1", "?download=true"}:
+        return False
+    path = found["path"] or ""
+    rule = _PINNED.get(found["host"])
+    return rule is not None and "/../" not in path and "/./" not in path and bool(rule.fullmatch(path))
