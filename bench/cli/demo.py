@@ -7,12 +7,15 @@ from pathlib import Path
 
 import click
 
+from bench.atomic import write_atomic
 from bench.cli import evaluate, output
+from bench.errors import UsageError
 
 MODEL = "embedded:digits-mlp-linf"
 POINTS = 50
 SPARSITY = "0.9"
 SUBMISSIONS = Path("submissions")
+_MARK = ".demo"
 
 
 @click.command("demo")
@@ -26,7 +29,7 @@ def command(*, out: Path) -> None:
     """
     from bench.submission.files import RESULT_FILE, read_result
 
-    shutil.rmtree(out, ignore_errors=True)
+    _clear(out)
     results = []
     # the board holds the committed submissions, so a process of its own builds it while the attacks run
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as beside:
@@ -45,6 +48,15 @@ def command(*, out: Path) -> None:
             output.say(f"The board of the committed submissions is at {page.as_uri()}")
         else:
             output.say("There is no folder submissions/ here, so no board was built.")
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier demo left, and mark the place; a folder of anything else is not touched."""
+    mark = out / _MARK
+    if out.exists() and not mark.is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{str(out)!r} holds something else than an earlier demo; name an empty folder with --out.")
+    shutil.rmtree(out, ignore_errors=True)
+    write_atomic(mark, b"Made by bench demo, which removes this folder when it runs again.\n")
 
 
 def _board(submissions: Path, out: Path) -> None:

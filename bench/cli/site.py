@@ -24,7 +24,7 @@ def command() -> None:
 def build(submissions: Path, out: Path, keep: Path | None, *, compare: bool) -> None:
     """Turn submissions into the site; the same submissions give the same bytes."""
     from bench.site.build import build as make
-    from bench.site.place import differences, place
+    from bench.site.place import differences, place, strangers
 
     # what is compared is drawn anew
     files = make(submissions, None if compare else keep)
@@ -36,8 +36,10 @@ def build(submissions: Path, out: Path, keep: Path | None, *, compare: bool) -> 
             )
         say(f"{out} holds exactly what {submissions} gives: {len(files)} files.")
         return
-    written = place(files, out)
-    say(f"{len(files)} files, {written} changed. Open {(out / 'index.html').resolve().as_uri()}")
+    changed = place(files, out)
+    for path in strangers(files, out):
+        say(f"{path} was not written by any build and is left alone.")
+    say(f"{len(files)} files, {len(changed)} changed. Open {(out / 'index.html').resolve().as_uri()}")
 
 
 @command.command()

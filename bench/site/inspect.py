@@ -1,13 +1,14 @@
 """Every problem of a built site: broken links, missing anchors, foreign origins, figures without files, heavy pages."""
 
 import gzip
+import os
 import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 PAGE_BUDGET = 150_000
 """Bytes of a page, compressed, without the shared assets; a board of 1,000 rows fits."""
@@ -57,26 +58,38 @@ class _Reader(HTMLParser):
 
 
 def read(folder: Path) -> dict[str, bytes]:
-    """Return the files of a built site, by path."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
-    }
+    """Return the files of a built site, by path; nothing behind a dot or a link."""
+    found = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(place, name) for name in names if not name.startswith(".")):
+            if path.is_file() and not path.is_symlink():
+                found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return dict(sorted(found.items()))
 
 
 def problems(files: Mapping[str, bytes]) -> list[str]:
     """Return one sentence per problem of a site."""
     pages: dict[str, _Reader] = {}
+    found = [f"{path}: is not UTF-8." for path, content in files.items() if not _readable(path, content)]
     for path, content in files.items():
         if path.endswith(".html"):
             pages[path] = _Reader()
-            pages[path].feed(content.decode())
-    found = [problem for path, page in pages.items() for problem in _page(path, page, pages, files)]
+            pages[path].feed(content.decode(errors="replace"))
+    found += [problem for path, page in pages.items() for problem in _page(path, page, pages, files)]
     for path, content in files.items():
         if path.endswith(".css"):
-            found += _styles(path, content.decode())
+            found += _styles(path, content.decode(errors="replace"))
         if path.endswith(".pdf"):
             found += _paper(path, content)
     return found + list(_weights(files, pages))
+
+
+def _readable(path: str, content: bytes) -> bool:
+    try:
+        return not path.endswith((".html", ".css")) or content.decode() is not None
+    except UnicodeDecodeError:
+        return False
 
 
 def _page(path: str, page: _Reader, pages: Mapping[str, _Reader], files: Mapping[str, bytes]) -> Iterator[str]:
@@ -85,7 +98,7 @@ def _page(path: str, page: _Reader, pages: Mapping[str, _Reader], files: Mapping
     for name in page.twice:
         yield f"{path}: the id {name!r} appears twice."
     for address in page.loads:
-        if urlsplit(address).scheme not in {"", "data"} or address.startswith("//"):
+        if _parts(address).scheme not in {"", "data"} or address.startswith("//"):
             yield f"{path}: loads {address!r} from elsewhere."
     for kind in (".svg", ".pdf"):
         if page.files[kind] != page.charts:
@@ -95,7 +108,7 @@ def _page(path: str, page: _Reader, pages: Mapping[str, _Reader], files: Mapping
 
 
 def _link(path: str, address: str, pages: Mapping[str, _Reader], files: Mapping[str, bytes]) -> Iterator[str]:
-    parts = urlsplit(address)
+    parts = _parts(address)
     if parts.scheme == "data":
         return
     if parts.scheme or parts.netloc:
@@ -107,6 +120,13 @@ def _link(path: str, address: str, pages: Mapping[str, _Reader], files: Mapping[
         yield f"{path}: {address!r} leads nowhere."
     elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
         yield f"{path}: {address!r} names an anchor that is not there."
+
+
+def _parts(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:  # a host that no browser would look for
+        return SplitResult("malformed", "", "", "", "")
 
 
 def _styles(path: str, text: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.site.inspect import problems
+from bench.site.inspect import problems, read
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,18 @@ def test_styles_load_nothing_and_weights_are_bounded():
 def test_a_figure_for_paper_is_a_small_pdf_of_one_page(content, expected):
     (problem,) = problems({"figures/a.pdf": content})
     assert expected in problem
+
+
+def test_foreign_pages_are_told_of_not_tripped_over(tmp_path):
+    (tmp_path / "index.html").write_bytes(b"<a href='https://[bad'>x</a><img src='//[x'>\xff")
+    (tmp_path / "site.css").write_bytes(b"\xff")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "index.html").write_bytes(b"<script>1</script>")
+    (tmp_path / "linked.html").symlink_to("/dev/zero")
+    assert problems(read(tmp_path)) == [
+        "index.html: is not UTF-8.",
+        "site.css: is not UTF-8.",
+        "index.html: loads '//[x' from elsewhere.",
+        "index.html: 'https://[bad' is not https.",
+        "index.html: '//[x' is not https.",
+    ]
