@@ -264,7 +264,7 @@ class Result(Frozen):
     scenarios: Annotated[dict[Slug, ScenarioRecord], Field(max_length=16)]
     flags: Annotated[tuple[Flag, ...], Field(max_length=64)]
     collapsed: bool
-    """The clean accuracy says that nothing is left to attack; never ranked."""
+    """The clean accuracy says that nothing is left to attack; never ranked. Nothing is said of fewer than 50 points."""
     seed: Count
     engine: Literal["native", "reference"]
     batch_size: Positive | None

@@ -19,7 +19,7 @@ Every result is doubted before it is believed. A check looks at one result for o
 figure, its threshold and what follows: *inform*, *warn*, or *withhold* the number. Thresholds are rules and live in the
 protocol's `[checks.NAME]` tables. `bench list checks` prints this list, `bench check --model REF` runs the checks that
 need no attack. A doubt at admission that withholds refuses the model: it is never attacked. *Collapsed* is a status;
-such a network is shown and never ranked.
+such a network is shown and never ranked. On fewer than 50 points a check tells what it saw and concludes nothing.
 
 The *anchor* doubts the machine instead of the model: before every evaluation, and in `bench check`, an embedded network
 meets every attack of the protocol, cut short, and as many points must stand as the protocol's `[checks.anchor]` says.

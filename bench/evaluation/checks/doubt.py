@@ -7,6 +7,20 @@ from bench.evaluation.checks.check import Thresholds
 from bench.submission.schema import Flag, Level
 from bench.text import tidy
 
+FEW = 50
+"""Points below which nothing is concluded: the 95 % interval of a share is wider than a quarter then."""
+
+
+def concluding(points: int, seen: str, meaning: str) -> str:
+    """Return what was seen and what it means, or, of a run on few points, that it means nothing yet.
+
+    Args:
+        points: of the run.
+        seen: a clause about what was counted.
+        meaning: a clause that says what is wrong with the network or with the attacks.
+    """
+    return f"{seen}; {meaning}." if points >= FEW else f"{seen}; a run on {points} points is too small to say why."
+
 
 def doubt(check: str, level: Level, figure: float | None, threshold: float | None, says: str) -> Flag:
     """Return a flag with its figures rounded to what a reader can use."""

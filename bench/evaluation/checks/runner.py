@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from bench.errors import ContractError, ProtocolError
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
+from bench.evaluation.checks.doubt import FEW
 from bench.evaluation.checks.listening import listening
 from bench.protocol.load import Protocol
 from bench.submission.schema import Flag, Level
@@ -63,6 +64,6 @@ def review(protocol: Protocol, evidence: Evidence) -> list[Flag]:
         return list(doubts(protocol, evidence, stages))
 
 
-def collapsed(flags: Iterable[Flag]) -> bool:
-    """Tell whether a network is named collapsed."""
-    return any(flag.check == COLLAPSE for flag in flags)
+def collapsed(flags: Iterable[Flag], points: int) -> bool:
+    """Tell whether a network is named collapsed, which nobody can say of a run on few points."""
+    return points >= FEW and any(flag.check == COLLAPSE for flag in flags)

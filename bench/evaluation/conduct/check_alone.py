@@ -53,6 +53,7 @@ class Findings:
 
     name: str
     protocol: Protocol
+    points: int
     findings: tuple[Finding, ...]
     passes: Passes
 
@@ -74,7 +75,7 @@ class Findings:
             "protocol": {"name": self.protocol.name, "digest": self.protocol.digest},
             "checks": [{"name": one.check, "stage": one.stage.value, "verdict": one.word} for one in self.findings],
             "flags": [flag.model_dump(mode="json") for flag in self.flags],
-            "collapsed": collapsed(self.flags),
+            "collapsed": collapsed(self.flags, self.points),
             "withheld": self.withheld,
             "cost": {"forwards": self.passes.forwards, "backwards": self.passes.backwards},
         }
@@ -105,7 +106,7 @@ def check_alone(plan: Plan, parent: ModelRef | None = None, claim: Claim | None 
             else Finding(check.name, check.stage, None)
             for check, thresholds in chosen(plan.protocol)
         )
-    return Findings(plan.name, plan.protocol, findings, Passes(meter.forwards, 0) + spent(evidence))
+    return Findings(plan.name, plan.protocol, len(cell.points), findings, Passes(meter.forwards, 0) + spent(evidence))
 
 
 @torch.no_grad()

@@ -95,7 +95,7 @@ def make(
         curves=curve_records(plan, pool),
         scenarios=found.scenarios,
         flags=tuple(found.flags),
-        collapsed=collapsed(found.flags),
+        collapsed=collapsed(found.flags, len(cell.points)),
         seed=plan.seed,
         engine=plan.request.engine,
         batch_size=batch if plan.request.engine == "reference" else None,

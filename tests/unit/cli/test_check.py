@@ -27,6 +27,15 @@ def test_a_collapsed_network_is_named(capsys):
     assert found["cost"]["forwards"] > 0
 
 
+def test_twenty_points_do_not_name_a_network_collapsed(capsys):
+    options = ["--recipe", "magnitude-global", "--sparsity", "0.99", "--json"]
+    assert run([*TINY[:-1], "20", *options]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["collapsed"], found["withheld"]) == (False, True)
+    (says,) = [flag["says"] for flag in found["flags"] if flag["check"] == "collapse"]
+    assert "too few to tell" in says
+
+
 def test_a_claim_is_held_against_the_weights(capsys):
     assert run([*TINY, "--claimed", "0.9", "--parent", "embedded:digits-tiny-linf"]) == 1
     assert "sparsity: 0 of 1,220 prunable weights are zero, 0.00 %; the claim is 90.00 %." in capsys.readouterr().err

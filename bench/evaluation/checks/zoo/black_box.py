@@ -2,7 +2,7 @@
 
 from bench.attacks.attack import Access
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
-from bench.evaluation.checks.doubt import graded
+from bench.evaluation.checks.doubt import concluding, graded
 from bench.submission.schema import Flag
 from bench.submission.score import wilson
 from bench.threats import Norm
@@ -25,11 +25,13 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
                 extra += turn.broken
         mark = "_l0" if threat.norm is Norm.L0 else ""
         bars = {"warn": thresholds["warn" + mark], "withhold": thresholds["withhold" + mark]}
-        says = (
-            f"{threat}: queries alone break {extra} of {len(evidence.labels)} points that withstood every attack "
-            "with gradients; the gradients are masked, and an attack made for this model may break more."
+        points = len(evidence.labels)
+        says = concluding(
+            points,
+            f"{threat}: queries alone break {extra} of {points} points that withstood every attack with gradients",
+            "the gradients are masked, and an attack made for this model may break more",
         )
-        found += graded("black-box", wilson(extra, len(evidence.labels)).low, bars, says)
+        found += graded("black-box", wilson(extra, points).low, bars, says)
     return found
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from bench.evaluation.checks.calls import STEPS, Calls
 from bench.evaluation.checks.check import CHECKS, Campaign, Check, Evidence, Stage, Thresholds
-from bench.evaluation.checks.doubt import GRADED, doubt, graded, spread
+from bench.evaluation.checks.doubt import GRADED, concluding, doubt, graded, spread
 from bench.evaluation.checks.probe import at_radius, attack, gradient_turns, standing
 from bench.evaluation.checks.straight_through import StraightThrough
 from bench.submission.schema import Flag, Level
@@ -37,9 +37,11 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
             continue
         left = _attack(evidence, campaign, rows, threat, view)
         broken = len(rows) - len(left)
-        says = (
-            f"{threat}: the network has hard thresholds ({steps}); attacks that look through them break {broken} of "
-            f"{len(rows)} points that withstood the others, so its robustness comes from masked gradients."
+        says = concluding(
+            len(evidence.labels),
+            f"{threat}: the network has hard thresholds ({steps}), and attacks that look through them break {broken} "
+            f"of {len(rows)} points that withstood the others",
+            "robustness of this kind comes from masked gradients",
         )
         found += graded("bpda", broken / len(rows), thresholds, says)
     return found

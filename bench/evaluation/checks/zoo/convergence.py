@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.attacks.attack import Access, Settings
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds, Turn
-from bench.evaluation.checks.doubt import GRADED, graded, spread
+from bench.evaluation.checks.doubt import GRADED, concluding, graded, spread
 from bench.evaluation.checks.probe import at_radius, attack, standing
 from bench.submission.schema import Flag
 from bench.submission.score import wilson
@@ -42,9 +42,11 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
             if len(left):
                 left = left[~attack(evidence, left, one.turn.attack, threat, one.settings)]
         broken = len(rows) - len(left)
-        says = (
+        says = concluding(
+            len(evidence.labels),
             f"{threat}: {thresholds['factor']:g} times the steps from another start break {broken} of {len(rows)} "
-            "points that withstood the attacks as the protocol has them; they have not converged on this model."
+            "points that withstood the attacks as the protocol has them",
+            "they have not converged on this model",
         )
         found += graded("convergence", wilson(broken, len(rows)).low, thresholds, says)
     return found

@@ -31,7 +31,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     share = float(flat.float().mean())
     says = (
         f"{int(flat.sum())} of {len(rows)} images have no input gradient under any loss, so attacks that follow "
-        "gradients cannot move; look for thresholds, rounding or dead layers."
+        "gradients cannot move there; look for thresholds, rounding or dead layers."
     )
     found = graded("gradients", share, thresholds, says)
     guessing = evidence.correct * evidence.classes <= GUESSING * len(evidence.labels)

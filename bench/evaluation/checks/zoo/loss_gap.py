@@ -1,7 +1,7 @@
 """Loss gap: the cross-entropy breaks about as much as the scale-free DLR loss."""
 
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
-from bench.evaluation.checks.doubt import GRADED, graded
+from bench.evaluation.checks.doubt import GRADED, concluding, graded
 from bench.submission.schema import Flag
 
 CROSS_ENTROPY, DLR = "apgd-ce", "apgd-t"
@@ -17,9 +17,11 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
         if CROSS_ENTROPY not in broken or DLR not in broken:
             continue
         share = broken[DLR] / max(evidence.correct, 1)
-        says = (
+        says = concluding(
+            len(evidence.labels),
             f"{threat}: the DLR loss breaks {broken[DLR]} of {evidence.correct} correct points after the cross-entropy "
-            f"broke {broken[CROSS_ENTROPY]}; the scale of the logits hides slopes from the cross-entropy."
+            f"broke {broken[CROSS_ENTROPY]}",
+            "the scale of the logits hides slopes from the cross-entropy",
         )
         found += graded("loss-gap", share, thresholds, says)
     return found

@@ -5,7 +5,7 @@ import torch
 from bench.attacks.draws import Draws
 from bench.attacks.projections import Ball, direction, safe_radius
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
-from bench.evaluation.checks.doubt import GRADED, graded, spread
+from bench.evaluation.checks.doubt import GRADED, concluding, graded, spread
 from bench.evaluation.checks.probe import keep, standing
 from bench.submission.schema import Flag
 from bench.tensors import Ids, Images
@@ -23,9 +23,10 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
         for turn in range(int(thresholds["draws"])):
             draws = Draws(evidence.seed, f"noise {threat.norm}", turn)
             broken |= keep(evidence, rows, _noisy(evidence.images[rows], evidence.ids[rows], threat, draws), threat)
-        says = (
-            f"{threat}: random noise breaks {int(broken.sum())} of {len(rows)} points that withstood every attack; "
-            "the attacks did not search where they should."
+        says = concluding(
+            len(evidence.labels),
+            f"{threat}: random noise breaks {int(broken.sum())} of {len(rows)} points that withstood every attack",
+            "the attacks did not search where they should",
         )
         found += graded("noise", float(broken.float().mean()), thresholds, says)
     return found

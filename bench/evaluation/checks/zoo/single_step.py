@@ -6,7 +6,7 @@ from bench.attacks import pixels
 from bench.attacks.projections import Ball, direction, safe_radius
 from bench.errors import ContractError
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
-from bench.evaluation.checks.doubt import GRADED, graded, spread
+from bench.evaluation.checks.doubt import GRADED, concluding, graded, spread
 from bench.evaluation.checks.probe import keep, standing
 from bench.evaluation.checks.sensitivity import input_gradients
 from bench.submission.schema import Flag
@@ -29,9 +29,11 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
         broken = torch.zeros_like(rows, dtype=torch.bool)
         for gradient in uphill.values():
             broken |= keep(evidence, rows, _step(evidence.images[rows], gradient, threat), threat)
-        says = (
+        says = concluding(
+            len(evidence.labels),
             f"{threat}: a single gradient step breaks {int(broken.sum())} of {len(rows)} points that withstood every "
-            "attack; iterative attacks that do worse than one step are broken."
+            "attack",
+            "iterative attacks that do worse than one step are broken",
         )
         found += graded("single-step", float(broken.float().mean()), thresholds, says)
     return found

@@ -1,7 +1,7 @@
 """Transfer: the parent's adversarial images break hardly anything that attacks on the network itself have missed."""
 
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
-from bench.evaluation.checks.doubt import GRADED, graded
+from bench.evaluation.checks.doubt import GRADED, concluding, graded
 from bench.submission.schema import Flag
 from bench.submission.score import wilson
 
@@ -15,12 +15,14 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     found: list[Flag] = []
     for threat in campaign.threats if campaign else ():
         assert campaign is not None
-        lost = campaign.transferred.get(threat.norm, 0)
-        says = (
-            f"{threat}: images crafted without this network's gradients break {lost} of {len(evidence.labels)} points "
-            "that its own attacks have missed; they count, and the attacks are not at their strongest here."
+        lost, points = campaign.transferred.get(threat.norm, 0), len(evidence.labels)
+        says = concluding(
+            points,
+            f"{threat}: images crafted without this network's gradients break {lost} of {points} points that its own "
+            "attacks have missed, and count",
+            "those attacks are not at their strongest here",
         )
-        found += graded("transfer", wilson(lost, len(evidence.labels)).low, thresholds, says)
+        found += graded("transfer", wilson(lost, points).low, thresholds, says)
     return found
 
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from torch import Tensor
 
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
-from bench.evaluation.checks.doubt import GRADED, graded, spread
+from bench.evaluation.checks.doubt import GRADED, concluding, graded, spread
 from bench.evaluation.checks.probe import at_radius, attack, gradient_turns
 from bench.submission.schema import Flag
 from bench.threats import Norm, ThreatModel
@@ -27,9 +27,11 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
         for turn in turns:
             if len(left):
                 left = left[~attack(evidence, left, turn.attack, whole, at_radius(turn.settings, whole))]
-        says = (
+        says = concluding(
+            len(evidence.labels),
             f"{threat.norm}: with no limit on the perturbation, {len(left)} of {len(rows)} points still stand, where "
-            "any image may be reached; the attacks fail for another reason than robustness."
+            "any image may be reached",
+            "the attacks fail for another reason than robustness",
         )
         found += graded("unbounded", len(left) / len(rows), thresholds, says)
     return found
