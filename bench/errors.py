@@ -4,6 +4,7 @@ BenchError                   1  something failed at run time
 ├── UsageError               2  the command line names something wrong
 │   └── InfeasibleError      2  no mask or plan of this recipe reaches the sparsity asked for
 ├── InputError               3  an input is missing or invalid
+│   ├── AbsentError          3  an input is not on this machine, and a run would fetch it
 │   ├── ProtocolError        3  a protocol file breaks the rules for rules
 │   └── SubmissionError      3  a submission is malformed or inconsistent
 ├── ArtefactError            4  a weights file is unsafe or does not match
@@ -38,6 +39,10 @@ class InputError(BenchError):
     """An input file or data set is missing or invalid."""
 
     exit_code = 3
+
+
+class AbsentError(InputError):
+    """An input is not on this machine; a run fetches it where there is a network, and a dry run fetches nothing."""
 
 
 class ProtocolError(InputError):

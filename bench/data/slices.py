@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import EvalSet
-from bench.errors import InputError, UsageError
+from bench.errors import AbsentError, InputError, UsageError
+from bench.offline import online
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ def fetching(layout: Layout, place: str) -> Iterator[None]:
     """Turn whatever stops a download into one sentence that says what to place where.
 
     Raises:
+        AbsentError: where nothing may be fetched and the files are not there.
         InputError: when the network or the disk fails, or a file is not the official one.
     """
     patience = socket.getdefaulttimeout()
@@ -118,6 +120,11 @@ def fetching(layout: Layout, place: str) -> Iterator[None]:
         with redirect_stdout(sys.stderr):  # torchvision prints, and standard output belongs to results
             yield
     except (OSError, RuntimeError, EOFError) as error:  # URLError and the errors of tarfile and gzip among them
+        if not online():
+            raise AbsentError(
+                f"{layout.name}: no slices hold every point wanted, and the official files are not on this machine; a "
+                f"run downloads them, or {place}."
+            ) from None
         reason = str(error).rstrip(".")
         raise InputError(
             f"{layout.name}: no slices hold every point wanted, and the official files are not there and cannot be "

@@ -6,6 +6,7 @@ import numpy as np
 
 from bench.data.dataset import DATASETS, DataSource, EvalSet, data_folder
 from bench.data.slices import Layout, fetching, from_slices
+from bench.offline import online
 
 _LAYOUT = Layout(
     "cifar10",
@@ -38,7 +39,7 @@ def _official(split: str) -> EvalSet:
         "that has cifar10"
     )
     with fetching(_LAYOUT, place):
-        batches = CIFAR10(folder, train=split == "train", download=True)
+        batches = CIFAR10(folder, train=split == "train", download=online())
     labels = np.asarray(batches.targets, dtype=np.int64)
     return _LAYOUT.points(split, batches.data, labels, np.arange(len(labels)))
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import DATASETS, DataSource, EvalSet, data_folder
 from bench.data.slices import Layout, fetching, from_slices
+from bench.offline import online
 
 _LAYOUT = Layout("mnist", (28, 28, 1), {"test": 10_000, "train": 60_000}, tuple("0123456789"))
 _STEM = {"test": "t10k", "train": "train"}
@@ -44,7 +45,8 @@ def _values(folder: Path, split: str, kind: str) -> NDArray[np.uint8]:
         f"that hold the points in {folder.parent}, or set BENCH_DATA_DIR to the folder that has MNIST"
     )
     with fetching(_LAYOUT, place):
-        download_url(f"{MNIST.mirrors[0]}{name}", folder, filename=name, md5=md5)  # does nothing when it is there
+        if online():
+            download_url(f"{MNIST.mirrors[0]}{name}", folder, filename=name, md5=md5)  # does nothing when it is there
         return np.frombuffer(gzip.decompress((folder / name).read_bytes()), np.uint8, offset=_HEADER[kind])
 
 

@@ -38,21 +38,13 @@ def prepare(plan: Plan) -> Cell:
         InputError: if data are missing or are not the protocol's.
         UsageError: if the model does not take these images or has other classes.
     """
-    loaded = load(plan.request.model)
+    loaded = load_model(plan)
     points = load_points(plan)
-    source = DATASETS[plan.protocol.data.dataset]
-    if loaded.shape != source.shape or loaded.classes != len(source.classes):
-        raise UsageError(
-            f"{loaded.ref} takes images of shape {loaded.shape} and tells {loaded.classes} classes apart; "
-            f"{source.name} has shape {source.shape} and {len(source.classes)} classes."
-        )
-    calibration = plan.protocol.calibration
-    wanted = range(calibration.first, calibration.first + calibration.points)
     pruned = prune(
         loaded.classifier,
         plan.request.recipe,
         plan.request.sparsity,
-        _context(plan, points, wanted),
+        _context(plan, points),
         plan.request.regime,
     )
     if loaded.whole is not None and RECIPES[plan.request.recipe].structure is Structure.DENSE:
@@ -60,6 +52,22 @@ def prepare(plan: Plan) -> Cell:
         pruned = replace(pruned, measured=measure(loaded.whole, pruned.network, points.images()[:EXAMPLES]))
     lay_out(pruned.network, pruned.measured, environment.device(plan.request.device))
     return Cell(plan, loaded, points, pruned, state_digest(pruned.network))
+
+
+def load_model(plan: Plan) -> LoadedModel:
+    """Load the network of a plan and hold it against the images and classes of its points.
+
+    Raises:
+        UsageError: if it does not take these images or tells other classes apart.
+    """
+    loaded = load(plan.request.model)
+    source = DATASETS[plan.protocol.data.dataset]
+    if loaded.shape != source.shape or loaded.classes != len(source.classes):
+        raise UsageError(
+            f"{loaded.ref} takes images of shape {loaded.shape} and tells {loaded.classes} classes apart; "
+            f"{source.name} has shape {source.shape} and {len(source.classes)} classes."
+        )
+    return loaded
 
 
 def load_points(plan: Plan) -> EvalSet:
@@ -85,16 +93,25 @@ def batch_of(cell: Cell, device: torch.device) -> int:
     return cell.plan.request.batch_size or automatic_batch(work, numbers, device)
 
 
-def _context(plan: Plan, points: EvalSet, wanted: range) -> Context:
-    calibration = None
-    if needs_images(plan.request.recipe, plan.request.regime):
-        data = plan.protocol
-        extra = DATASETS[data.data.dataset].load(data.calibration.split, wanted)
-        calibration = (extra.images(), extra.label_tensor())
+def load_calibration(plan: Plan) -> EvalSet | None:
+    """Load the training images that the recipe or the regime of a plan looks at; None where neither does.
+
+    Raises:
+        InputError: if they are missing.
+    """
+    if not needs_images(plan.request.recipe, plan.request.regime):
+        return None
+    wanted = plan.protocol.calibration
+    points = range(wanted.first, wanted.first + wanted.points)
+    return DATASETS[plan.protocol.data.dataset].load(wanted.split, points)
+
+
+def _context(plan: Plan, points: EvalSet) -> Context:
+    extra = load_calibration(plan)
     return Context(
         example=points.images()[:EXAMPLES],
         seed=plan.seed,
-        calibration=calibration,
+        calibration=None if extra is None else (extra.images(), extra.label_tensor()),
         threat=plan.protocol.threats[0].model,
         training=Training(**plan.protocol.training.model_dump()),
     )

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.errors import InputError, UsageError
+from bench.errors import AbsentError, InputError, UsageError
 from bench.models.architecture import Architecture
 from bench.models.fit import probe
 from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
 from bench.models.weights import file_digest, fill, model_folder, read
+from bench.offline import online
 
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FILE = "model.safetensors"
@@ -105,9 +106,16 @@ def _weights(name: str, config: dict[str, Any], revision: str | None) -> tuple[P
 
 def _download(name: str, hub: str, revision: str | None, advice: str) -> Path:
     """Return the file from the hub, or from the hub's cache where the hub does not answer."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    if not online():
+        found = try_to_load_from_cache(hub, _FILE, revision=revision)
+        if isinstance(found, str):
+            return Path(found)
+        raise AbsentError(
+            f"timm:{name}: its weights are not on this machine; a run fetches them from the hub, or {advice}."
+        )
     endpoint = os.environ.get("HF_ENDPOINT")
     try:
         try:
