@@ -98,6 +98,25 @@ class Propose(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """What an attack does not do on images of one size, though its settings ask for it.
+
+    Attributes:
+        says: half a sentence, with the figures.
+        fatal: it gives no number at all.
+    """
+
+    says: str
+    fatal: bool = False
+
+
+def unlimited(settings: Settings, shape: tuple[int, int, int]) -> Limit | None:
+    """Return no limit; of an attack that does what its settings say on images of any size."""
+    del settings, shape
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Attack:
     """A registered attack.
 
@@ -105,6 +124,7 @@ class Attack:
         rounds: (settings, threat, number of classes) to the rounds that this attack makes, in order.
         settings: the keys a protocol must give, each with what it means.
         source: the paper, with its arXiv id.
+        limit: (settings, channels × height × width) to what the attack leaves undone on such images, if anything.
         alike: rounds differ in their index alone, so the harness may run several side by side to keep batches full;
             points are then repeated, and ``draws.round`` holds one index per point.
     """
@@ -118,6 +138,7 @@ class Attack:
     settings: Mapping[str, str]
     source: str
     alike: bool = False
+    limit: Callable[[Settings, tuple[int, int, int]], Limit | None] = unlimited
 
 
 ATTACKS: Registry[Attack] = Registry("attack", "bench.attacks.zoo")

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     "--model", required=True, metavar="REF", help="embedded:NAME, timm:NAME, robustbench:NAME or a .safetensors file."
 )
 @click.option(
-    "--protocol", "protocol_name", default="digits-v1", show_default=True, help="The rules; see `bench list protocols`."
+    "--protocol",
+    "protocol_name",
+    default="digits-v1",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="The rules: see `bench list protocols`, or a .toml file of one's own.",
 )
 @click.option("--recipe", default="dense", show_default=True, help="Prune first; see `bench list recipes`.")
 @click.option("--sparsity", metavar="SHARE", help="With --recipe: share of prunable weights to remove.")

@@ -23,7 +23,12 @@ _NORMS = [norm.value for norm in Norm]
     "--model", required=True, metavar="REF", help="embedded:NAME, timm:NAME, robustbench:NAME or a .safetensors file."
 )
 @click.option(
-    "--protocol", "protocol_name", default="digits-v1", show_default=True, help="The rules; see `bench list protocols`."
+    "--protocol",
+    "protocol_name",
+    default="digits-v1",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="The rules: see `bench list protocols`, or a .toml file of one's own.",
 )
 @click.option("--preset", default="standard", show_default=True, help="Other budgets; see `bench protocol show`.")
 @click.option("--recipe", default="dense", show_default=True, help="How to prune; see `bench list recipes`.")
@@ -62,6 +67,8 @@ def command(*, dry_run: bool, rehearse: bool, as_json: bool, **options: Any) -> 
     if dry_run:
         _show_plan(settled, rehearsed=rehearse, as_json=as_json)
         return
+    for remark in settled.remarks:
+        output.say(remark)
     folder = carry_out(settled)
     from bench.submission.files import RESULT_FILE, read_result
 
@@ -96,12 +103,12 @@ def settle(
     """
     from bench.evaluation.plan.plan import Request, plan
     from bench.models.source import ModelRef
-    from bench.protocol.load import load
+    from bench.protocol.own import find
 
     settled = plan(
         Request(
             model=ModelRef.parse(model, architecture=arch, mean=reading.numbers(mean), std=reading.numbers(std)),
-            protocol=load(protocol_name).under(preset),
+            protocol=find(protocol_name).under(preset),
             recipe=recipe,
             sparsity=reading.sparsity(sparsity, compression),
             norms=tuple(Norm(norm) for norm in norms) or None,

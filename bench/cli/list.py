@@ -89,12 +89,12 @@ def _checks() -> Listing:
 
 def _datasets() -> Listing:
     from bench.data.dataset import DATASETS
+    from bench.data.format import FORMATS
 
     found = [DATASETS[name] for name in DATASETS]
     columns = ["data set", "channels × height × width", "classes", "cite"]
-    return columns, [
-        [data.name, "×".join(map(str, data.shape)), str(len(data.classes)), data.citation] for data in found
-    ]
+    registered = [[data.name, "×".join(map(str, data.shape)), str(len(data.classes)), data.citation] for data in found]
+    return columns, registered + [[name, "one's own", "one's own", FORMATS[name].says] for name in FORMATS]
 
 
 def _protocols() -> Listing:

@@ -18,7 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("bench.cli.check", "Run the reliability checks on a model, without attacking it."),
     "demo": ("bench.cli.demo", "Evaluate an embedded model dense and pruned, then build the site."),
     "list": ("bench.cli.list", "List models, recipes, attacks, data sets, protocols."),
-    "protocol": ("bench.cli.protocol", "Show the rules."),
+    "protocol": ("bench.cli.protocol", "Show the rules, or start a file of one's own."),
     "inspect": ("bench.cli.inspect", "Show what is in a checkpoint, a result or a submission."),
     "prune": ("bench.cli.prune", "Prune a model and write the checkpoint."),
     "convert": ("bench.cli.convert", "Convert an old PyTorch checkpoint to safetensors."),
@@ -105,6 +105,6 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 MEASURING = frozenset({
     "torch", "torchvision", "timm", "robustbench", "pyautoattack", "safetensors", "sklearn", "jaxtyping",
-    "huggingface_hub", "torch_pruning", "zstandard",
+    "huggingface_hub", "torch_pruning", "zstandard", "PIL",
 })  # fmt: skip
 """What the extra ``measure`` installs; missing, it is the user's to install and no bug."""

@@ -1,23 +1,26 @@
-"""``bench protocol``: the rules, in words."""
+"""``bench protocol``: the rules, in words, and the start of rules of one's own."""
+
+from pathlib import Path
 
 import click
 
 from bench.cli import output
+from bench.errors import UsageError
 
 
 @click.group("protocol")
 def command() -> None:
-    """Show the rules."""
+    """Show the rules, or start a file of one's own."""
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", metavar="NAME|FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(*, name: str, as_json: bool) -> None:
     """Show one protocol: points, threat models, attacks, grids and digest."""
-    from bench.protocol.load import load
+    from bench.protocol.own import find
 
-    protocol = load(name)
+    protocol = find(name)
     if as_json:
         rules = protocol.model_dump(mode="json")
         output.emit({"schema": "bench.protocol/1", **rules})
@@ -28,7 +31,8 @@ def show(*, name: str, as_json: bool) -> None:
         ["status", protocol.status],
         ["digest", protocol.digest],
         ["points", f"{data.dataset} {data.split} {data.first}:{data.first + data.points}"],
-        ["points' digest", data.digest or "not pinned yet"],
+        ["points' digest", data.digest or "not pinned"],
+        *[[f"data {key}", str(value)] for key, value in data.settings.items()],
         ["seed", str(protocol.seed)],
         ["precision", protocol.precision],
     ]
@@ -41,7 +45,8 @@ def show(*, name: str, as_json: bool) -> None:
     training = protocol.training.model_dump()
     lines.append(["training", ", ".join(f"{key} = {value:g}" for key, value in training.items())])
     for title, preset in protocol.presets.items():
-        lines.append([f"preset {title}", f"{preset.norm}, {' → '.join(preset.attacks)}: {preset.says}"])
+        attacks = "; ".join(f"{other.norm} {' → '.join(other.attacks)}" for other in preset.threats)
+        lines.append([f"preset {title}", f"{attacks}: {preset.says}"])
     grid = protocol.grid
     lines.append(["recipes", " ".join(grid.recipes)])
     lines.append(["sparsities", " ".join(str(sparsity) for sparsity in grid.sparsities)])
@@ -49,6 +54,40 @@ def show(*, name: str, as_json: bool) -> None:
     for check, thresholds in protocol.checks.items():
         lines.append([f"check {check}", ", ".join(f"{key} = {value:g}" for key, value in thresholds.items())])
     output.show(protocol.name, ["rule", "value"], lines)
+
+
+@command.command("new")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dataset", default="folder", show_default=True, metavar="NAME", help="See `bench list datasets`.")
+@click.option("--extends", "base", default="cifar10-v1", show_default=True, metavar="NAME", help="Rules to start from.")
+def new(*, file: Path, dataset: str, base: str) -> None:
+    """Write a commented start of a protocol of one's own, for `bench evaluate --protocol FILE`."""
+    from bench.atomic import write_atomic
+    from bench.evaluation.plan.own import start
+
+    if file.suffix != ".toml":
+        raise UsageError(f"a protocol is a .toml file, got {str(file)!r}; name one such as mine.toml.")
+    if file.exists():
+        raise UsageError(f"{str(file)!r} exists; name a new file.")
+    write_atomic(file, start(file.stem, dataset, base).encode())
+    output.say(f"Written to {file}; edit it, then see what it is good for: bench protocol check {file}")
+
+
+@command.command("check")
+@click.argument("name", metavar="NAME|FILE")
+@click.option("--table", type=click.Path(path_type=Path), metavar="FILE", help="Write a table that pins every image.")
+def check(*, name: str, table: Path | None) -> None:
+    """Read rules and every one of their points; print the digest that pins them."""
+    from bench.atomic import write_atomic
+    from bench.evaluation.plan import own
+    from bench.protocol.own import find
+
+    protocol = find(name)
+    if table is not None:
+        if table.exists():
+            raise UsageError(f"{str(table)!r} exists; name a new file.")
+        write_atomic(table, own.pin(protocol).encode())
+    output.show(protocol.name, ["what", "says"], own.check(protocol))
 
 
 def _plain(value: object) -> str:

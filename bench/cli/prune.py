@@ -56,13 +56,13 @@ def command(
     if out.exists():
         raise UsageError(f"{str(out)!r} exists; name a new folder.")
     from bench.models.source import ModelRef, load
-    from bench.protocol.load import load as rules
+    from bench.protocol.own import find
     from bench.pruning.prune import checked_target, needs_images, prune
     from bench.pruning.recipe import RECIPES
 
     share = reading.sparsity(sparsity, compression)
     checked_target(RECIPES[recipe], share)
-    protocol = rules(protocol_name)
+    protocol = find(protocol_name)
     images = needs_images(recipe, regime)
     loaded = load(
         ModelRef.parse(
@@ -87,7 +87,7 @@ def _context(
     loaded: "LoadedModel", protocol: "Protocol", seed: int, *, images: bool
 ) -> "tuple[Context, dict[str, Any] | None]":
     """Return what recipe and regime may look at; without a need for images, blank noise shows what is reached."""
-    from bench.data.dataset import DATASETS
+    from bench.evaluation.plan.source import source_of
     from bench.pruning.chance import uniform
     from bench.pruning.recipe import Context
     from bench.threats import Norm
@@ -97,7 +97,7 @@ def _context(
     noise = uniform(2 * channels * height * width, seed=0, purpose="example").float().view(2, *loaded.shape)
     if not images:
         return Context(example=noise, seed=seed, threat=threat), None
-    source, wanted = DATASETS[protocol.data.dataset], protocol.calibration
+    source, wanted = source_of(protocol), protocol.calibration
     if source.shape != loaded.shape:
         raise UsageError(
             f"{loaded.ref} takes images of {loaded.shape}, and those of {protocol.name} are {source.shape}; "

@@ -30,10 +30,10 @@ def command(
     """Evaluate every cell of a grid; cells that are there already are left alone, so the command can be repeated."""
     from bench.evaluation.conduct.sweep import cells, sweep
     from bench.models.source import SOURCES, ModelRef
-    from bench.protocol.load import load
+    from bench.protocol.own import find
     from bench.submission.files import RESULT_FILE, read_result
 
-    protocol = load(protocol_name)
+    protocol = find(protocol_name)
     names = models or tuple(f"embedded:{name}" for name in SOURCES["embedded"].names())
     dense, pruned = cells(
         protocol,

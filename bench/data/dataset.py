@@ -71,6 +71,10 @@ class EvalSet:
         """Return the ids as a tensor."""
         return torch.from_numpy(self.ids).to(device)
 
+    def head(self, count: int) -> "EvalSet":
+        """Return the first points."""
+        return self.take([int(point) for point in self.ids[:count]])
+
     def take(self, wanted: Sequence[int]) -> "EvalSet":
         """Return the points with these ids, in this order.
 

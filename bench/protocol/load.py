@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import cache
 from importlib import resources
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import ProtocolError, UsageError
+from bench.protocol.origin import Origin
 from bench.registry import unknown
 from bench.threats import Norm, Scenario, ThreatModel, exact
 
@@ -43,6 +45,9 @@ def _shares(values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
 Exact = Annotated[Fraction, BeforeValidator(_fraction)]
 Setting = int | float | str | tuple[int, ...]
 
+_NAMED = re.compile(r"(?P<keys>[a-z0-9.-]+): ")
+"""How a message about rules that do not fit together begins: with the table at fault."""
+
 
 class _Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -52,12 +57,15 @@ class Data(_Rules):
     """Which points are evaluated."""
 
     dataset: str
-    split: Literal["test", "train"]
-    first: Annotated[int, Field(ge=0)]
+    """A registered data set, or a format of data of one's own."""
+    split: Literal["test", "train"] = "test"
+    first: Annotated[int, Field(ge=0)] = 0
     """Id of the first point."""
     points: Annotated[int, Field(ge=1)]
     digest: str | None = None
     """Over the decoded pixels and labels of the points; absent only in a draft."""
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+    """Of a format: where the data lie and how they are read; the format says which there are."""
 
 
 class Threat(_Rules):
@@ -113,22 +121,23 @@ class Grid(_Rules):
     regimes: tuple[str, ...]
 
 
-class Preset(_Rules):
-    """Other attacks and budgets for one norm; a run under them is no standard run."""
+class Replacement(_Rules):
+    """What a preset puts in place of one norm's threat."""
 
-    says: str
-    """What it is good for."""
     norm: Norm
     epsilon: Exact | None = None
     """Where the protocol's own radius does not serve."""
     attacks: Annotated[tuple[str, ...], Field(min_length=1)]
-    settings: Mapping[str, Mapping[str, Setting]]
 
-    @model_validator(mode="after")
-    def _fit_together(self) -> "Preset":
-        if set(self.settings) != set(self.attacks):
-            raise ValueError(f"settings are for {', '.join(self.settings)}; attacks are {', '.join(self.attacks)}")
-        return self
+
+class Preset(_Rules):
+    """Other attacks and budgets for some norms; a run under them is no standard run."""
+
+    says: str
+    """What it is good for."""
+    threats: Annotated[tuple[Replacement, ...], Field(min_length=1)]
+    settings: Mapping[str, Mapping[str, Setting]]
+    """By attack name, in place of the protocol's; also of the attacks that feed the curves."""
 
 
 STANDARD = "standard"
@@ -162,6 +171,10 @@ class Protocol(_Rules):
     """The one in force; set by ``under``, never by a file."""
     digest: str = ""
     """Sha256 over the canonical JSON of every rule."""
+    origin: Annotated[Origin, Field(exclude=True, repr=False)]
+    """The file behind it."""
+    frozen: Annotated["Protocol | None", Field(exclude=True, repr=False)] = None
+    """The protocol that this one changes, by a preset or by extending it; None where it stands for itself."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Protocol":
@@ -176,6 +189,9 @@ class Protocol(_Rules):
             raise ValueError("threats: a norm is listed twice")
         if self.status == "released" and self.data.digest is None:
             raise ValueError("data.digest: a released protocol pins its points")
+        for name, preset in self.presets.items():
+            for problem in self._misfits(preset):
+                raise ValueError(f"presets.{name}: {problem}")
         return self
 
     def cascade(self, norm: Norm) -> tuple[str, ...]:
@@ -194,16 +210,38 @@ class Protocol(_Rules):
         if name not in self.presets:
             raise UsageError(unknown(f"preset of {self.name}", name, [STANDARD, *self.presets]))
         preset = self.presets[name]
+        others = {other.norm: other for other in preset.threats}
         threats = tuple(
-            threat.model_copy(update={"epsilon": preset.epsilon or threat.epsilon, "attacks": preset.attacks})
-            if threat.norm is preset.norm
+            threat.model_copy(update={"epsilon": other.epsilon or threat.epsilon, "attacks": other.attacks})
+            if (other := others.get(threat.norm))
             else threat
             for threat in self.threats
         )
         rules = {name for threat in threats for name in threat.attacks}
         rules |= {name for curve in self.curves for name in curve.attacks}
         settings = {name: rule for name, rule in {**self.attacks, **preset.settings}.items() if name in rules}
-        return self.model_copy(update={"threats": threats, "attacks": settings, "preset": name})
+        changes = {"threats": threats, "attacks": settings, "preset": name, "frozen": self.frozen or self}
+        return self.model_copy(update=changes)
+
+    def keeps(self, norm: Norm) -> bool:
+        """Tell whether the attacks and budgets of a norm are those of the protocol that this one changes, if any."""
+        rules = self.frozen
+        if rules is None:
+            return True
+        if norm not in {threat.norm for threat in rules.threats} or self.cascade(norm) != rules.cascade(norm):
+            return False
+        return all(self.attacks[name] == rules.attacks[name] for name in self.cascade(norm))
+
+    def _misfits(self, preset: Preset) -> Iterator[str]:
+        norms = [other.norm for other in preset.threats]
+        if len(set(norms)) != len(norms):
+            yield "a norm is listed twice"
+        curves = {name for curve in self.curves for name in curve.attacks}
+        used = {name for other in preset.threats for name in other.attacks}
+        if missing := sorted(used - set(self.attacks) - set(preset.settings)):
+            yield f"no settings for {', '.join(missing)}"
+        if surplus := sorted(set(preset.settings) - used - curves):
+            yield f"settings for {', '.join(surplus)}, which belong to none of its threats and to no curve"
 
     def threat(self, norm: Norm) -> Threat:
         """Return the threat of this norm.
@@ -231,30 +269,77 @@ def load(name: str) -> Protocol:
         UsageError: if there is none of this name.
         ProtocolError: if its file breaks the rules for rules.
     """
-    if name not in names():
-        raise UsageError(unknown("protocol", name, names()))
-    return parse((resources.files("bench.protocol") / f"{name}.toml").read_text("utf-8"), where=f"{name}.toml")
+    return parse(shipped(name), where=f"{name}.toml")
 
 
 def parse(text: str, *, where: str) -> Protocol:
-    """Read a protocol from TOML text.
+    """Read a protocol from TOML text; ``where`` names its file, for messages.
 
     Raises:
-        ProtocolError: naming every key that is unknown, missing or inexact, with its place.
+        ProtocolError: naming every key that is unknown, missing or inexact, with file, line and field.
+    """
+    return settle(*read(Origin(where, text)))
+
+
+def read(origin: Origin) -> tuple[dict[str, Any], Origin]:
+    """Return the rules as a file spells them, unchecked, with where they were read.
+
+    Raises:
+        ProtocolError: if it is not TOML, or writes what is computed.
     """
     try:
-        rules: dict[str, Any] = tomllib.loads(text)
-        for key in sorted({"digest", "preset"} & set(rules)):
-            raise ProtocolError(f"{where}: {key} is computed, it cannot be written.")
-        return Protocol.model_validate({**rules, "digest": digest(rules)})
+        rules = tomllib.loads(origin.text)
     except tomllib.TOMLDecodeError as error:
-        raise ProtocolError(f"{where} is not TOML: {error}.") from None
+        raise ProtocolError(f"{origin.file} is not TOML: {error}.") from None
+    for key in sorted({"digest", "preset", "origin", "frozen"} & set(rules)):
+        raise ProtocolError(f"{origin.at(key)} is computed, it cannot be written.")
+    return rules, origin
+
+
+def settle(rules: Mapping[str, Any], origin: Origin, frozen: Protocol | None = None) -> Protocol:
+    """Return rules as a protocol; ``frozen`` is the one that they change, if any.
+
+    Raises:
+        ProtocolError: naming every key that is unknown, missing or inexact, with file, line and field.
+    """
+    try:
+        return Protocol.model_validate({**rules, "digest": digest(rules), "origin": origin, "frozen": frozen})
     except ValidationError as error:
-        found = "; ".join(
-            f"{'.'.join(str(step) for step in problem['loc']) or 'protocol'}: {problem['msg']}"
-            for problem in error.errors()
+        raise ProtocolError(f"{'; '.join(problems(error, origin))}.") from None
+
+
+def shipped(name: str) -> str:
+    """Return the text of a protocol that ships with this version.
+
+    Raises:
+        UsageError: if there is none of this name.
+    """
+    if name not in names():
+        raise UsageError(unknown("protocol", name, names()))
+    return (resources.files("bench.protocol") / f"{name}.toml").read_text("utf-8")
+
+
+def problems(error: ValidationError, origin: Origin, under: tuple[str, ...] = ()) -> list[str]:
+    """Return what is wrong with rules, one phrase a field: file, line, field, what is wrong, what was got.
+
+    Args:
+        error: of the model that read them.
+        origin: of the rules.
+        under: keys that lead to the table which the model read; none for all rules.
+    """
+    found = []
+    for problem in error.errors():
+        place = (*under, *problem["loc"])
+        says = problem["msg"].removeprefix("Value error, ").rstrip(".")
+        if not place and (named := _NAMED.match(says)):  # by a look at all rules together
+            place, says = tuple(named["keys"].split(".")), says[named.end() :]
+        where = origin.at(*place) if place else origin.file
+        given = problem["input"]
+        told = problem["type"] not in {"missing", "extra_forbidden", "value_error"} and isinstance(
+            given, str | int | float
         )
-        raise ProtocolError(f"{where}: {found}.") from None
+        found.append(f"{where}: {says}" + (f", got {given!r}" if told else ""))
+    return found
 
 
 def digest(rules: Mapping[str, Any]) -> str:

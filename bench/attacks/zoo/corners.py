@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bench.attacks import pixels
-from bench.attacks.attack import ATTACKS, Access, Attack, Kind, Passes, Points, Round, Settings
+from bench.attacks.attack import ATTACKS, Access, Attack, Kind, Limit, Passes, Points, Round, Settings
 from bench.attacks.draws import Draws
 from bench.errors import ContractError
 from bench.tensors import Classifier, Flags, Images
@@ -110,6 +110,16 @@ def _rounds(settings: Settings, threat: ThreatModel, classes: int) -> tuple[Roun
     return (Round(0, 1.0, Passes(pixels.whole(settings, "queries"), 0)),)
 
 
+def _limit(settings: Settings, shape: tuple[int, int, int]) -> Limit | None:
+    channels, height, width = shape
+    asked, granted = 2**channels * height * width, pixels.whole(settings, "queries")
+    if asked <= granted:
+        return None
+    return Limit(
+        f"corners asks {asked:,} images per point of {channels}×{height}×{width}, granted {granted:,}", fatal=True
+    )
+
+
 ATTACKS.register("corners")(
     Attack(
         "corners",
@@ -120,5 +130,6 @@ ATTACKS.register("corners")(
         Access.BLACK_BOX,
         {"queries": "images per point: pixels times 2 to the number of channels, and what is to go into pairs"},
         "Croce & Hein 2019, arXiv:1909.05040",
+        limit=_limit,
     )
 )

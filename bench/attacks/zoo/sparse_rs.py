@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bench.attacks import pixels
-from bench.attacks.attack import ATTACKS, Access, Attack, Kind, Passes, Points, Round, Settings
+from bench.attacks.attack import ATTACKS, Access, Attack, Kind, Limit, Passes, Points, Round, Settings
 from bench.attacks.draws import Draws
 from bench.tensors import Classifier, Flags, Images
 from bench.threats import Norm, ThreatModel
@@ -228,6 +228,17 @@ def _restart_rounds(settings: Settings, threat: ThreatModel, classes: int) -> tu
     return tuple(Round(index, float(rung), passes) for index, rung in enumerate(pixels.grid(settings)))
 
 
+def _limit(settings: Settings, shape: tuple[int, int, int]) -> Limit | None:
+    """Tell how few of an image's pixels the largest number of pixels, which tries the most, can try at all."""
+    queries, there = pixels.whole(settings, "queries"), shape[1] * shape[2]
+    size = min(pixels.grid(settings)[-1], there)
+    schedule = _schedule(queries, size, pixels.number(settings, "alpha_init"))
+    tried = size + sum(steps * count for _, steps, count in schedule)
+    if tried >= there:
+        return None
+    return Limit(f"{queries:,} queries try at most {tried:,} of the {there:,} pixels of an image")
+
+
 _SETTINGS = {
     "queries": "forward passes per number of pixels",
     "grid": "numbers of pixels to try, rising",
@@ -244,6 +255,7 @@ ATTACKS.register("sparse-rs")(
         Access.BLACK_BOX,
         _SETTINGS,
         "Croce et al. 2022, arXiv:2006.12834",
+        limit=_limit,
     )
 )
 
@@ -257,5 +269,6 @@ ATTACKS.register("sparse-rs-ce")(
         Access.BLACK_BOX,
         _SETTINGS,
         "Croce et al. 2022, arXiv:2006.12834",
+        limit=_limit,
     )
 )

@@ -22,7 +22,7 @@ def chosen(protocol: Protocol, stages: Iterable[Stage] = tuple(Stage)) -> tuple[
     unknown = sorted(set(protocol.checks) - set(CHECKS))
     if unknown:
         raise ProtocolError(
-            f"{protocol.name}: [checks.{unknown[0]}] is no check; see `bench list checks` ({', '.join(CHECKS)})."
+            f"{protocol.origin.at('checks', unknown[0])} is no check; see `bench list checks` ({', '.join(CHECKS)})."
         )
     pairs = [(CHECKS[name], protocol.checks[name]) for name in protocol.checks]
     for check, thresholds in pairs:
@@ -30,7 +30,7 @@ def chosen(protocol: Protocol, stages: Iterable[Stage] = tuple(Stage)) -> tuple[
         surplus = sorted(set(thresholds) - set(check.thresholds))
         if missing or surplus:
             raise ProtocolError(
-                f"{protocol.name}: check {check.name} takes {', '.join(check.thresholds) or 'no threshold'}; "
+                f"{protocol.origin.at('checks', check.name)}: takes {', '.join(check.thresholds) or 'no threshold'}; "
                 f"missing: {', '.join(missing) or 'none'}, unknown: {', '.join(surplus) or 'none'}."
             )
     order = list(Stage)

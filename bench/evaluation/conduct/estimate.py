@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from bench.attacks.attack import Passes
-from bench.data.dataset import DATASETS
 from bench.evaluation import environment
 from bench.evaluation.conduct.rehearsal import Prediction, rehearse
 from bench.evaluation.plan.plan import Plan
@@ -100,7 +99,7 @@ def estimate(plan: Plan, *, rehearsed: bool) -> Estimate:
     """Time one small batch on the dense model; rehearse the attacks on a few points if asked to."""
     device = environment.device(plan.request.device)
     network = load(plan.request.model).classifier.to(device)
-    images = DATASETS[plan.protocol.data.dataset].load(plan.protocol.data.split, plan.ids[:64]).images(device)
+    images = plan.source.load(plan.protocol.data.split, plan.ids[:64]).images(device)
     forward = _seconds(network, images, backward=False)
     both = _seconds(network, images, backward=True)
     passes = tuple(step.passes(plan.classes) for step in plan.steps)

@@ -11,7 +11,6 @@ from bench.evaluation.search.cascade import Cascade, Tally, Target
 from bench.evaluation.search.meter import Meter
 from bench.evaluation.search.step import Step
 from bench.models.source import LoadedModel
-from bench.protocol.load import STANDARD
 from bench.pruning.prune import Pruned
 from bench.pruning.recipe import RECIPES
 from bench.tensors import Flags
@@ -45,10 +44,8 @@ def before_attacks(
 
 
 def _planned(plan: Plan) -> tuple[Step, ...]:
-    """Return the attacks of the rules; what a preset puts in place of one norm's is held against nothing."""
-    rules = plan.protocol
-    other = None if rules.preset == STANDARD else rules.presets[rules.preset].norm
-    return tuple(step for step in plan.steps if step.threat.norm is not other)
+    """Return the attacks of released rules; what a preset or rules of one's own change is held against nothing."""
+    return tuple(step for step in plan.steps if plan.protocol.keeps(step.threat.norm))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What a request means under a protocol: the cell, its attacks, its deviations and its predicted cost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -8,14 +8,16 @@ from typing import Literal
 
 from bench.attacks.attack import ATTACKS, Attack, Passes
 from bench.attacks.reference import covers, reference
-from bench.data.dataset import DATASETS
+from bench.data.dataset import DataSource
 from bench.errors import ProtocolError, UsageError
 from bench.evaluation.checks.runner import chosen as checks_of
 from bench.evaluation.plan.naming import digest, entry_name
+from bench.evaluation.plan.source import source_of
 from bench.evaluation.search.step import Step
 from bench.models.source import ModelRef
 from bench.protocol.load import STANDARD, Protocol, Threat, load, names
 from bench.pruning.recipe import RECIPES, Structure
+from bench.registry import unknown
 from bench.threats import Norm, ThreatModel
 
 Engine = Literal["native", "reference"]
@@ -58,12 +60,14 @@ class Plan:
     Attributes:
         ids: of the points, in order.
         steps: attacks in the order they run.
+        source: the data set of the points.
         deviations: why the run is not a standard one.
         name: of the entry; also the folder it is written to.
     """
 
     request: Request
     protocol: Protocol
+    source: DataSource
     threats: tuple[ThreatModel, ...]
     ids: tuple[int, ...]
     steps: tuple[Step, ...]
@@ -75,7 +79,12 @@ class Plan:
     @property
     def classes(self) -> int:
         """Number of classes of the data set."""
-        return len(DATASETS[self.protocol.data.dataset].classes)
+        return len(self.source.classes)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What its attacks leave undone on images of this size."""
+        return remarks_on(self.steps, self.source.shape)
 
     @property
     def passes(self) -> Passes:
@@ -87,24 +96,29 @@ class Plan:
 
 
 def plan(request: Request) -> Plan:
-    """Settle a request; loads no weights and no data, and reads a file of weights only to name the entry.
+    """Settle a request; loads no weights and no image, and reads a file of weights only to name the entry.
+
+    Of data of one's own it reads the list of classes.
 
     Raises:
         UsageError: if a name is unknown or options do not fit together.
         ProtocolError: if the protocol asks for what no component offers.
+        InputError: if a list of classes is not what it should be.
     """
     protocol = request.protocol
+    source = source_of(protocol)
     checks_of(protocol)
     check_recipe(request.recipe, request.sparsity)
     if RECIPES[request.recipe].structure is Structure.TWO_OF_FOUR:
         request = replace(request, sparsity=Fraction(1, 2))  # the target even where it goes without saying
     chosen = _chosen(request)
     find = ATTACKS.__getitem__ if request.engine == "native" else _audited
-    steps = tuple(step for threat in chosen for step in _steps(protocol, threat, find))
+    steps = tuple(step for threat in chosen for step in steps_of(protocol, threat, source.shape, find))
     name = _name(request)
     return Plan(
         request=request,
         protocol=protocol,
+        source=source,
         threats=tuple(threat.model for threat in chosen),
         ids=_ids(request),
         steps=steps,
@@ -134,18 +148,41 @@ def _audited(name: str) -> Attack:
     return reference(name) if covers(name) else ATTACKS[name]
 
 
-def _steps(protocol: Protocol, threat: Threat, find: Callable[[str], Attack]) -> list[Step]:
-    names = protocol.cascade(threat.norm)
-    steps = [Step(find(name), threat.model, protocol.attacks[name]) for name in names]
+def steps_of(
+    protocol: Protocol, threat: Threat, shape: tuple[int, int, int], find: Callable[[str], Attack]
+) -> list[Step]:
+    """Return the cascade of a threat with its settings, on images of this shape.
+
+    Raises:
+        ProtocolError: if an attack is unknown, lacks a setting or has one too many, or gives no number on such images.
+    """
+    steps = []
+    for name in protocol.cascade(threat.norm):
+        if name not in ATTACKS:
+            raise ProtocolError(f"{protocol.origin.at('attacks', name)}: {unknown('attack', name, list(ATTACKS))}")
+        steps.append(Step(find(name), threat.model, protocol.attacks[name]))
     for step in steps:
         missing = sorted(set(step.attack.settings) - set(step.settings))
         surplus = sorted(set(step.settings) - set(step.attack.settings))
         if missing or surplus:
             raise ProtocolError(
-                f"{protocol.name}: {step.attack.name} takes {', '.join(step.attack.settings)}; "
+                f"{protocol.origin.at('attacks', step.attack.name)}: takes {', '.join(step.attack.settings)}; "
                 f"missing: {', '.join(missing) or 'none'}, unknown: {', '.join(surplus) or 'none'}."
             )
+        limit = step.attack.limit(step.settings, shape)
+        if limit and limit.fatal:
+            raise ProtocolError(
+                f"{protocol.origin.at('attacks', step.attack.name)}: {limit.says}; leave it out of the {threat.norm} "
+                "attacks, or choose other settings."
+            )
     return steps
+
+
+def remarks_on(steps: Iterable[Step], shape: tuple[int, int, int]) -> tuple[str, ...]:
+    """Return what attacks leave undone on images of this shape, one sentence each."""
+    limits = ((step, step.attack.limit(step.settings, shape)) for step in steps)
+    found = (f"{step.threat} {step.attack.name}: {limit.says}." for step, limit in limits if limit)
+    return tuple(dict.fromkeys(found))
 
 
 def _ids(request: Request) -> tuple[int, ...]:
@@ -201,6 +238,9 @@ def _everything(protocol: Protocol) -> tuple[int, ...]:
 
 def _deviations(request: Request, chosen: list[Threat]) -> list[str]:
     protocol, found = request.protocol, []
+    if protocol.origin.folder is not None:
+        base = f", which changes {protocol.origin.base}" if protocol.origin.base else ""
+        found.append(f"rules of one's own, from {protocol.origin.file}{base}")
     everything, ids = _everything(protocol), _ids(request)
     if ids != everything:
         found.append(f"points {ids[0]}:{ids[-1] + 1} instead of {everything[0]}:{everything[-1] + 1}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from bench.data.dataset import DATASETS, EvalSet
+from bench.data.dataset import EvalSet
 from bench.errors import InputError, UsageError
 from bench.evaluation import environment
 from bench.evaluation.plan.layout import lay_out
@@ -49,7 +49,7 @@ def prepare(plan: Plan) -> Cell:
     )
     if loaded.whole is not None and RECIPES[plan.request.recipe].structure is Structure.DENSE:
         # a checkpoint whose channels are gone already: they count as zeros of the network that had them
-        pruned = replace(pruned, measured=measure(loaded.whole, pruned.network, points.images()[:EXAMPLES]))
+        pruned = replace(pruned, measured=measure(loaded.whole, pruned.network, points.head(EXAMPLES).images()))
     lay_out(pruned.network, pruned.measured, environment.device(plan.request.device))
     return Cell(plan, loaded, points, pruned, state_digest(pruned.network))
 
@@ -61,7 +61,7 @@ def load_model(plan: Plan) -> LoadedModel:
         UsageError: if it does not take these images or tells other classes apart.
     """
     loaded = load(plan.request.model)
-    source = DATASETS[plan.protocol.data.dataset]
+    source = plan.source
     if loaded.shape != source.shape or loaded.classes != len(source.classes):
         raise UsageError(
             f"{loaded.ref} takes images of shape {loaded.shape} and tells {loaded.classes} classes apart; "
@@ -77,7 +77,7 @@ def load_points(plan: Plan) -> EvalSet:
         InputError: if they are missing, or are not the pixels and labels that the protocol was made with.
     """
     data = plan.protocol.data
-    points = DATASETS[data.dataset].load(data.split, plan.ids)
+    points = plan.source.load(data.split, plan.ids)
     whole = plan.ids == tuple(range(data.first, data.first + data.points))
     if whole and data.digest is not None and points.digest != data.digest:
         raise InputError(
@@ -89,7 +89,7 @@ def load_points(plan: Plan) -> EvalSet:
 
 def batch_of(cell: Cell, device: torch.device) -> int:
     """Return how many points an attack works on at once: as the user said, or what suits network and device."""
-    work, numbers = cell.pruned.measured.macs, cell.points.images()[0].numel()
+    work, numbers = cell.pruned.measured.macs, cell.points.pixels[0].size
     return cell.plan.request.batch_size or automatic_batch(work, numbers, device)
 
 
@@ -103,13 +103,13 @@ def load_calibration(plan: Plan) -> EvalSet | None:
         return None
     wanted = plan.protocol.calibration
     points = range(wanted.first, wanted.first + wanted.points)
-    return DATASETS[plan.protocol.data.dataset].load(wanted.split, points)
+    return plan.source.load(wanted.split, points)
 
 
 def _context(plan: Plan, points: EvalSet) -> Context:
     extra = load_calibration(plan)
     return Context(
-        example=points.images()[:EXAMPLES],
+        example=points.head(EXAMPLES).images(),
         seed=plan.seed,
         calibration=None if extra is None else (extra.images(), extra.label_tensor()),
         threat=plan.protocol.threats[0].model,

@@ -9,6 +9,7 @@ from bench.attacks.attack import ATTACKS
 from bench.cli import reading
 from bench.cli.main import run
 from bench.data.dataset import DATASETS
+from bench.data.format import FORMATS
 from bench.errors import UsageError
 from bench.evaluation.checks.check import CHECKS
 from bench.models.architecture import ARCHITECTURES
@@ -26,7 +27,7 @@ def printed(capsys, *words: str) -> dict:
     [
         ("attacks", "attack", list(ATTACKS)),
         ("recipes", "recipe", list(RECIPES)),
-        ("datasets", "data set", list(DATASETS)),
+        ("datasets", "data set", [*DATASETS, *FORMATS]),
         ("architectures", "architecture", list(ARCHITECTURES)),
         ("protocols", "protocol", names()),
         ("checks", "check", list(CHECKS)),

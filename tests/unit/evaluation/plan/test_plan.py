@@ -52,7 +52,10 @@ def test_an_attack_that_lacks_a_setting_is_an_error_of_the_protocol():
 
     text = (resources.files("bench.protocol") / "digits-v1.toml").read_text("utf-8")
     broken = parse(text.replace("p_init = 0.8", "p_start = 0.8"), where="x.toml")
-    with pytest.raises(ProtocolError, match=r"square takes queries, p_init; missing: p_init, unknown: p_start"):
+    with pytest.raises(
+        ProtocolError,
+        match=r"x\.toml, line \d+, attacks\.square: takes queries, p_init; missing: p_init, unknown: p_start",
+    ):
         plan(Request(MODEL, broken))
 
 
@@ -84,7 +87,7 @@ def test_every_preset_can_be_planned(name):
     for preset in protocol.presets:
         steps = plan(Request(MODEL, protocol.under(preset), norms=(Norm.L0,))).steps
         spent = sum(step.passes(10).forwards for step in steps)
-        assert [step.attack.name for step in steps] == list(protocol.presets[preset].attacks)
+        assert [step.attack.name for step in steps] == list(protocol.presets[preset].threats[0].attacks)
         assert 0 < spent < (200_000 if preset == "literature" else 20_000)
 
 

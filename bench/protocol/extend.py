@@ -1,0 +1,70 @@
+"""Rules that are those of another protocol but for what a file says otherwise."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from bench.protocol.origin import Place
+
+_BY_NORM = ("threats", "curves")
+"""Arrays of tables with one table a norm; a file changes the tables it names and keeps the others."""
+
+
+def extended(base: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str, Any], dict[Place, Place]]:
+    """Return the rules of ``base`` with those of ``own`` in their place, and where the tables by norm lie in ``own``.
+
+    Tables are changed field by field, with these exceptions. Points are never those of the base once a file says
+    anything about data: their digest is not inherited, and nothing of the table is where the data set is another.
+    Presets are those of the base unless the file has some. Title and summary are the file's own. Settings of attacks
+    that no cascade names any more are left out.
+    """
+    rules = copy.deepcopy(dict(base))
+    for word in ("title", "summary", "status"):
+        rules.pop(word, None)
+    if "data" in own:
+        rules["data"].pop("digest", None)
+        if "dataset" in own["data"]:
+            rules["data"] = {}
+    if "presets" in own:
+        rules.pop("presets", None)
+    moved: dict[Place, Place] = {}
+    for key, value in own.items():
+        if key in _BY_NORM and isinstance(value, list):
+            rules[key] = _by_norm(rules.get(key, []), value, key, moved)
+        else:
+            rules[key] = _changed(rules.get(key), value)
+    _let_go(rules, own)
+    return rules, moved
+
+
+def _changed(before: Any, after: Any) -> Any:
+    if isinstance(before, dict) and isinstance(after, Mapping):
+        return before | {key: _changed(before.get(key), value) for key, value in after.items()}
+    return after
+
+
+def _by_norm(before: list[Any], after: list[Any], key: str, moved: dict[Place, Place]) -> list[Any]:
+    tables = list(before)
+    known = {table["norm"]: place for place, table in enumerate(before)}
+    moved.update({(key, place): (key, norm) for norm, place in known.items()})  # not in the file at all, so far
+    for place, table in enumerate(after):
+        norm = table.get("norm") if isinstance(table, Mapping) else None
+        if norm in known:
+            where = known.pop(norm)
+            tables[where] = {**tables[where], **table}
+        else:
+            where = len(tables)
+            tables.append(table)
+        moved[key, where] = (key, place)
+    return tables
+
+
+def _let_go(rules: dict[str, Any], own: Mapping[str, Any]) -> None:
+    """Leave out the settings that were inherited for attacks which no cascade names any more."""
+    tables = [*rules.get("threats", []), *rules.get("curves", [])]
+    used = {name for table in tables if isinstance(table, Mapping) for name in table.get("attacks", ())}
+    attacks = rules.get("attacks")
+    if isinstance(attacks, dict):
+        rules["attacks"] = {
+            name: rule for name, rule in attacks.items() if name in used or name in own.get("attacks", {})
+        }

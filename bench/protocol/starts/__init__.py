@@ -1,0 +1,1 @@
+"""What `bench protocol new` writes besides names and paths."""
