@@ -3,12 +3,31 @@
 from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from bench.errors import ArtefactError
-from bench.models.weights import misfit
+from bench.models.architecture import Architecture, Shape
+from bench.models.mending import explain, kin, misfit, shapes_of
+from bench.models.probe import probe
+from bench.models.weights import fill
 
-Shape = tuple[int, ...]
+
+def assemble(made: Architecture, tensors: Mapping[str, Tensor], *, where: str) -> nn.Module:
+    """Return the network that these tensors are the weights of: cut down to their shapes, filled, and tried.
+
+    ``where`` names the weights, quoted for a shell.
+
+    Raises:
+        ArtefactError: if names, shapes, types or the order of layers do not fit, naming the flag that mends it.
+        ContractError: if the network does not give logits.
+    """
+    network, what = made.build(), f"architecture {made.name!r}"
+    problem = explain(tensors, network.state_dict(), where=where, what=what)
+    if problem is not None:
+        raise problem
+    fit(network, shapes_of(tensors), where=where, what=what)
+    fill(network, tensors, where=where, what=what)
+    probe(network, made.shape, made.classes, where=where, what=what)
+    return network
 
 
 def fit(network: nn.Module, shapes: Mapping[str, Shape], *, where: str, what: str) -> None:
@@ -35,7 +54,7 @@ def fit(network: nn.Module, shapes: Mapping[str, Shape], *, where: str, what: st
         if not problems and not _resize(module, stored):
             problems.append(f"{prefix.removesuffix('.')!r} cannot be made as small as its tensors")
     if problems:
-        raise misfit(where, what, problems)
+        raise misfit(where, what, problems, kin(shapes))
 
 
 def _shrinks(stored: Shape, dense: Shape) -> bool:
@@ -87,29 +106,3 @@ def _linear_sizes(module: nn.Linear, stored: Mapping[str, Shape]) -> dict[str, i
 def _norm_sizes(stored: Mapping[str, Shape]) -> dict[str, int] | None:
     sizes = {shape for name, shape in stored.items() if name != "num_batches_tracked"}
     return {"num_features": sizes.pop()[0]} if len(sizes) == 1 else None
-
-
-def shapes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, Shape]:
-    """Return the table of shapes of a state dict."""
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
-def probe(network: nn.Module, shape: tuple[int, int, int], classes: int, *, where: str, what: str) -> None:
-    """Run one blank image through a network, to see that its layers fit each other.
-
-    Raises:
-        ArtefactError: if they do not.
-    """
-    was = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            logits = network(torch.zeros(1, *shape))
-    except RuntimeError as error:
-        raise ArtefactError(
-            f"{where}: its layers do not fit each other in {what} ({str(error).splitlines()[0]})."
-        ) from None
-    finally:
-        network.train(was)
-    if logits.shape != (1, classes):
-        raise ArtefactError(f"{where}: {what} should give {classes} logits, got shape {tuple(logits.shape)}.")

@@ -1,16 +1,16 @@
 """From a model reference to a classifier."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from bench.errors import ContractError, UsageError
-from bench.models.architecture import ARCHITECTURES, Architecture
-from bench.models.weights import refuse_pickled
+from bench.errors import UsageError
+from bench.models.architecture import ARCHITECTURES, Architecture, Shape, Variant
+from bench.models.weights import refuse_infinite, refuse_pickled
 from bench.registry import Registry
 from bench.tensors import Images, Logits
 
@@ -135,19 +135,54 @@ SOURCES: Registry[ModelSource] = Registry("model source", "bench.models.zoo")
 
 
 def architecture(name: str) -> Architecture:
-    """Return what ``--arch`` names: a registered architecture, or that of a model of a source, as ``timm:NAME.TAG``.
+    """Return what ``--arch`` names: a registered architecture or that of a source, ``resnet18`` or ``timm:NAME``.
+
+    After a question mark stand the classes and the size of its images where they are not the usual ones:
+    ``resnet18?num_classes=100``, ``timm:resnet18?num_classes=10&img_size=32``.
 
     Raises:
         UsageError: if nothing carries the name.
     """
     source, colon, rest = name.partition(":")
-    if not colon:
-        return ARCHITECTURES[name]
-    blank = SOURCES[source].blank
-    if blank is None:
-        able = [f"{other}:NAME" for other in SOURCES if SOURCES[other].blank]
-        raise UsageError(f"--arch {name!r} should be a registered architecture or {' or '.join(able)}.")
-    return blank(rest)
+    if colon:
+        blank = SOURCES[source].blank
+        if blank is None:
+            able = [f"{other}:NAME" for other in SOURCES if SOURCES[other].blank]
+            raise UsageError(f"--arch {name!r} should be a registered architecture or {' or '.join(able)}.")
+        return blank(rest)
+    variant = Variant.parse(name)
+    made = ARCHITECTURES[variant.name]
+    if variant.channels not in {None, made.shape[0]}:
+        raise UsageError(f"--arch {name!r}: {variant.name} takes images of {made.shape[0]} channels and no others.")
+    return made.of(classes=variant.classes, shape=variant.shape(made.shape))
+
+
+def sized(name: str, shapes: Mapping[str, Shape]) -> Architecture:
+    """Return what ``--arch`` names, with the classes of a checkpoint of these shapes where none are said."""
+    made = architecture(name)
+    return made if Variant.parse(name).classes else made.telling(shapes)
+
+
+def hold_task(loaded: LoadedModel, shape: tuple[int, int, int], classes: int, task: str) -> None:
+    """Hold a network against the images and classes it is to be measured on.
+
+    Raises:
+        UsageError: if it takes other images or tells other classes apart, saying how to name what was meant.
+    """
+    if (loaded.shape, loaded.classes) == (shape, classes):
+        return
+    said = f"{loaded.ref} takes images of {_by(loaded.shape)} and tells {loaded.classes} classes apart"
+    told = f"{task} has images of {_by(shape)} and {classes} classes"
+    hint = ""
+    if loaded.classes == classes and loaded.ref.source == "checkpoint" and loaded.shape[0] == shape[0]:
+        name = Variant.parse(loaded.architecture).name
+        size = str(shape[1]) if shape[1] == shape[2] else f"{shape[1]}x{shape[2]}"
+        hint = f"; if it was trained on such images, say so: --arch '{name}?img_size={size}'"
+    raise UsageError(f"{said}; {told}{hint}.")
+
+
+def _by(shape: tuple[int, int, int]) -> str:
+    return "×".join(map(str, shape))
 
 
 def load(ref: ModelRef) -> LoadedModel:
@@ -160,9 +195,7 @@ def load(ref: ModelRef) -> LoadedModel:
         ContractError: if a weight is not finite.
     """
     loaded = SOURCES[ref.source].load(ref)
-    for name, tensor in loaded.classifier.state_dict().items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise ContractError(f"{ref}: tensor {name!r} holds NaN or infinity; such a model gives no number.")
+    refuse_infinite(loaded.classifier.state_dict(), str(ref))
     loaded.classifier.eval().requires_grad_(requires_grad=False)
     return loaded
 

@@ -60,7 +60,7 @@ class CifarResNet(nn.Module):
     are around.
     """
 
-    def __init__(self, depth: int, *, convolve: bool) -> None:
+    def __init__(self, classes: int, *, depth: int, convolve: bool) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
@@ -73,7 +73,7 @@ class CifarResNet(nn.Module):
                 inside = outside
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
         self.head = "fc" if convolve else "linear"
-        self.add_module(self.head, nn.Linear(64, 10))
+        self.add_module(self.head, nn.Linear(64, classes))
 
     def forward(self, images: Images) -> Logits:
         """Return the logits of normalised images."""
@@ -86,13 +86,13 @@ class CifarResNet(nn.Module):
 for _depth, (_padded, _convolved) in _DEPTHS.items():
     register(
         f"resnet{_depth}",
-        partial(CifarResNet, _depth, convolve=False),
+        partial(CifarResNet, depth=_depth, convolve=False),
         shape=(3, 32, 32),
         says=f"CIFAR-10, ResNet-{_depth} with zero-padded shortcuts and head `linear`, {_padded} parameters",
     )
     register(
         f"resnet{_depth}-conv",
-        partial(CifarResNet, _depth, convolve=True),
+        partial(CifarResNet, depth=_depth, convolve=True),
         shape=(3, 32, 32),
         says=f"CIFAR-10, ResNet-{_depth} with convolved shortcuts and head `fc`, {_convolved} parameters",
     )

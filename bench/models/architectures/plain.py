@@ -10,11 +10,11 @@ from bench.models.architecture import register
 
 def _two_convs(
     channels: tuple[int, int, int], *, flat: int, hidden: int, kernel: int = 4, padding: int = 1
-) -> Callable[[], nn.Module]:
+) -> Callable[[int], nn.Module]:
     """Return a builder of two convolutions of stride 2 and two linear layers."""
     first, second, third = channels
 
-    def build() -> nn.Module:
+    def build(classes: int) -> nn.Module:
         return nn.Sequential(
             nn.Conv2d(first, second, kernel, stride=2, padding=padding),
             nn.ReLU(),
@@ -23,13 +23,13 @@ def _two_convs(
             nn.Flatten(),
             nn.Linear(flat, hidden),
             nn.ReLU(),
-            nn.Linear(hidden, 10),
+            nn.Linear(hidden, classes),
         )
 
     return build
 
 
-def _small_cnn() -> nn.Module:
+def _small_cnn(classes: int) -> nn.Module:
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(1, 32, 3),
@@ -47,12 +47,12 @@ def _small_cnn() -> nn.Module:
             relu5=nn.ReLU(),
             fc2=nn.Linear(200, 200),
             relu6=nn.ReLU(),
-            fc3=nn.Linear(200, 10),
+            fc3=nn.Linear(200, classes),
         )
     )
 
 
-def _digits_cnn() -> nn.Module:
+def _digits_cnn(classes: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1),
         nn.ReLU(),
@@ -61,22 +61,24 @@ def _digits_cnn() -> nn.Module:
         nn.Flatten(),
         nn.Linear(512, 96),
         nn.ReLU(),
-        nn.Linear(96, 10),
+        nn.Linear(96, classes),
     )
 
 
-def _digits_mlp() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
+def _digits_mlp(classes: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, classes)
+    )
 
 
-def _digits_tiny() -> nn.Module:
+def _digits_tiny(classes: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 4, 3, stride=2, padding=1),
         nn.ReLU(),
         nn.Flatten(),
         nn.Linear(64, 16),
         nn.ReLU(),
-        nn.Linear(16, 10),
+        nn.Linear(16, classes),
     )
 
 

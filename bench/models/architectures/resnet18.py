@@ -34,7 +34,7 @@ class Block(nn.Module):
 class ResNet18(nn.Module):
     """Four stages of two blocks with 64, 128, 256 and 512 channels."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -42,7 +42,7 @@ class ResNet18(nn.Module):
         self.layer2 = nn.Sequential(Block(64, 128, 2), Block(128, 128, 1))
         self.layer3 = nn.Sequential(Block(128, 256, 2), Block(256, 256, 1))
         self.layer4 = nn.Sequential(Block(256, 512, 2), Block(512, 512, 1))
-        self.linear = nn.Linear(512, 10)
+        self.linear = nn.Linear(512, classes)
 
     def forward(self, images: Images) -> Logits:
         """Return the logits of normalised images."""

@@ -28,12 +28,12 @@ class BareBlock(nn.Module):
 class ResNet2b(nn.Module):
     """The ``cifar10_resnet`` network of VNN-COMP 2021 with two blocks and two linear layers."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 8, 3, stride=2, padding=1)
         self.layer1 = nn.Sequential(BareBlock(8, 16, 2), BareBlock(16, 16, 1))
         self.linear1 = nn.Linear(1024, 100)
-        self.linear2 = nn.Linear(100, 10)
+        self.linear2 = nn.Linear(100, classes)
 
     def forward(self, images: Images) -> Logits:
         """Return the logits of normalised images."""
@@ -44,13 +44,13 @@ class ResNet2b(nn.Module):
 class DigitsResNet(nn.Module):
     """A stem and two residual blocks with batch norm for images of 8×8 pixels."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, 16, 3, stride=2, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.block1 = Block(16, 16, 1)
         self.block2 = Block(16, 32, 2)
-        self.linear = nn.Linear(32, 10)
+        self.linear = nn.Linear(32, classes)
 
     def forward(self, images: Images) -> Logits:
         """Return the logits of images."""

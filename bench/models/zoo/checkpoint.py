@@ -3,24 +3,35 @@
 from pathlib import Path
 
 from bench.errors import UsageError
-from bench.models.fit import fit, probe, shapes_of
-from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, architecture, state_digest
-from bench.models.weights import file_digest, fill, read
+from bench.models.fit import assemble
+from bench.models.mending import shapes_of
+from bench.models.source import (
+    SOURCES,
+    LoadedModel,
+    ModelRef,
+    ModelSource,
+    Normalised,
+    architecture,
+    sized,
+    state_digest,
+)
+from bench.models.weights import file_digest, read
 
 
 def load(ref: ModelRef) -> LoadedModel:
-    """Load the weights into the architecture named, cut down to their shapes if channels were removed."""
-    made = architecture(ref.architecture or "")
-    path = Path(ref.name)
-    _fits_channels(ref, made.shape[0])
+    """Load the weights into the architecture named, with the classes that they tell apart.
+
+    Where channels were removed, the network is cut down to the shapes of the file.
+    """
+    named, path = ref.architecture or "", Path(ref.name)
+    _fits_channels(ref, architecture(named).shape[0])
     tensors = read(path)
-    network, whole = made.build(), None
-    where, what = repr(path.name), f"architecture {made.name!r}"
-    if any(shape != shapes_of(tensors).get(name, shape) for name, shape in shapes_of(network.state_dict()).items()):
-        whole = Normalised(made.build(), ref.mean, ref.std).eval().requires_grad_(requires_grad=False)
-    fit(network, shapes_of(tensors), where=where, what=what)
-    fill(network, tensors, where=where, what=what)
-    probe(network, made.shape, made.classes, where=where, what=what)
+    shapes = shapes_of(tensors)
+    made = sized(named, shapes)
+    network, whole = assemble(made, tensors, where=repr(path.name)), None
+    dense = made.build()
+    if shapes_of(dense.state_dict()) != shapes_of(network.state_dict()):
+        whole = Normalised(dense, ref.mean, ref.std).eval().requires_grad_(requires_grad=False)
     classifier = Normalised(network, ref.mean, ref.std)
     return LoadedModel(
         ref=ref,

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from bench.errors import InputError, UsageError
 from bench.models.architecture import Architecture
-from bench.models.fit import probe
+from bench.models.naming import COUNTER, suggest
+from bench.models.probe import probe
 from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
 from bench.models.weights import file_digest, fill, model_folder, read
 from bench.registry import unknown
@@ -56,10 +57,11 @@ def blank(name: str) -> Architecture:
     side = _SIDE[dataset]
     return Architecture(
         name=f"robustbench:{name}",
-        make=lambda: _made(entry),
+        make=lambda _: _made(entry),
         shape=(3, side, side),
         classes=_CLASSES[dataset],
         says="of RobustBench",
+        fixed=True,
     )
 
 
@@ -123,16 +125,13 @@ def _placed(name: str, entry: Mapping[str, Any]) -> Path:
 def _aligned(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """Rename every tensor alike, by a prefix that training or RobustBench's wrapper put there, until names agree."""
     state = network.state_dict()
-    optional = {
-        name for name, _ in network.named_buffers() if name.rpartition(".")[2] in _CONSTANTS | {"num_batches_tracked"}
-    }
-    needed = state.keys() - optional
-    for old, new in (("", ""), ("module.", ""), ("model.", ""), ("module.model.", ""), ("", "model.")):
-        if all(name.startswith(old) for name in tensors):
-            renamed = {new + name.removeprefix(old): tensor for name, tensor in tensors.items()}
-            if needed <= renamed.keys() <= state.keys():
-                constants = {name: state[name] for name in optional - renamed.keys()}
-                return constants | renamed
+    optional = {name for name, _ in network.named_buffers() if name.rpartition(".")[2] in _CONSTANTS | {COUNTER}}
+    for outer in ("", "model."):
+        named = {outer + name: tensor for name, tensor in tensors.items()}
+        for way in suggest(named, state, optional):
+            if not way.drop:
+                renamed = {way.renamed(name): tensor for name, tensor in named.items()}
+                return {name: state[name] for name in optional - renamed.keys()} | renamed
     return dict(tensors)
 
 

@@ -5,6 +5,8 @@ import os
 import re
 import warnings
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,8 +15,8 @@ import torch
 from torch import nn
 
 from bench.errors import AbsentError, InputError, UsageError
-from bench.models.architecture import Architecture
-from bench.models.fit import probe
+from bench.models.architecture import Architecture, Variant
+from bench.models.probe import probe
 from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
 from bench.models.weights import file_digest, fill, model_folder, read
 from bench.offline import online
@@ -26,23 +28,33 @@ _PATIENCE = 10.0
 
 
 def load(ref: ModelRef) -> LoadedModel:
-    """Load ``NAME.TAG`` or ``NAME.TAG@REVISION`` with its pretrained weights and its own normalisation."""
-    name, at, revision = ref.name.partition("@")
+    """Load ``NAME.TAG`` or ``NAME.TAG@REVISION`` with its pretrained weights and its own normalisation.
+
+    A name without a tag means the tag that timm itself takes for it, and is recorded with it.
+    """
+    plain, at, revision = ref.name.partition("@")
     if at and not _REVISION.fullmatch(revision):
         raise UsageError(f"{ref}: {revision!r} is no revision; write a commit, a tag or a branch of the hub after @.")
-    network, config = _network(name)
-    path, notes = _weights(ref.name, config, revision or None)
-    where = f"{ref} ({path.name})"
-    fill(network, read(path), where=where, what=f"timm's {name!r}")
-    channels, height, width = config["input_size"]
-    probe(network, (channels, height, width), config["num_classes"], where=where, what=f"timm's {name!r}")
+    made, config = _described(plain)
+    variant = Variant.parse(plain)
+    if variant.classes or variant.channels:
+        raise UsageError(
+            f"{ref}: pretrained weights come with the classes and channels of their own; "
+            f"for yours write --model FILE.safetensors --arch 'timm:{plain}'."
+        )
+    name = _tagged(variant.name)
+    exact = replace(ref, name=name + (f"?{plain.partition('?')[2]}" if variant.size else "") + at + revision)
+    path, notes = _weights(name + at + revision, config, revision or None)
+    network, where, what = made.build(), repr(path.name), f"timm's {name!r}"
+    fill(network, read(path), where=where, what=what)
+    probe(network, made.shape, made.classes, where=where, what=what)
     classifier = Normalised(network, tuple(config["mean"]), tuple(config["std"]))
     return LoadedModel(
-        ref=ref,
+        ref=exact,
         classifier=classifier,
-        architecture=name.partition(".")[0],
-        shape=(channels, height, width),
-        classes=config["num_classes"],
+        architecture=variant.name.partition(".")[0],
+        shape=made.shape,
+        classes=made.classes,
         digest=state_digest(classifier),
         file_digest=file_digest(path),
         notes=notes | {key: str(config[key]) for key in ("license", "origin_url") if config.get(key)},
@@ -50,16 +62,38 @@ def load(ref: ModelRef) -> LoadedModel:
 
 
 def blank(name: str) -> Architecture:
-    """Return the architecture of ``NAME.TAG`` without weights."""
-    plain = name.partition("@")[0]
-    _, config = _network(plain)
-    return Architecture(
-        name=f"timm:{plain}",
-        make=lambda: _network(plain)[0],
+    """Return the architecture of ``NAME``, with a tag or without, for the classes and images named after a ``?``."""
+    return _described(name.partition("@")[0])[0]
+
+
+def _described(name: str) -> tuple[Architecture, dict[str, Any]]:
+    """Return an architecture of timm and what timm knows of its pretrained weights."""
+    from timm.models import get_pretrained_cfg
+
+    variant = Variant.parse(name)
+    _known(variant.name)
+    config = get_pretrained_cfg(variant.name).to_dict()
+    base = Architecture(
+        name=f"timm:{variant.name}",
+        make=partial(_made, variant.name, variant, fixed=bool(config.get("fixed_input_size"))),
         shape=tuple(config["input_size"]),
         classes=config["num_classes"],
         says="of timm",
     )
+    return base.of(classes=variant.classes, shape=variant.shape(base.shape)), config
+
+
+def _made(name: str, variant: Variant, classes: int, *, fixed: bool) -> nn.Module:
+    """Build a network without weights; only some of timm's are built for images of one size."""
+    options: dict[str, Any] = {"num_classes": classes}
+    if variant.channels:
+        options["in_chans"] = variant.channels
+    if variant.size and fixed:
+        options["img_size"] = variant.size
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network: nn.Module = _library().create_model(name, pretrained=False, **options)
+    return network
 
 
 def _library() -> ModuleType:
@@ -69,23 +103,29 @@ def _library() -> ModuleType:
     return timm
 
 
-def _network(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    """Build a network without weights; only names with a tag are known, for a tag says which weights."""
+def _known(name: str) -> None:
+    """Refuse a name that timm does not know, naming the nearest."""
     timm = _library()
-    known = timm.list_models(pretrained=True)
-    if name not in known:
-        tagged = [other for other in known if other.partition(".")[0] == name]
-        if tagged:
-            raise UsageError(f"timm:{name} does not say which weights; write one of timm:{', timm:'.join(tagged)}.")
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise UsageError(
-            f"No pretrained timm model is called {name!r}.{hint} timm.list_models(pretrained=True) lists all."
-        )
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        network = timm.create_model(name, pretrained=False)
-    return network, network.pretrained_cfg
+    plain, dot, _ = name.partition(".")
+    known = timm.list_models(pretrained=True) if dot else timm.list_models()
+    if name in known:
+        return
+    tagged = [other for other in timm.list_models(pretrained=True) if other.partition(".")[0] == plain]
+    near = difflib.get_close_matches(name, tagged or known, n=3) or tagged[:3]
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise UsageError(f"No timm model is called {name!r}.{hint} timm.list_models(pretrained=True) lists all with a tag.")
+
+
+def _tagged(name: str) -> str:
+    """Return a name with the tag of the weights that timm takes for it."""
+    from timm.models import get_pretrained_cfg
+
+    if "." in name:
+        return name
+    tag = get_pretrained_cfg(name).tag
+    if f"{name}.{tag}" not in _library().list_models(pretrained=True):
+        raise UsageError(f"timm:{name} has no pretrained weights; write --model FILE.safetensors --arch timm:{name}.")
+    return f"{name}.{tag}"
 
 
 def _weights(name: str, config: dict[str, Any], revision: str | None) -> tuple[Path, dict[str, str]]:
@@ -138,6 +178,9 @@ def names() -> dict[str, str]:
 
 SOURCES.register("timm")(
     ModelSource(
-        load, names, says="timm:NAME.TAG or timm:NAME.TAG@REVISION, pretrained weights from the hub", blank=blank
+        load,
+        names,
+        says="timm:NAME, timm:NAME.TAG or timm:NAME.TAG@REVISION, pretrained weights from the hub",
+        blank=blank,
     )
 )

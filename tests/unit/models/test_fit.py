@@ -4,7 +4,9 @@ from torch import nn
 
 from bench.errors import ArtefactError
 from bench.models.architecture import ARCHITECTURES
-from bench.models.fit import fit, probe, shapes_of
+from bench.models.fit import fit
+from bench.models.mending import shapes_of
+from bench.models.probe import probe
 from bench.models.weights import fill
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from bench.errors import ArtefactError, ContractError, InputError, UsageError
-from bench.models.source import ModelRef, load
+from bench.models.source import ModelRef, architecture, load
 from bench.models.weights import save
 from tests.support.loopback import serving
 
@@ -14,12 +14,10 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 @pytest.fixture(scope="session")
 def weights():
     """Return the tensors of a network of the right shape, drawn once."""
-    from bench.models.zoo.timm import _network
-
-    network, _ = _network(NAME)
+    network = architecture(f"timm:{NAME}").build()
     generator = torch.Generator().manual_seed(0)
     return {
-        name: torch.randn(tensor.shape, generator=generator) / 10 if tensor.is_floating_point() else tensor
+        name: torch.randn(tensor.shape, generator=generator).abs() / 10 if tensor.is_floating_point() else tensor
         for name, tensor in network.state_dict().items()
     }
 
@@ -96,9 +94,45 @@ def test_nan_in_the_weights_gives_no_model(weights, tmp_path):
         model()
 
 
-def test_a_name_without_a_tag_lists_the_tags():
-    with pytest.raises(UsageError, match=r"write one of timm:resnet18\.a1_in1k"):
+def test_a_name_without_a_tag_means_timms_own_and_is_recorded_with_it(weights, tmp_path):
+    with pytest.raises(InputError, match=r"^timm:resnet18\.a1_in1k: its weights cannot be fetched"):
         model("resnet18")
+    save(tmp_path / "models" / "timm" / f"{NAME}.safetensors", weights)
+    loaded = model(NAME.partition(".")[0])
+    assert str(loaded.ref) == f"timm:{NAME}"
+    assert loaded.digest == model().digest
+    with pytest.raises(UsageError, match="has no pretrained weights; write --model FILE"):
+        model("coatnet_0_224")
+
+
+def test_pretrained_weights_take_other_sizes_by_name_and_no_other_classes(weights, tmp_path):
+    save(tmp_path / "models" / "timm" / f"{NAME}.safetensors", weights)
+    loaded = model(f"{NAME}?img_size=64x96")
+    assert loaded.shape == (3, 64, 96)
+    assert str(loaded.ref) == f"timm:{NAME}?img_size=64x96"
+    with pytest.raises(UsageError, match=f"write --model FILE.safetensors --arch 'timm:{NAME}\\?num_classes=10'"):
+        model(f"{NAME}?num_classes=10")
+
+
+@pytest.mark.parametrize("name", ["test_byobnet", NAME])
+def test_a_file_of_ones_own_is_read_into_a_timm_architecture(weights, tmp_path, name):
+    head = {key: tensor[:37] for key, tensor in weights.items() if key.startswith("head.fc")}
+    save(tmp_path / "mine.safetensors", weights | head)
+    file = str(tmp_path / "mine.safetensors")
+    loaded = load(ModelRef.parse(file, architecture=f"timm:{name}?img_size=32"))
+    assert (loaded.shape, loaded.classes) == ((3, 32, 32), 37)
+    assert loaded.architecture == f"timm:{name}?num_classes=37&img_size=32"
+    assert load(ModelRef.parse(file, architecture=loaded.architecture)).digest == loaded.digest
+    with pytest.raises(
+        ArtefactError, match=r"'head\.fc\.weight' should have shape \(10, 256\) or smaller, got \(37, 256\)"
+    ):
+        load(ModelRef.parse(file, architecture=f"timm:{name}?num_classes=10"))
+
+
+def test_a_network_built_for_one_size_is_built_for_the_size_that_is_named():
+    made = architecture("timm:vit_tiny_patch16_224?num_classes=2&img_size=64&in_chans=1")
+    assert (made.shape, made.classes) == ((1, 64, 64), 2)
+    assert made.build().eval()(torch.zeros(1, 1, 64, 64)).shape == (1, 2)
 
 
 def test_an_unknown_name_gets_near_misses():

@@ -6,7 +6,7 @@ from torch import nn
 
 from bench.atomic import write_atomic
 from bench.errors import ArtefactError, BenchError, InputError
-from bench.models.weights import PICKLED, file_digest, fill, read, save
+from bench.models.weights import PICKLED, file_digest, fill, history, read, refuse_names, save
 
 
 def small():
@@ -93,6 +93,7 @@ def test_weights_of_another_architecture_are_named_in_one_sentence():
     says = str(caught.value)
     assert "'0.weight' should have shape (2, 1, 3, 3), got (2, 3, 3, 3)" in says
     assert "'1.bias' is missing" in says
+    assert "name the architecture that they belong to with --arch" in says
     assert "'head.weight' has no place" in says
     assert "\n" not in says
 
@@ -102,12 +103,36 @@ def test_only_the_first_mismatches_are_shown():
         fill(small(), {}, where="'w'", what="'small'")
 
 
-@pytest.mark.parametrize("kind", [torch.float64, torch.int64, torch.complex64])
-def test_types_that_would_be_rounded_are_refused(kind):
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (torch.float64, r"'0\.weight' should be float32, got float64; `bench convert 'w' NEW\.safetensors` writes"),
+        (torch.int64, r"'0\.weight' should be float32, got int64"),
+        (torch.complex64, "'w': '0.weight' is complex"),
+        (torch.float8_e4m3fn, "'w': '0.weight' is of type float8_e4m3fn, whose scale"),
+    ],
+)
+def test_types_that_would_be_rounded_are_refused(kind, says):
     state = small().state_dict()
     state["0.weight"] = state["0.weight"].to(kind)
-    with pytest.raises(ArtefactError, match=r"'0\.weight' should be float32"):
+    with pytest.raises(ArtefactError, match=says):
         fill(small(), state, where="'w'", what="'small'")
+
+
+def test_a_reserved_name_is_refused():
+    with pytest.raises(ArtefactError, match="'__metadata__', a name that the format keeps for itself"):
+        refuse_names(["w", "__metadata__"], "'w'")
+    with pytest.raises(ArtefactError, match="a name that is empty"):
+        refuse_names(["w", ""], "'w'")
+
+
+def test_what_is_told_of_a_conversion_is_read_back_and_changes_no_tensor(tmp_path):
+    state = small().state_dict()
+    save(tmp_path / "a.safetensors", state, told="cut 'module.' from names")
+    save(tmp_path / "b.safetensors", state)
+    assert history(tmp_path / "a.safetensors") == "cut 'module.' from names"
+    assert not history(tmp_path / "b.safetensors")
+    assert all(torch.equal(tensor, state[name]) for name, tensor in read(tmp_path / "a.safetensors").items())
 
 
 def test_half_precision_is_widened_exactly():

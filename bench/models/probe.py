@@ -1,0 +1,73 @@
+"""Try a network on a few images before anything is measured: do its layers fit, are these logits."""
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import ArtefactError, ContractError
+
+_CLOSE = 1e-4
+"""How near to 1 float32 probabilities sum; logits of four different images do not all come so near by chance."""
+
+
+def probe(network: nn.Module, shape: tuple[int, int, int], classes: int, *, where: str, what: str) -> None:
+    """Run a black, a white and two noisy images through a network.
+
+    Raises:
+        ArtefactError: if its layers do not fit each other or the images, or it tells other classes apart.
+        ContractError: if it gives anything but one row of finite logits per image, such as probabilities.
+    """
+    noise = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    images = torch.cat([torch.zeros(1, *shape), torch.ones(1, *shape), noise])
+    was = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            given = network(images)
+    except Exception as error:  # noqa: BLE001 - layers that do not fit raise whatever their authors chose
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ArtefactError(
+            f"{where}: its layers do not fit each other in {what}, or no {'×'.join(map(str, shape))} images ({reason})."
+        ) from None
+    finally:
+        network.train(was)
+    hold_logits(given, len(images), classes, f"{where}: {what}")
+
+
+def hold_logits(given: object, count: int, classes: int, what: str) -> None:
+    """Hold what a network gave for ``count`` images against what attacks need: one finite logit per class.
+
+    Raises:
+        ArtefactError: if there is another number of classes.
+        ContractError: if it is something else, saying how to change the network.
+    """
+    if not isinstance(given, Tensor):
+        held = f"{len(given)} entries" if isinstance(given, tuple | list | dict) else "no tensor"
+        raise ContractError(
+            f"{what} should give a tensor of logits, got a {type(given).__name__} of {held}; "
+            "wrap it in a module that returns the logits alone."
+        )
+    if given.ndim == 1 or given.shape[1:] == (1,):
+        raise ContractError(
+            f"{what} gives one logit per image, and attacks compare classes; "
+            "let its last layer give two, the first of them 0 with no weights, for a network of two classes."
+        )
+    if tuple(given.shape) != (count, classes):
+        raise ArtefactError(f"{what} should give {classes} logits, got shape {tuple(given.shape[1:])} per image.")
+    if given.dtype != torch.float32:
+        raise ContractError(f"{what} should give float32, got {str(given.dtype).removeprefix('torch.')}.")
+    if not given.isfinite().all():
+        raise ContractError(f"{what} gives NaN or infinity for a black, a white or a noisy image.")
+    last = _ending(given)
+    if last:
+        raise ContractError(
+            f"{what} ends in {last}, and attacks need logits, whose gradients do not vanish; leave that layer out."
+        )
+
+
+def _ending(given: Tensor) -> str | None:
+    """Return which normalisation over classes these rows went through, if one."""
+    if (given >= 0).all() and (given.sum(dim=1) - 1).abs().max() < _CLOSE:
+        return "softmax"
+    if (given <= 0).all() and given.logsumexp(dim=1).abs().max() < _CLOSE:
+        return "log-softmax"
+    return None
