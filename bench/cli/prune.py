@@ -116,6 +116,7 @@ def _context(
 
 
 def _manifest(loaded: "LoadedModel", pruned: "Pruned", recipe: str, regime: str, seed: int) -> dict[str, Any]:
+    import shlex
     from dataclasses import asdict
 
     from bench.models.source import SOURCES, Normalised, state_digest
@@ -145,7 +146,7 @@ def _manifest(loaded: "LoadedModel", pruned: "Pruned", recipe: str, regime: str,
         "plan": {name: {str(axis): list(kept) for axis, kept in cuts.items()} for name, cuts in pruned.plan.items()},
         "measured": asdict(pruned.measured),
         "evaluate": (
-            f"bench evaluate --model {WEIGHTS} --arch {architecture} "
+            f"bench evaluate --model {WEIGHTS} --arch {shlex.quote(architecture)} "
             f"--mean {','.join(map(str, mean))} --std {','.join(map(str, std))}"
         ),
     }

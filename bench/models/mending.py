@@ -1,6 +1,6 @@
 """Say why the tensors of a file are not those of a network, and which flag mends it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -35,6 +35,8 @@ def explain(
         ways = (Changes(rename=pairs),)
     if not ways:
         return misfit(where, what, _problems(whole, wanted), kin(found))
+    if all(way.drop for way in ways) and (better := _kin_under(ways, found)):
+        return misfit(where, what, _problems(whole, wanted), better)
     commands = " or ".join(f"`{f'{command} {way}'.rstrip()}`" for way in ways)
     cure = f"mend it with {commands}" + (f" ({'; '.join(done)})" if done else "")
     return misfit(where, what, _problems(tensors, wanted), cure)
@@ -62,6 +64,15 @@ def misfit(where: str, what: str, problems: list[str], cure: str | None = None) 
         f"{where} does not hold the weights of {what}: {some(problems, between='; ')}; "
         f"{cure or 'name the architecture that they belong to with --arch'}."
     )
+
+
+def _kin_under(ways: Sequence[Changes], found: Mapping[str, Shape]) -> str | None:
+    """Return the clause for a registered architecture of which nothing has to be dropped, if there is one."""
+    for way in ways:
+        inside = {name.removeprefix(way.strip): shape for name, shape in found.items() if name.startswith(way.strip)}
+        if len(inside) == len(found) and (clause := kin(inside)):
+            return clause
+    return None
 
 
 def kin(found: Mapping[str, Shape]) -> str | None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from bench.data.dataset import EvalSet
-from bench.errors import InputError, UsageError
+from bench.errors import InputError
 from bench.evaluation import environment
 from bench.evaluation.plan.layout import lay_out
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.search.batch import automatic_batch
-from bench.models.source import LoadedModel, load, state_digest
+from bench.models.source import LoadedModel, hold_task, load, state_digest
 from bench.pruning.measure import measure
 from bench.pruning.prune import Pruned, needs_images, prune
 from bench.pruning.recipe import RECIPES, Context, Structure, Training
@@ -61,12 +61,7 @@ def load_model(plan: Plan) -> LoadedModel:
         UsageError: if it does not take these images or tells other classes apart.
     """
     loaded = load(plan.request.model)
-    source = plan.source
-    if loaded.shape != source.shape or loaded.classes != len(source.classes):
-        raise UsageError(
-            f"{loaded.ref} takes images of shape {loaded.shape} and tells {loaded.classes} classes apart; "
-            f"{source.name} has shape {source.shape} and {len(source.classes)} classes."
-        )
+    hold_task(loaded, plan.source.shape, len(plan.source.classes), plan.source.name)
     return loaded
 
 

@@ -101,3 +101,58 @@ def test_missing_and_other_tensors_are_refused(tmp_path, state):
 def test_names_that_are_not_offered_are_usage_errors(name, says):
     with pytest.raises(UsageError, match=says):
         model(name)
+
+
+def distinct():
+    """Return the smallest network of every class of the zoo, by data set, with its number of parameters."""
+    from bench.models.zoo.robustbench import _entry, _made, _zoo
+
+    found = {}
+    for kind, norms in _zoo().items():
+        for norm, models in norms.items():
+            for name in models:
+                reference = f"{kind.value}/{norm.value}/{name}"
+                try:
+                    _, entry = _entry(reference)
+                except UsageError:
+                    continue
+                network = _made(entry)
+                size = sum(parameter.numel() for parameter in network.parameters())
+                key = (kind.value, type(network).__module__, type(network).__qualname__)
+                found[key] = min(found.get(key, (size, reference)), (size, reference))
+    return dict(sorted((reference, size) for size, reference in found.values()))
+
+
+@pytest.mark.soak
+def test_every_architecture_of_the_zoo_loads_from_a_placed_file_of_its_weights(tmp_path):
+    from bench.models.zoo.robustbench import _entry, _made
+
+    references = distinct()
+    assert sum(reference.startswith("cifar10/") for reference in references) >= 19
+    for reference in references:
+        state = _made(_entry(reference)[1]).state_dict()
+        place(tmp_path, {f"module.{key}": tensor for key, tensor in state.items()}, reference)
+        loaded = model(reference)
+        stored = loaded.classifier.state_dict()
+        assert all(torch.equal(stored[f"network.{key}"], tensor) for key, tensor in state.items()), reference
+        assert loaded.classifier(torch.full((2, *loaded.shape), 0.5)).shape == (2, loaded.classes)
+        (tmp_path / "robustbench" / f"{reference}.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "cifar10/Linf/Carmon2019Unlabeled",
+        "cifar10/Linf/Wong2020Fast",
+        "cifar10/corruptions/Hendrycks2020AugMix_WRN",
+        "cifar100/Linf/Rebuffi2021Fixing_R18_ddpm",
+        "imagenet/Linf/Salman2020Do_R18",
+    ],
+)
+def test_networks_of_every_data_set_load_from_a_placed_file_of_their_weights(tmp_path, reference):
+    from bench.models.zoo.robustbench import _entry, _made
+
+    state = _made(_entry(reference)[1]).state_dict()
+    place(tmp_path, state, reference)
+    loaded = model(reference)
+    assert all(torch.equal(loaded.classifier.state_dict()[f"network.{key}"], state[key]) for key in state)
