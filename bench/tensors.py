@@ -1,5 +1,6 @@
 """The tensors every component speaks in, with shapes as types and units as documentation."""
 
+import math
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
@@ -31,3 +32,17 @@ class Classifier(Protocol):
     def __call__(self, images: Images, /) -> Logits:
         """Return the logits of a batch."""
         ...
+
+
+_AT_ONCE = 2_500_000
+"""Numbers of images: 800 of 32 × 32 pixels in colour, 16 of 224 × 224."""
+
+
+def portion(images: Images, most: int) -> int:
+    """Return how many of these images to pass at once: ``most``, but fewer where a processor would need gigabytes.
+
+    What a network keeps of an image for its gradient is a few hundred times the image. An accelerator takes ``most``.
+    """
+    if images.device.type != "cpu":
+        return most
+    return max(1, min(most, _AT_ONCE // max(1, math.prod(images.shape[1:]))))

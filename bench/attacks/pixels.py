@@ -144,10 +144,12 @@ def eliminate(
     Each sweep tries every changed pixel on its own and gives back the one whose return leaves the lowest margin;
     above 64 pixels it then tries to return the better half of all that may go at once. A point is done when no pixel
     may go, when it has at most ``floor`` changed pixels (fewer would not matter), or when its next sweep would cost
-    more than what is left of its ``budget`` of forward passes.
+    more than what is left of its ``budget`` of forward passes. Where already the first sweep would, the least changed
+    pixels are given back many at a time until it does not.
     """
     images = candidates.clone(memory_format=torch.contiguous_format)
     left = torch.full_like(labels, budget)
+    _thin(model, originals, images, labels, left)
     active = torch.arange(len(labels), device=labels.device)
     while len(active):
         sizes = count(originals[active], images[active])
@@ -161,6 +163,27 @@ def eliminate(
         images[active] = kept
         active = active[fewer]
     return images
+
+
+def _thin(model: Classifier, originals: Images, images: Images, labels: Labels, left: Int[Tensor, " batch"]) -> None:
+    """Give back the less changed half of all pixels, then half as many where that is too many, at a pass each.
+
+    Works on the images in place, counts the passes down, and ends where a sweep over what is changed is affordable.
+    """
+    share = torch.full_like(labels, 2)
+    while True:
+        sizes = count(originals, images)
+        rows = ((sizes > _GREEDY) & (sizes >= left) & (sizes >= share) & (left > 0)).nonzero().flatten()
+        if not len(rows):
+            return
+        change = (images[rows] - originals[rows]).abs().sum(dim=1).flatten(1)
+        change[change == 0] = torch.inf
+        order = change.argsort(dim=1, stable=True).argsort(dim=1, stable=True)
+        trial = _give_back(originals[rows], images[rows], order < (sizes // share)[rows, None])
+        held = judge(model, trial, labels[rows]).broken
+        images[rows[held]] = trial[held]
+        share[rows[~held]] *= 2
+        left[rows] -= 1
 
 
 def _sweep(model: Classifier, originals: Images, images: Images, labels: Labels) -> Images:

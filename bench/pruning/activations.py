@@ -9,7 +9,7 @@ from torch.nn import functional
 from bench.pruning.cost import plain_attention
 from bench.pruning.masks import evaluating
 from bench.pruning.products import Products, Window
-from bench.tensors import Images
+from bench.tensors import Images, portion
 
 BATCH = 128
 
@@ -42,7 +42,7 @@ def input_norms(network: nn.Module, weights: Mapping[str, Tensor], images: Image
     """
     squares = _Squares(weights)
     with evaluating(network), torch.no_grad(), plain_attention(), squares:
-        for batch in images.split(BATCH):
+        for batch in images.split(portion(images, BATCH)):
             network(batch)
     squares.hold_complete()
     return {name: total.sqrt() for name, total in squares.total.items()}

@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.pruning.chance import uniform
 from bench.pruning.parts import parts_of, side_by_side
 from bench.pruning.recipe import Calibration, Context
-from bench.tensors import Images, Labels
+from bench.tensors import Images, Labels, portion
 from bench.threats import Norm, ThreatModel
 
 PART = 32
@@ -90,7 +90,9 @@ def ascend(
 
     Images climb in parts, each by itself; that changes nothing but the time it takes.
     """
-    parts = parts_of(len(images), PART if images.device.type == "cpu" else batch or max(len(images), 1))
+    parts = parts_of(
+        len(images), portion(images, PART) if images.device.type == "cpu" else batch or max(len(images), 1)
+    )
 
     def climb(copy: nn.Module, rows: slice) -> Images:
         return _climb(copy, images[rows], start[rows], loss, rows, threat, steps)

@@ -11,7 +11,7 @@ from bench.pruning.adversary import calibration_of, pgd, threat_of
 from bench.pruning.masks import evaluating
 from bench.pruning.parts import parts_of, side_by_side
 from bench.pruning.recipe import Context
-from bench.tensors import Images, Labels
+from bench.tensors import Images, Labels, portion
 
 BATCH = 128
 """Images that draw together."""
@@ -57,7 +57,7 @@ def _mean_gradients(
 
     total = {name: torch.zeros_like(weight, dtype=torch.float64) for name, weight in weights.items()}
     with evaluating(network):
-        for gradients in side_by_side(network, differentiate, parts_of(len(images), PART)):
+        for gradients in side_by_side(network, differentiate, parts_of(len(images), portion(images, PART))):
             for name, gradient in zip(leaves, gradients, strict=True):
                 total[name] += gradient
     return {name: gradient / len(images) for name, gradient in total.items()}

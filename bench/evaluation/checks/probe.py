@@ -12,7 +12,7 @@ from bench.evaluation.judge.pool import POOLED, Pool
 from bench.evaluation.judge.verify import verify
 from bench.evaluation.search.cascade import Cascade, Target
 from bench.evaluation.search.meter import Meter
-from bench.tensors import Classifier, Flags, Images
+from bench.tensors import Classifier, Flags, Images, portion
 from bench.threats import Norm, ThreatModel
 
 _BATCH = 64
@@ -46,7 +46,9 @@ def attack(
     images, labels, ids = evidence.images[rows], evidence.labels[rows], evidence.ids[rows]
     seen = evidence.model if through is None else _Counted(through, evidence.model)
     pool = Pool(images, torch.ones_like(labels, dtype=torch.bool), [threat])
-    cascade = Cascade(Target(seen, images, labels, ids, evidence.logits[rows]), pool, evidence.seed, _BATCH)
+    cascade = Cascade(
+        Target(seen, images, labels, ids, evidence.logits[rows]), pool, evidence.seed, portion(images, _BATCH)
+    )
     cascade.run(chosen, threat, settings)
     found = ~pool.standing(threat.norm, float(threat.epsilon))
     broken = torch.zeros_like(found)

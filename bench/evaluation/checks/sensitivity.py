@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench.attacks.losses import cross_entropy, margin, runner_up, targeted_dlr
 from bench.errors import ContractError
-from bench.tensors import Classifier, Images, Labels, Logits
+from bench.tensors import Classifier, Images, Labels, Logits, portion
 
 LOSSES: Mapping[str, Callable[[Logits, Labels], Float[Tensor, " batch"]]] = {
     "cross-entropy": cross_entropy,
@@ -24,6 +24,12 @@ def input_gradients(classifier: Classifier, images: Images, labels: Labels) -> d
     Raises:
         ContractError: if the logits do not depend on the image by any path that gradients can take.
     """
+    size = portion(images, max(len(images), 1))
+    parts = [_gradients(classifier, *part) for part in zip(images.split(size), labels.split(size), strict=True)]
+    return {name: torch.cat([part[name] for part in parts]) for name in LOSSES}
+
+
+def _gradients(classifier: Classifier, images: Images, labels: Labels) -> dict[str, Images]:
     found = {}
     with torch.enable_grad():
         leaf = images.detach().clone().requires_grad_()

@@ -21,7 +21,7 @@ from bench.models.source import ModelRef, load
 from bench.protocol.load import Protocol
 from bench.pruning.measure import measure
 from bench.submission.schema import Flag, Level
-from bench.tensors import Images, Logits
+from bench.tensors import Images, Logits, portion
 
 _BATCH = 250
 
@@ -112,7 +112,7 @@ def check_alone(plan: Plan, parent: ModelRef | None = None, claim: Claim | None 
 @torch.no_grad()
 def _logits(meter: Meter, images: Images) -> Logits:
     """Return clean logits, NaN included: a check says what is wrong with them."""
-    return torch.cat([meter(part) for part in images.split(_BATCH)])
+    return torch.cat([meter(part) for part in images.split(portion(images, _BATCH))])
 
 
 def _claimed(evidence: Evidence, parent: ModelRef | None, claim: Claim) -> Evidence:

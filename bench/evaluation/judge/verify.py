@@ -7,11 +7,11 @@ from torch import Tensor
 
 from bench.errors import ContractError
 from bench.evaluation.judge.distances import ceiling, distance
-from bench.tensors import Classifier, Distances, Flags, Images, Labels
+from bench.tensors import Classifier, Distances, Flags, Images, Labels, portion
 from bench.threats import Norm, ThreatModel
 
 BATCH = 250
-"""Images per verification pass; differs from what attacks use, so a verdict never hangs on one batch size."""
+"""Images per verification pass at most; differs from what attacks use, so a verdict never hangs on one batch size."""
 
 
 class Verdict(NamedTuple):
@@ -46,7 +46,7 @@ def verify(
         raise ContractError(f"attack left [0, 1]: pixels from {candidates.min():.6g} to {candidates.max():.6g}.")
     fooled = torch.zeros_like(labels, dtype=torch.bool)
     if len(candidates):
-        logits = torch.cat([classifier(part) for part in candidates.split(BATCH)])
+        logits = torch.cat([classifier(part) for part in candidates.split(portion(candidates, BATCH))])
         if not logits.isfinite().all():
             raise ContractError("the model returned NaN or infinite logits for a candidate; it gives no number.")
         fooled = logits.argmax(dim=1) != labels

@@ -131,6 +131,18 @@ def test_elimination_of_many_pixels_halves_them():
     assert pixels.count(clean, kept).tolist() == [3]
 
 
+@pytest.mark.parametrize("budget", [3, 5, 40, 300])
+def test_where_no_sweep_is_affordable_the_least_changed_pixels_go_by_halves(budget):
+    model = Counted(needed=3, places=[0, 1, 2, 3])
+    clean, image = torch.zeros(1, 1, 30, 30), torch.full((1, 1, 30, 30), 0.5)
+    image.flatten(1)[:, :4] = 1
+    kept = pixels.eliminate(model, clean, image, torch.tensor([0]), floor=0, budget=budget)
+    assert model.passes <= budget
+    assert model(kept).argmax(dim=1).tolist() == [1]
+    left = {3: 113, 5: 57, 40: 57, 300: 112}[budget]  # 900, 450, 225, 113, 57; for 300 a sweep over 225 halves them
+    assert pixels.count(clean, kept).tolist() == [left]
+
+
 def test_elimination_needs_no_company():
     problem = LinearProblem(12, (1, 8, 8))
     noisy = torch.where(torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(1)) < 0.4, 1.0, problem.images)

@@ -8,6 +8,7 @@ from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresh
 from bench.evaluation.checks.doubt import FEW, doubt
 from bench.evaluation.search.meter import clean_logits
 from bench.submission.schema import Flag, Level
+from bench.tensors import portion
 
 _BATCH = 250
 
@@ -46,7 +47,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
 def _against_parent(evidence: Evidence, accuracy: float, share: float) -> list[Flag]:
     if evidence.parent_model is None:
         return []
-    logits = clean_logits(evidence.parent_model, evidence.images, _BATCH)
+    logits = clean_logits(evidence.parent_model, evidence.images, portion(evidence.images, _BATCH))
     parent = float((logits.argmax(dim=1) == evidence.labels).float().mean())
     if accuracy >= share * parent:
         return []

@@ -13,7 +13,7 @@ from bench.evaluation.checks.check import CHECKS, Check, Evidence, Rebuild, Stag
 from bench.evaluation.checks.doubt import doubt, spread
 from bench.models.source import state_digest
 from bench.submission.schema import Flag, Level
-from bench.tensors import Flags, Labels, Logits
+from bench.tensors import Flags, Labels, Logits, portion
 from bench.threats import Norm
 
 _BATCH = 250
@@ -80,8 +80,9 @@ def _replay(rebuild: Rebuild, witnesses: Witnesses, answers: Any) -> None:
         standing = 0
         with torch.no_grad():
             for images, labels in witnesses.values():
+                size = portion(torch.from_numpy(images), _BATCH)
                 for part, truth in zip(
-                    torch.from_numpy(images).split(_BATCH), torch.from_numpy(labels).split(_BATCH), strict=True
+                    torch.from_numpy(images).split(size), torch.from_numpy(labels).split(size), strict=True
                 ):
                     standing += int(withstands(network(part), truth).sum())
         answers.put((state_digest(network), standing))
