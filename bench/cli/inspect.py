@@ -48,7 +48,7 @@ def _run(folder: Path, *, as_json: bool) -> None:
 def _checkpoint(
     path: Path, arch: str | None, parent: str | None, norm: tuple[str | None, str | None], *, as_json: bool
 ) -> None:
-    from bench.models.weights import read
+    from bench.models.weights import history, read
 
     if arch is None:
         lines = []
@@ -60,6 +60,8 @@ def _checkpoint(
             output.emit({"schema": "bench.tensors/1", "tensors": entries})
             return
         output.show(path.name, ["tensor", "shape", "numbers", "zeros"], lines, numbers=[2])
+        if told := history(path):
+            output.say(f"Converted by bench: {told}.")
         output.say("With --arch NAME it is measured as a network.")
         return
     measured = _measure(path, arch, parent, norm)

@@ -92,6 +92,15 @@ class Architecture:
         with torch.random.fork_rng(devices=[]):
             return self.make(self.classes)
 
+    def shapes(self) -> dict[str, Shape]:
+        """Return the table of shapes of the network's tensors, without making their numbers where that works."""
+        try:
+            with torch.device("meta"):
+                network = self.build()
+        except Exception:  # noqa: BLE001 - some of timm's look at numbers while they are built, and say so in any way
+            network = self.build()
+        return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
     def of(self, *, classes: int | None = None, shape: tuple[int, int, int] | None = None) -> "Architecture":
         """Return the same architecture for other classes or images, spelled so that ``--arch`` reads it back.
 
@@ -117,14 +126,14 @@ class Architecture:
         Where names are not these, or the tensors that grow with the classes disagree, nothing changes, and loading
         tells what does not fit.
         """
-        here = _shapes(self.build())
+        here = self.shapes()
         if (
             self.fixed
             or not here.keys() >= shapes.keys()
             or all(shapes.get(name, here[name]) == here[name] for name in here)
         ):
             return self
-        more = _shapes(self.of(classes=self.classes + 1).build())
+        more = self.of(classes=self.classes + 1).shapes()
         found = {
             shapes[name][axis]
             for name, shape in here.items()
@@ -132,10 +141,6 @@ class Architecture:
             if more[name] != shape and more[name][axis] == size + 1 and len(shapes.get(name, ())) == len(shape)
         }
         return self.of(classes=found.pop()) if len(found) == 1 and min(found) > 1 else self
-
-
-def _shapes(network: nn.Module) -> dict[str, Shape]:
-    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
 def _size(shape: tuple[int, int, int]) -> str:

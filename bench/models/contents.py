@@ -10,7 +10,7 @@ from bench.models.naming import some
 
 _USUAL = frozenset({
     "state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "state_dict_ema",
-    "model_ema", "ema", "ema_state_dict", "ema_model",
+    "model_ema", "ema", "ema_state_dict", "ema_model", "module",
 })  # fmt: skip
 """Entries in which training scripts keep weights; one that stands alone is taken unasked, every other must be named."""
 

@@ -120,7 +120,7 @@ def _settled(tensors: Mapping[str, Tensor], changes: Changes, arch: str | None) 
     """
     if arch is None or changes.strip:
         return changes
-    wanted = architecture(arch).build().state_dict().keys()
+    wanted = architecture(arch).shapes().keys()
     found = [changes.renamed(name) for name in tensors]
     ways = suggest(found, wanted)
     if len(ways) > 1:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from bench.errors import ArtefactError, BenchError
@@ -79,9 +78,8 @@ def kin(found: Mapping[str, Shape]) -> str | None:
     """Return the clause that names the registered architecture with these names and shapes, whatever its classes."""
     plain = {name: shape for name, shape in found.items() if not name.endswith(COUNTER)}
     for name in ARCHITECTURES:
-        with torch.device("meta"):
-            state = shapes_of(ARCHITECTURES[name].build().state_dict())
-        state = {key: shape for key, shape in state.items() if not key.endswith(COUNTER)}
+        shapes = ARCHITECTURES[name].shapes()
+        state = {key: shape for key, shape in shapes.items() if not key.endswith(COUNTER)}
         if state.keys() == plain.keys():
             other = [key for key in state if state[key] != plain[key]]
             if len(other) <= len(("weight", "bias")) and all(state[key][1:] == plain[key][1:] for key in other):

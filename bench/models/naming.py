@@ -117,17 +117,21 @@ def parts_renamed(found: Mapping[str, object], wanted: Mapping[str, object]) -> 
         return ()
     pairs = tuple(dict.fromkeys(_difference(*names) for names in zip(extra, missing, strict=True)))
     changes = Changes(rename=pairs)
-    if len(pairs) > _FEW or any(changes.renamed(name) not in wanted for name in found):
+    if (
+        len(pairs) > _FEW
+        or not all(old for old, _ in pairs)
+        or any(changes.renamed(name) not in wanted for name in found)
+    ):
         return ()
     return pairs
 
 
 def _difference(old: str, new: str) -> tuple[str, str]:
-    """Return the parts in which two names differ."""
+    """Return the parts in which two names differ; the second is empty where the first only has more."""
     left, right = old.split("."), new.split(".")
-    while len(left) > 1 and len(right) > 1 and left[-1] == right[-1]:
+    while left and right and left[-1] == right[-1]:
         left, right = left[:-1], right[:-1]
-    while len(left) > 1 and len(right) > 1 and left[0] == right[0]:
+    while left and right and left[0] == right[0]:
         left, right = left[1:], right[1:]
     return ".".join(left), ".".join(right)
 

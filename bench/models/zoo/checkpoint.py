@@ -29,9 +29,8 @@ def load(ref: ModelRef) -> LoadedModel:
     shapes = shapes_of(tensors)
     made = sized(named, shapes)
     network, whole = assemble(made, tensors, where=repr(path.name)), None
-    dense = made.build()
-    if shapes_of(dense.state_dict()) != shapes_of(network.state_dict()):
-        whole = Normalised(dense, ref.mean, ref.std).eval().requires_grad_(requires_grad=False)
+    if made.shapes() != shapes_of(network.state_dict()):
+        whole = Normalised(made.build(), ref.mean, ref.std).eval().requires_grad_(requires_grad=False)
     classifier = Normalised(network, ref.mean, ref.std)
     return LoadedModel(
         ref=ref,

@@ -125,7 +125,8 @@ def _placed(name: str, entry: Mapping[str, Any]) -> Path:
 def _aligned(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """Rename every tensor alike, by a prefix that training or RobustBench's wrapper put there, until names agree."""
     state = network.state_dict()
-    optional = {name for name, _ in network.named_buffers() if name.rpartition(".")[2] in _CONSTANTS | {COUNTER}}
+    buffers = state.keys() & dict(network.named_buffers()).keys()
+    optional = {name for name in buffers if name.rpartition(".")[2] in _CONSTANTS | {COUNTER}}
     for outer in ("", "model."):
         named = {outer + name: tensor for name, tensor in tensors.items()}
         for way in suggest(named, state, optional):

@@ -48,6 +48,9 @@ def test_parts_are_renamed_only_where_every_tensor_then_has_its_place():
     assert parts_renamed(found | {"head.bias": (7,)}, wanted) == ()
     assert parts_renamed(found | {"extra": (6,)}, wanted) == ()
     assert parts_renamed(wanted, wanted) == ()
+    assert parts_renamed({name.partition(".")[2]: shape for name, shape in wanted.items()}, wanted) == ()
+    mixed = {("head." if name.startswith("fc") else "backbone.") + name: shape for name, shape in wanted.items()}
+    assert parts_renamed(mixed, wanted) == (("backbone", ""), ("head", ""))
     assert Changes(rename=(("a.b", "c"), ("x", ""))).renamed("x.a.b.ab.x.w") == "c.ab.w"
 
 
