@@ -145,11 +145,11 @@ def eliminate(
     above 64 pixels it then tries to return the better half of all that may go at once. A point is done when no pixel
     may go, when it has at most ``floor`` changed pixels (fewer would not matter), or when its next sweep would cost
     more than what is left of its ``budget`` of forward passes. Where already the first sweep would, the least changed
-    pixels are given back many at a time until it does not.
+    pixels are given back many at a time before.
     """
     images = candidates.clone(memory_format=torch.contiguous_format)
     left = torch.full_like(labels, budget)
-    _thin(model, originals, images, labels, left)
+    _thin(model, originals, images, labels, left, floor)
     active = torch.arange(len(labels), device=labels.device)
     while len(active):
         sizes = count(originals[active], images[active])
@@ -165,15 +165,21 @@ def eliminate(
     return images
 
 
-def _thin(model: Classifier, originals: Images, images: Images, labels: Labels, left: Int[Tensor, " batch"]) -> None:
+def _thin(
+    model: Classifier, originals: Images, images: Images, labels: Labels, left: Int[Tensor, " batch"], floor: int
+) -> None:
     """Give back the less changed half of all pixels, then half as many where that is too many, at a pass each.
 
-    Works on the images in place, counts the passes down, and ends where a sweep over what is changed is affordable.
+    Works on the images in place and counts the passes down. Takes the points whose first sweep is beyond their budget,
+    and lets go of them once a sweep is affordable and one half too many went.
     """
     share = torch.full_like(labels, 2)
+    sizes = count(originals, images)
+    beyond = sizes + (sizes > _GREEDY) > left
     while True:
         sizes = count(originals, images)
-        rows = ((sizes > _GREEDY) & (sizes >= left) & (sizes >= share) & (left > 0)).nonzero().flatten()
+        needed = (sizes + (sizes > _GREEDY) > left) | (share == 2)
+        rows = (beyond & needed & (sizes >= share) & (sizes > floor) & (left > 0)).nonzero().flatten()
         if not len(rows):
             return
         change = (images[rows] - originals[rows]).abs().sum(dim=1).flatten(1)

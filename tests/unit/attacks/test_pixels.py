@@ -131,7 +131,7 @@ def test_elimination_of_many_pixels_halves_them():
     assert pixels.count(clean, kept).tolist() == [3]
 
 
-@pytest.mark.parametrize("budget", [3, 5, 40, 300])
+@pytest.mark.parametrize("budget", [3, 8, 40])
 def test_where_no_sweep_is_affordable_the_least_changed_pixels_go_by_halves(budget):
     model = Counted(needed=3, places=[0, 1, 2, 3])
     clean, image = torch.zeros(1, 1, 30, 30), torch.full((1, 1, 30, 30), 0.5)
@@ -139,8 +139,7 @@ def test_where_no_sweep_is_affordable_the_least_changed_pixels_go_by_halves(budg
     kept = pixels.eliminate(model, clean, image, torch.tensor([0]), floor=0, budget=budget)
     assert model.passes <= budget
     assert model(kept).argmax(dim=1).tolist() == [1]
-    left = {3: 113, 5: 57, 40: 57, 300: 112}[budget]  # 900, 450, 225, 113, 57; for 300 a sweep over 225 halves them
-    assert pixels.count(clean, kept).tolist() == [left]
+    assert pixels.count(clean, kept).tolist() == [{3: 113, 8: 4, 40: 3}[budget]]  # 900, 450, 225, 113, 57, 29, 15, 8, 4
 
 
 def test_elimination_needs_no_company():
