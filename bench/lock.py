@@ -16,6 +16,11 @@ FILE = "lock"
 _WORDS = 200
 
 
+def unfinished(out: Path) -> Path:
+    """Return the folder beside an output folder where unfinished work lies."""
+    return out.with_name(f"{out.name}.partial")
+
+
 @contextmanager
 def held(out: Path) -> Iterator[Path]:
     """Hold the place of an output folder, and give the folder beside it where unfinished work goes.
@@ -27,7 +32,7 @@ def held(out: Path) -> Iterator[Path]:
         UsageError: if another process holds it; says which, and since when.
         BenchError: if the folder cannot be made, or its file system keeps no locks.
     """
-    folder = out.with_name(f"{out.name}.partial")
+    folder = unfinished(out)
     try:
         file = _acquire(out, folder)
     except OSError as error:

@@ -51,12 +51,10 @@ _NORMS = [norm.value for norm in Norm]
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; a new folder.")
 @click.option("--parent", type=click.Path(path_type=Path), metavar="DIR", help="The dense parent's run, for transfer.")
 @click.option("--resume/--no-resume", default=True, help="Go on with an interrupted run, or start afresh.")
-@click.option("--dry-run", is_flag=True, help="Print what would run and what it would cost.")
-@click.option(
-    "--rehearse/--no-rehearse", default=True, help="Let a dry run predict the cost by attacking a few points."
-)
+@click.option("--dry-run", is_flag=True, help="Print at once what would run, what it costs at most and what it lacks.")
+@click.option("--rehearse", is_flag=True, help="A dry run that predicts the cost, too, by attacking a few points.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(*, dry_run: bool, rehearse: bool, as_json: bool, **options: Any) -> None:
+def command(*, dry_run: bool, rehearse: bool, as_json: bool, **options: Any) -> int:
     """Prune a model, attack it under a protocol, write the result.
 
     \b
@@ -64,9 +62,9 @@ def command(*, dry_run: bool, rehearse: bool, as_json: bool, **options: Any) -> 
     bench evaluate --model embedded:digits-cnn-linf --recipe magnitude-global --sparsity 0.9
     """  # noqa: D301 - click's mark for lines to keep
     settled = settle(**options)
-    if dry_run:
-        _show_plan(settled, rehearsed=rehearse, as_json=as_json)
-        return
+    if dry_run or rehearse:
+        return _show_plan(settled, rehearsed=rehearse, as_json=as_json)
+    tell_deviations(settled)
     for remark in settled.remarks:
         output.say(remark)
     folder = carry_out(settled)
@@ -75,9 +73,10 @@ def command(*, dry_run: bool, rehearse: bool, as_json: bool, **options: Any) -> 
     result = read_result(folder / RESULT_FILE)
     if as_json:
         output.emit(result.model_dump(mode="json", by_alias=True))
-        return
+        return 0
     show_results([(settled.name, result)])
     output.say(f"Written to {folder}.")
+    return 0
 
 
 def settle(
@@ -118,6 +117,14 @@ def settle(
         )
     )
     return replace(settled, out=folder / settled.name) if folder else settled
+
+
+def tell_deviations(*plans: "Plan") -> None:
+    """Say why runs cannot be submitted, each reason once, before any of them has cost anything."""
+    from bench.evaluation.conduct.foresight import known_deviations
+
+    for reason in dict.fromkeys(reason for settled in plans for reason in known_deviations(settled)):
+        output.say(f"Cannot be submitted: {reason}.")
 
 
 def carry_out(settled: "Plan") -> Path:
@@ -167,16 +174,24 @@ def _rounds(settled: "Plan") -> list[int]:
     return [len(step.attack.rounds(step.settings, step.threat, settled.classes)) for step in settled.steps]
 
 
-def _show_plan(settled: "Plan", *, rehearsed: bool, as_json: bool) -> None:
+def _show_plan(settled: "Plan", *, rehearsed: bool, as_json: bool) -> int:
+    """Print what a run would do, need and cost, and return the code that it would end with at its start."""
     from bench.evaluation.conduct.estimate import estimate
 
-    predicted = estimate(settled, rehearsed=rehearsed)
+    with output.progress() as bars:
+        bar = bars.add_task(f"{settled.name}: loading", total=None)
+
+        def show(says: str, done: int, total: int) -> None:
+            bars.update(bar, description=f"{settled.name}: {says}", completed=done, total=total)
+
+        found = estimate(settled, rehearsed=rehearsed, show=show)
     if as_json:
-        output.emit(predicted.document())
-        return
-    columns, lines = predicted.table()
+        output.emit(found.document())
+        return found.exit_code
+    columns, lines = found.table()
     output.show(
         f"{settled.name} under {settled.protocol.name}, {len(settled.ids)} points", columns, lines, numbers=range(2, 6)
     )
-    for line in predicted.words():
+    for line in found.words():
         output.say(line)
+    return found.exit_code

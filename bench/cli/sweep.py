@@ -44,6 +44,7 @@ def command(
         out=out or Path("runs") / protocol.name,
         limit=limit,
     )
+    evaluate.tell_deviations(*dense, *pruned)
     results, failed = [], []
     with output.progress() as bars:
         bar = bars.add_task("cells", total=len(dense) + len(pruned))

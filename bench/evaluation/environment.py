@@ -52,6 +52,10 @@ def environment(on: torch.device) -> dict[str, str]:
     return found
 
 
+ALTERED = "the code differs from its commit"
+"""Why no run by such code is a standard one."""
+
+
 def code_is_dirty() -> bool:
     """Tell whether the code differs from its commit; False where it is not a checkout (an installed release)."""
     return bool(_git("status", "--porcelain", "--", "bench"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.models.weights import save
 from bench.submission.arrays import read_arrays
 from bench.submission.files import read_result
 from bench.threats import Norm
+from tests.support.material import network as real_network
 
 MODEL = ["--model", "embedded:digits-tiny-linf", "--protocol", "digits-smoke-v1"]
 
@@ -161,11 +164,27 @@ def test_the_reference_engine_measures_the_same_points(cells, tmp_path):
 
 
 @pytest.mark.material
+def test_a_dry_run_of_resnet18_takes_ten_seconds_of_a_processor_at_most(material, tmp_path):
+    """Its own seconds count, start of Python and torch included, so that other work on the machine does not."""
+    save(tmp_path / "resnet18.safetensors", real_network(material, "resnet18").state_dict())
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = bench(
+        "evaluate", "--model", "resnet18.safetensors", "--arch", "resnet18", "--protocol", "cifar10-v1", "--dry-run",
+        "--json", cwd=tmp_path, BENCH_DATA_DIR=str(material),
+    )  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["obstacles"], told["absent"]) == (0, [], [])
+    assert told["seconds_per_image"]["forward"] > 0
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
+
+
+@pytest.mark.material
 def test_the_real_cifar10_network_is_read_right(material, tmp_path):
     done = bench(
         "evaluate", "--model", str(material / "weights" / "cifar10_cnn_a_adv.safetensors"), "--arch", "cnn-a",
         "--mean", "125.3/255,123.0/255,113.9/255", "--std", "63.0/255,62.1/255,66.7/255",
-        "--protocol", "cifar10-v1", "--dry-run", "--no-rehearse", "--json", cwd=tmp_path, BENCH_DATA_DIR=str(material),
+        "--protocol", "cifar10-v1", "--dry-run", "--json", cwd=tmp_path, BENCH_DATA_DIR=str(material),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["points"] == 1000

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.cli.main import run
-from bench.models.source import ModelRef, load
+from bench.models.source import ModelRef, architecture, load
 from bench.models.weights import save
 
 SMOKE = ["--protocol", "digits-smoke-v1"]
@@ -57,7 +57,7 @@ def nothing_written(folder: Path) -> bool:
         (["--model", "embedded:digits-tiny-linf", "--batch-size", "many"], 2, "no batch size"),
         (["--model", "embedded:digits-tiny-linf", "--device", "abacus"], 2, "no device called"),
         (["--model", "embedded:digits-tiny-linf", "--protocol", "digit-v1"], 2, "Did you mean"),
-        (["--model", "embedded:digits-tiny-linf", "--protocol", "cifar10-v1", "--limit", "5"], 3, "cifar10"),
+        (["--model", "embedded:digits-tiny-linf", "--protocol", "cifar10-v1", "--limit", "5"], 2, "takes images of"),
     ],
 )
 def test_one_sentence_says_what_was_wrong(here, capsys, monkeypatch, words, code, sentence):
@@ -66,6 +66,16 @@ def test_one_sentence_says_what_was_wrong(here, capsys, monkeypatch, words, code
     got, said = refused(capsys, *options, "--out", "run")
     assert (got, sentence in said) == (code, True), said
     assert nothing_written(here)
+
+
+def test_missing_data_are_told_with_their_place(here, capsys, monkeypatch):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(here / "empty"))
+    save(here / "mine.safetensors", architecture("cnn-a").build().state_dict())
+    words = ["--model", "mine.safetensors", "--arch", "cnn-a", "--protocol", "cifar10-v1", "--limit", "5"]
+    code, said = refused(capsys, *words, "--out", "run")
+    assert code == 3
+    assert "place cifar-10-python.tar.gz" in said
+    assert [path.name for path in here.rglob("*") if path.is_file()] == ["mine.safetensors"]
 
 
 def test_an_output_folder_that_exists_is_left_alone(here, capsys):
@@ -104,10 +114,30 @@ def test_a_pickle_is_not_opened(here, capsys):
     assert "bench convert" in said
 
 
-def test_a_network_for_other_images_is_refused(here, capsys):
-    code, said = refused(capsys, "--model", "embedded:digits-tiny-linf", "--protocol", "cifar10-v1", "--dry-run")
-    assert code in {2, 3}
-    assert said.count("\n") <= 2
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_a_network_for_other_images_is_refused_alike_dry_or_not(here, capsys, dry):
+    code, said = refused(capsys, "--model", "embedded:digits-tiny-linf", "--protocol", "cifar10-v1", *dry)
+    assert code == 2
+    assert said.splitlines()[-1].startswith("bench: embedded:digits-tiny-linf takes images of ")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["--model", "gone.safetensors", "--arch", "cnn-a"], 3, "Before it can start: No weights can be read"),
+        (["--model", "embedded:digits-tiny-linf", *SMOKE, "--out", "there"], 2, "exists already"),
+        (["--model", "embedded:digits-tiny-linf", *SMOKE], 0, "If every point stood to the end"),
+    ],
+)
+def test_a_dry_run_prints_its_plan_and_ends_as_the_run_would_begin(here, capsys, monkeypatch, words, code, sentence):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(here / "empty"))
+    (here / "there").mkdir()
+    options = words if "--protocol" in words else [*words, "--protocol", "cifar10-v1"]
+    assert run(["evaluate", *options, "--dry-run"]) == code
+    told = capsys.readouterr()
+    assert sentence in told.err
+    assert "apgd-ce" in told.out
+    assert nothing_written(here)
 
 
 def test_a_full_disk_is_said_and_leaves_no_result(here, capsys, monkeypatch):

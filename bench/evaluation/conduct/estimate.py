@@ -1,40 +1,82 @@
-"""What an evaluation costs, told before it runs: the most it can, and what it will."""
+"""What an evaluation needs and costs, told at once: nothing is attacked, pruned or fetched."""
 
-import time
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from math import prod
+from typing import Any, TypeVar
 
 import torch
 
 from bench.attacks.attack import Passes
+from bench.data.dataset import EvalSet
+from bench.errors import AbsentError, BenchError, InputError, UsageError
 from bench.evaluation import environment
-from bench.evaluation.conduct.rehearsal import Prediction, rehearse
+from bench.evaluation.conduct.foresight import known_deviations, lacking_parent, refuse_finished
+from bench.evaluation.conduct.pace import Pace, pace
+from bench.evaluation.conduct.rehearsal import Prediction, Show, rehearse
 from bench.evaluation.plan.plan import Plan
-from bench.models.source import load
-from bench.tensors import Classifier
+from bench.evaluation.plan.prepare import load_calibration, load_model, load_points, stand_in
+from bench.evaluation.search.journal import holds_work
+from bench.lock import unfinished
+from bench.models.source import LoadedModel
+from bench.offline import offline
 
-_TRIALS = 3
+_NUMBERS = 50_000_000
+"""Numbers of images up to which all points are looked at; of larger data sets a few, spread over all."""
+_FEW = 32
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Needs:
+    """What stands between a plan and its run.
+
+    Attributes:
+        obstacles: why it would not start, each the error that it would end with.
+        absent: what it would fetch, with where that goes.
+    """
+
+    obstacles: list[BenchError] = field(default_factory=list)
+    absent: list[AbsentError] = field(default_factory=list)
+
+    def get(self, load: Callable[[], _T]) -> _T | None:
+        """Return an input, or note that it is missing; what is plainly wrong ends a dry run as it ends the run."""
+        try:
+            return load()
+        except AbsentError as error:
+            self.absent.append(error)
+        except InputError as error:
+            self.obstacles.append(error)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a plan costs.
+    """What a plan needs and costs.
 
     Attributes:
         steps: per attack of the plan, the most passes per point.
-        forward, backward: seconds per image and pass, measured on the dense model.
+        deviations: why the result could not be submitted.
+        needs: what is missing.
+        unfinished: a run of this plan was interrupted and would go on.
+        pace: of the network before pruning, with or without its weights; None where it cannot be built.
         predicted: what a rehearsal says the run will cost; None without one.
     """
 
     plan: Plan
     steps: tuple[Passes, ...]
-    forward: float
-    backward: float
+    deviations: tuple[str, ...]
+    needs: Needs
+    unfinished: bool
+    pace: Pace | None
     predicted: Prediction | None
 
-    def seconds(self, passes: Passes) -> float:
-        """Return how long so many passes take; drawing and bookkeeping come on top."""
-        return passes.forwards * self.forward + passes.backwards * self.backward
+    @property
+    def exit_code(self) -> int:
+        """The code that the run would end with at its start; 0 if it would go on to its attacks."""
+        return self.needs.obstacles[0].exit_code if self.needs.obstacles else 0
 
     @property
     def most(self) -> Passes:
@@ -44,14 +86,18 @@ class Estimate:
 
     def document(self) -> dict[str, Any]:
         """Return the estimate as one JSON document."""
-        plan = self.plan
+        plan, timed = self.plan, self.pace
         return {
             "schema": "bench.plan/1",
             "entry": plan.name,
+            "out": str(plan.out),
+            "unfinished": self.unfinished,
             "protocol": {"name": plan.protocol.name, "digest": plan.protocol.digest},
             "points": len(plan.ids),
-            "standard": not plan.deviations,
-            "deviations": list(plan.deviations),
+            "standard": not self.deviations,
+            "deviations": list(self.deviations),
+            "obstacles": [str(error) for error in self.needs.obstacles],
+            "absent": [str(error) for error in self.needs.absent],
             "attacks": [
                 {
                     "threat": str(step.threat),
@@ -61,6 +107,7 @@ class Estimate:
                 }
                 for step, passes in zip(plan.steps, self.steps, strict=True)
             ],
+            "seconds_per_image": timed and {"batch": timed.batch, "forward": timed.forward, "backward": timed.backward},
             "most": self._figures(self.most),
             "predicted": self._figures(self.predicted.passes) if self.predicted else None,
         }
@@ -69,53 +116,107 @@ class Estimate:
         return {
             "forwards": passes.forwards,
             "backwards": passes.backwards,
-            "seconds": round(self.seconds(passes), 1),
+            "seconds": self.pace and round(self.pace.seconds(passes), 1),
         }
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return columns and lines for a terminal."""
-        columns = ["threat", "attack", "forwards/point", "backwards/point"]
+        columns = ["threat", "attack", "forwards/point", "backwards/point", "time/point"]
         lines = [
-            [str(step.threat), step.attack.name, f"{passes.forwards:,}", f"{passes.backwards:,}"]
+            [
+                str(step.threat),
+                step.attack.name,
+                f"{passes.forwards:,}",
+                f"{passes.backwards:,}",
+                duration(self.pace.seconds(passes)) if self.pace else "–",
+            ]
             for step, passes in zip(self.plan.steps, self.steps, strict=True)
         ]
         return columns, lines
 
     def words(self) -> list[str]:
         """Return what the table does not say."""
-        says = [f"At most {self._spelled(self.most)}; a point that falls early costs a hundredth of that."]
-        if self.predicted:
-            found = self.predicted
-            says.append(f"Predicted {self._spelled(found.passes)}, from {found.rehearsed} cascades rehearsed.")
-        return says + [f"Not a standard run: {deviation}." for deviation in self.plan.deviations]
+        plan, found, timed = self.plan, self.predicted, self.pace
+        says = [f"If every point stood to the end: {self._spelled(self.most)}; one that falls early costs a hundredth."]
+        if timed:
+            says.append(
+                f"Timed on the network before pruning, {timed.batch} images at once: {1000 * timed.forward:.3g} ms "
+                f"forward and {1000 * timed.backward:.3g} ms back per image. The checks come on top."
+            )
+        if found:
+            says.append(f"Predicted: {self._spelled(found.passes)}, from {found.rehearsed} cascades rehearsed.")
+        goes = "Unfinished work lies beside it, and the run goes on from there." if self.unfinished else ""
+        says.append(f"The result goes to {plan.out}. {goes}".rstrip())
+        says += plan.remarks
+        says += [f"Missing: {error}" for error in self.needs.absent]
+        says += [f"Before it can start: {error}" for error in self.needs.obstacles]
+        return says + [f"Cannot be submitted: {deviation}." for deviation in self.deviations]
 
     def _spelled(self, passes: Passes) -> str:
-        return (
-            f"{passes.forwards:,} forward and {passes.backwards:,} backward passes, about {self.seconds(passes):,.0f} s"
-        )
+        counts = f"{passes.forwards:,} forward and {passes.backwards:,} backward passes"
+        return f"{counts}, about {duration(self.pace.seconds(passes))}" if self.pace else counts
 
 
-def estimate(plan: Plan, *, rehearsed: bool) -> Estimate:
-    """Time one small batch on the dense model; rehearse the attacks on a few points if asked to."""
+def estimate(plan: Plan, *, rehearsed: bool = False, show: Show | None = None) -> Estimate:
+    """Look at everything that a run would start with, and time one batch of the network.
+
+    Args:
+        plan: what would be done.
+        rehearsed: predict the passes, too, by attacking a few points, where nothing is missing.
+        show: hears how far the rehearsal is.
+
+    Raises:
+        UsageError: if the network does not take these images or tells other classes apart.
+        ArtefactError: if its weights are unsafe or do not fit.
+        ContractError: if it fails on an image.
+    """
+    needs, deviations = Needs(), known_deviations(plan)
     device = environment.device(plan.request.device)
-    network = load(plan.request.model).classifier.to(device)
-    images = plan.source.load(plan.protocol.data.split, plan.ids[:64]).images(device)
-    forward = _seconds(network, images, backward=False)
-    both = _seconds(network, images, backward=True)
-    passes = tuple(step.passes(plan.classes) for step in plan.steps)
-    return Estimate(plan, passes, forward, max(both - forward, 0.0), rehearse(plan) if rehearsed else None)
+    with offline():
+        loaded = needs.get(lambda: load_model(plan))
+        points = needs.get(lambda: _look(plan))
+        needs.get(lambda: load_calibration(plan))
+        if loaded is not None and (lacking := needs.get(partial(lacking_parent, plan, loaded))):
+            deviations.append(lacking)
+    timed = _timed(plan, loaded or stand_in(plan), points, device)
+    predicted = rehearse(plan, show) if rehearsed and not (needs.obstacles or needs.absent) else None
+    try:
+        refuse_finished(plan)
+    except UsageError as error:
+        needs.obstacles.append(error)
+    steps = tuple(step.passes(plan.classes) for step in plan.steps)
+    return Estimate(
+        plan,
+        steps,
+        tuple(deviations),
+        needs,
+        plan.request.resume and holds_work(unfinished(plan.out)),
+        timed,
+        predicted,
+    )
 
 
-def _seconds(model: Classifier, images: torch.Tensor, *, backward: bool) -> float:
-    best = float("inf")
-    for _ in range(_TRIALS):
-        began = time.perf_counter()
-        given = images.clone().requires_grad_(backward)
-        with torch.set_grad_enabled(backward):
-            total = model(given).sum()
-        if backward:
-            torch.autograd.grad(total, given)
-        elif total.is_cuda:
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - began)
-    return best / len(images)
+def _timed(plan: Plan, network: LoadedModel | None, points: EvalSet | None, device: torch.device) -> Pace | None:
+    if network is None:
+        return None
+    images = torch.full((1, *network.shape), 0.5) if points is None else points.head(_FEW).images()
+    with environment.exact_arithmetic():
+        return pace(network, images.to(device), plan.request.batch_size)
+
+
+def _look(plan: Plan) -> EvalSet:
+    """Load the points, or a few of them where decoding all takes long."""
+    ids = plan.ids
+    if len(ids) * prod(plan.source.shape) <= _NUMBERS:
+        return load_points(plan)
+    return plan.source.load(plan.protocol.data.split, ids[:: math.ceil(len(ids) / _FEW)])
+
+
+def duration(seconds: float) -> str:
+    """Spell a length of time in the unit that suits it: ``40 s``, ``12 min``, ``7.5 h``, ``3.1 days``."""
+    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= 2 * size), ("s", 1))
+    many = seconds / size
+    return f"{many:,.0f} {unit}" if many >= 10 else f"{many:.2g} {unit}"
+
+
+_UNITS = (("days", 86400), ("h", 3600), ("min", 60))

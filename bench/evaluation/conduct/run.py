@@ -11,12 +11,13 @@ import torch
 
 import bench
 from bench.attacks.attack import Passes
-from bench.errors import ContractError, UsageError
+from bench.errors import ContractError
 from bench.evaluation import environment
 from bench.evaluation.checks.listening import listening
 from bench.evaluation.checks.runner import admit, review
 from bench.evaluation.conduct.evidence import Snapshot, after_attacks, before_attacks
 from bench.evaluation.conduct.evidence import spent as spent_on_checks
+from bench.evaluation.conduct.foresight import lacking_parent, refuse_finished
 from bench.evaluation.conduct.latency import latency
 from bench.evaluation.conduct.scenarios import measure_scenarios
 from bench.evaluation.environment import exact_arithmetic
@@ -42,7 +43,7 @@ def evaluate(plan: Plan, watch: Watch | None = None, tell: Tell = lambda _: None
     Args:
         plan: what to do.
         watch: hears of every round.
-        tell: hears of damage to unfinished work.
+        tell: hears, before the first attack, of a parent that is missing, and of damage to unfinished work.
 
     Raises:
         UsageError: if the folder exists already, or another process is making it.
@@ -50,17 +51,20 @@ def evaluate(plan: Plan, watch: Watch | None = None, tell: Tell = lambda _: None
     """
     started = time.perf_counter()
     with held(plan.out) as unfinished:
-        if plan.out.exists():
-            raise UsageError(f"{str(plan.out)!r} exists already; remove it or choose another --out.")
+        refuse_finished(plan)
+        altered = environment.code_is_dirty()
         device = environment.device(plan.request.device)
         with exact_arithmetic():
             cell = prepare(plan)
+            if lacking := lacking_parent(plan, cell.loaded):
+                tell(f"Cannot be submitted: {lacking}.")
             batch = batch_of(cell, device)
             header = _header(cell, batch)
             journal = Journal.open(unfinished, header, resume=plan.request.resume, since=started, tell=tell)
             found = attack(cell, device, batch, journal, watch)
         _hold_invariants(plan, found.pool)
         found.spent += journal.unused
+        found.deviations += [environment.ALTERED] if altered else []
         seconds = round(journal.seconds, 1)
         timed = _latency(cell, device, batch)
         result.write(result.make(cell, found, device, batch, seconds, timed), cell, found)
@@ -130,6 +134,7 @@ def _header(cell: Cell, batch: int) -> dict[str, object]:
         "engine": plan.request.engine,
         "seed": plan.seed,
         "threats": [str(threat) for threat in plan.threats],
+        "state of the code": environment.ALTERED if environment.code_is_dirty() else "as committed",
         "batch size": batch if plan.request.engine == "reference" else None,
         "version": bench.__version__,
         "commit": environment.environment(torch.device("cpu")).get("commit"),

@@ -20,6 +20,9 @@ from bench.submission.files import RESULT_FILE, WITNESSES_FILE, read_result
 from bench.submission.schema import Result, ScenarioRecord
 from bench.threats import Norm, Scenario, ThreatModel
 
+NO_TRANSFER = "no transfer from the parent"
+"""Why a run is no standard one that has no dense parent to replay; what is wrong with that one follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parent:
@@ -46,7 +49,7 @@ def measure_scenarios(plan: Plan, loaded: LoadedModel, cascade: Cascade) -> tupl
         if parent:
             found[Scenario.TRANSFER.value] = transfer(cascade, parent, plan.threats)
         else:
-            missing.append(f"no transfer from the parent: {why}")
+            missing.append(f"{NO_TRANSFER}: {why}")
     if Scenario.BLACK_BOX in plan.protocol.scenarios:
         found[Scenario.BLACK_BOX.value] = black_box(cascade, plan.steps, plan.threats)
     return found, missing

@@ -10,7 +10,8 @@ from bench.evaluation import environment
 from bench.evaluation.plan.layout import lay_out
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.search.batch import automatic_batch
-from bench.models.source import LoadedModel, hold_task, load, state_digest
+from bench.models.architecture import Variant
+from bench.models.source import SOURCES, LoadedModel, architecture, hold_task, load, state_digest
 from bench.pruning.measure import measure
 from bench.pruning.prune import Pruned, needs_images, prune
 from bench.pruning.recipe import RECIPES, Context, Structure, Training
@@ -60,7 +61,30 @@ def load_model(plan: Plan) -> LoadedModel:
     Raises:
         UsageError: if it does not take these images or tells other classes apart.
     """
-    loaded = load(plan.request.model)
+    return _held(plan, load(plan.request.model))
+
+
+def stand_in(plan: Plan) -> LoadedModel | None:
+    """Build the network of a plan without its weights, to be held against the points and timed; None where it cannot.
+
+    A file would say how many classes it tells apart; without it they are those of the points.
+
+    Raises:
+        UsageError: if it does not take these images or tells other classes apart.
+    """
+    ref = plan.request.model
+    buildable = str(ref) if SOURCES[ref.source].blank else None
+    name = ref.architecture if ref.source == "checkpoint" else buildable
+    if name is None:
+        return None
+    made = architecture(name)
+    if ref.source == "checkpoint" and not Variant.parse(name).classes:
+        made = made.of(classes=plan.classes)
+    network = made.build().eval().requires_grad_(requires_grad=False)
+    return _held(plan, LoadedModel(ref, network, made.name, made.shape, made.classes, digest=""))
+
+
+def _held(plan: Plan, loaded: LoadedModel) -> LoadedModel:
     hold_task(loaded, plan.source.shape, len(plan.source.classes), plan.source.name)
     return loaded
 

@@ -70,8 +70,8 @@ def make(
     pool, spent = found.pool, found.spent
     correct = int(pool.correct.sum())
     deviations = [*plan.deviations, *found.deviations]
-    if environment.code_is_dirty():
-        deviations.append("the code differs from its commit")
+    if environment.code_is_dirty() and environment.ALTERED not in deviations:
+        deviations.append(environment.ALTERED)
     pruned = plan.request.sparsity is not None or cell.pruned.measured.zeros > 0
     return Result(
         schema_="bench.result/1",

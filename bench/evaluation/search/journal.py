@@ -241,3 +241,9 @@ def _digest(value: Any) -> str:
 
 def _name(key: str) -> str:
     return f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+
+
+def holds_work(folder: Path) -> bool:
+    """Tell whether finished batches of an interrupted run lie in a folder."""
+    lines = folder / _LINES
+    return lines.is_file() and lines.stat().st_size > 0

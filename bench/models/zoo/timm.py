@@ -68,11 +68,9 @@ def blank(name: str) -> Architecture:
 
 def _described(name: str) -> tuple[Architecture, dict[str, Any]]:
     """Return an architecture of timm and what timm knows of its pretrained weights."""
-    from timm.models import get_pretrained_cfg
-
     variant = Variant.parse(name)
     _known(variant.name)
-    config = get_pretrained_cfg(variant.name).to_dict()
+    config = _library().models.get_pretrained_cfg(variant.name).to_dict()
     base = Architecture(
         name=f"timm:{variant.name}",
         make=partial(_made, variant.name, variant, fixed=bool(config.get("fixed_input_size"))),
@@ -118,11 +116,9 @@ def _known(name: str) -> None:
 
 def _tagged(name: str) -> str:
     """Return a name with the tag of the weights that timm takes for it."""
-    from timm.models import get_pretrained_cfg
-
     if "." in name:
         return name
-    tag = get_pretrained_cfg(name).tag
+    tag = _library().models.get_pretrained_cfg(name).tag
     if f"{name}.{tag}" not in _library().list_models(pretrained=True):
         raise UsageError(f"timm:{name} has no pretrained weights; write --model FILE.safetensors --arch timm:{name}.")
     return f"{name}.{tag}"

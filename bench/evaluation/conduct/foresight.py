@@ -1,0 +1,35 @@
+"""What can be told of a run before its first attack: why it would be no standard one, why it would not start."""
+
+from bench.errors import UsageError
+from bench.evaluation import environment
+from bench.evaluation.conduct.scenarios import NO_TRANSFER, find_parent
+from bench.evaluation.plan.plan import Plan
+from bench.models.source import LoadedModel
+from bench.threats import Scenario
+
+
+def known_deviations(plan: Plan) -> list[str]:
+    """Return why a run of this plan by this code cannot be submitted, as far as it needs no network to know."""
+    return [*plan.deviations, *([environment.ALTERED] if environment.code_is_dirty() else [])]
+
+
+def lacking_parent(plan: Plan, loaded: LoadedModel) -> str | None:
+    """Return why the transfer from the dense parent could not be measured; None where it can, or is not asked for.
+
+    Raises:
+        InputError: if the folder that was named is not the parent's.
+    """
+    if Scenario.TRANSFER not in plan.protocol.scenarios or plan.request.recipe == "dense":
+        return None
+    parent, why = find_parent(plan, loaded.digest)
+    return None if parent else f"{NO_TRANSFER}: {why}"
+
+
+def refuse_finished(plan: Plan) -> None:
+    """Leave a folder alone that is there already.
+
+    Raises:
+        UsageError: if it is.
+    """
+    if plan.out.exists():
+        raise UsageError(f"{str(plan.out)!r} exists already; remove it or choose another --out.")
