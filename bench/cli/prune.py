@@ -1,5 +1,6 @@
 """``bench prune``: prune a model and write the checkpoint."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ WEIGHTS, MANIFEST = "model.safetensors", "manifest.json"
 @click.option("--sparsity", metavar="SHARE", help="Share of prunable weights (or parameters) to remove: 0.9 or 9/10.")
 @click.option("--compression", metavar="RATE", help="The same as a rate: 10 keeps one weight of ten.")
 @click.option("--regime", default="one-shot", show_default=True, help="What follows pruning.")
+@click.option("--keep", metavar="LAYERS", default="", help="Layers that stay whole, by name: conv1,fc or layer1.")
 @click.option(
     "--protocol", "protocol_name", default="digits-v1", show_default=True, help="Calibration images, radius and seed."
 )
@@ -42,6 +44,7 @@ def command(
     sparsity: str | None,
     compression: str | None,
     regime: str,
+    keep: str,
     protocol_name: str,
     out: Path,
     seed: int | None,
@@ -59,6 +62,7 @@ def command(
     from bench.protocol.own import find
     from bench.pruning.prune import checked_target, needs_images, prune
     from bench.pruning.recipe import RECIPES
+    from bench.pruning.telling import faster, reached
 
     share = reading.sparsity(sparsity, compression)
     checked_target(RECIPES[recipe], share)
@@ -73,13 +77,20 @@ def command(
         )
     )
     context, calibration = _context(loaded, protocol, protocol.seed if seed is None else seed, images=images)
+    context = replace(context, keep=frozenset(word.strip() for word in keep.split(",") if word.strip()))
     pruned = prune(loaded.classifier, recipe, share, context, regime)
-    manifest = _manifest(loaded, pruned, recipe, regime, context.seed)
-    _write(out, pruned, manifest | {"protocol": protocol.name, "calibration": calibration})
+    manifest = _manifest(loaded, pruned, recipe, regime, context.seed) | {
+        "keep": sorted(context.keep),
+        "protocol": protocol.name,
+        "calibration": calibration,
+    }
+    _write(out, pruned, manifest)
     if as_json:
-        output.emit(manifest | {"protocol": protocol.name, "calibration": calibration})
+        output.emit(manifest)
         return
     _show(pruned, manifest)
+    output.say(reached(RECIPES[recipe], loaded.classifier, pruned, context))
+    output.say(faster(RECIPES[recipe].structure, _ratio(loaded, pruned, context)))
     output.say(f"Written to {out}.")
 
 
@@ -113,6 +124,16 @@ def _context(
         "digest": points.digest,
     }
     return Context(example=noise, seed=seed, calibration=calibration, threat=threat), told
+
+
+def _ratio(loaded: "LoadedModel", pruned: "Pruned", context: "Context") -> float | None:
+    """Return the time of a forward pass over that of the parent, where channels are gone."""
+    from bench.evaluation.conduct.latency import latency
+
+    if not pruned.measured.removed:
+        return None
+    found = latency(loaded.classifier, pruned.network, context.example, len(context.example))
+    return found.network.forward[1] / found.parent.forward[1]
 
 
 def _manifest(loaded: "LoadedModel", pruned: "Pruned", recipe: str, regime: str, seed: int) -> dict[str, Any]:

@@ -31,6 +31,8 @@ def adversarial_gradients(
     """Return the mean gradient of the cross-entropy on PGD images, per weight."""
     threat = threat_of(context, who)
     images, labels = calibration_of(context, who)
+    if not weights:
+        return {}
     with evaluating(network):
         steps = context.training.steps
         moved = pgd(network, images, labels, threat, steps=steps, seed=context.seed, purpose=who, batch=BATCH)

@@ -1,7 +1,7 @@
 """Which weights may be pruned, which are kept, and how a mask is applied."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 
@@ -13,8 +13,9 @@ from torch.autograd.graph import Node
 from torch.func import functional_call
 from torch.nn.utils import parametrize
 
-from bench.errors import ContractError, InfeasibleError
-from bench.pruning.recipe import Masks
+from bench.errors import ContractError, InfeasibleError, UsageError
+from bench.pruning.recipe import Context, Masks
+from bench.registry import unknown
 from bench.tensors import Images
 
 ATTENTION = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
@@ -85,6 +86,36 @@ def prunable(network: nn.Module, example: Images) -> dict[str, Tensor]:
     if not weights:
         raise ContractError("the network has no Conv2d, Linear or attention weight that a forward pass reaches.")
     return weights
+
+
+def chosen_weights(network: nn.Module, context: Context) -> dict[str, Tensor]:
+    """Return the prunable weights but those that are to stay whole, in module order."""
+    return {name: weight for name, weight in prunable(network, context.example).items() if name not in context.keep}
+
+
+def named_weights(network: nn.Module, words: Iterable[str], example: Images) -> frozenset[str]:
+    """Return the prunable weights that belong to modules so called; a module stands for all inside of it.
+
+    The first part of a path may be left out where it is the normalisation around every network.
+
+    Raises:
+        UsageError: if a word names none.
+    """
+    places = {name: name.removesuffix(".weight") for name in prunable(network, example)}
+    found: set[str] = set()
+    for word in words:
+        whole, inside = word.removesuffix(".weight"), f"{word}."
+        named = {
+            name
+            for name, path in places.items()
+            for spelled in (path, path.removeprefix("network."))
+            if spelled == whole or spelled.startswith(inside)
+        }
+        if not named:
+            paths = [path.removeprefix("network.") for path in places.values()]
+            raise UsageError(unknown("prunable layer", word, paths))
+        found |= named
+    return frozenset(found)
 
 
 def refuse_reparametrised(network: nn.Module) -> None:

@@ -1,7 +1,7 @@
 """Applies a recipe and a regime to a network, then holds both to their contracts and measures what came out."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.errors import ContractError, InfeasibleError, UsageError
 from bench.pruning.blocks import eligible, violations
-from bench.pruning.masks import apply, prunable, refuse_reparametrised, zeros_wanted
+from bench.pruning.masks import apply, named_weights, prunable, refuse_reparametrised, zeros_wanted
 from bench.pruning.measure import Measured, measure
 from bench.pruning.recipe import RECIPES, Channels, Context, Masks, Needs, Recipe, Reconstructed, Structure
 from bench.pruning.regime import REGIMES
@@ -58,12 +58,13 @@ def prune(
     if needs_images(recipe, regime) and context.calibration is None:
         raise UsageError(f"{recipe} with regime {regime} looks at training images, and none were given.")
     refuse_reparametrised(parent)
+    context = replace(context, keep=named_weights(parent, context.keep, context.example))
     network = copy.deepcopy(parent).eval()
     masks: Masks = {}
     plan: SlicePlan = {}
     step = 0
     for stage in follow.stages(target) if target else (Fraction(0),):
-        share = _share_left(stage, network, parent, context) if chosen.structure is Structure.CHANNEL else stage
+        share = _share(chosen, stage, network, parent, context)
         decision = chosen.decide(copy.deepcopy(network).eval(), share, context)
         if isinstance(decision, Channels):
             network, cut, step = _cut(network, decision, context)
@@ -73,6 +74,8 @@ def prune(
             masks = _rewritten(chosen, network, decision) if isinstance(decision, Reconstructed) else decision
             apply(network, masks)
         _hold_target(chosen, stage, network, parent, context)
+        if touched := context.keep & (masks.keys() | plan.keys()):
+            raise ContractError(f"{recipe} pruned {min(touched)!r}, which was to stay whole.")
         follow.follow(network, masks, context)
         _hold_masks(regime, network, masks)
     network.eval().requires_grad_(requires_grad=False)
@@ -117,9 +120,26 @@ def _rewritten(recipe: Recipe, network: nn.Module, made: Reconstructed) -> Masks
     return made.masks
 
 
-def _share_left(stage: Fraction, network: nn.Module, parent: nn.Module, context: Context) -> Fraction:
-    """Return what to remove of a network that is smaller than the parent already, to reach a share of the parent."""
-    return 1 - (1 - stage) * parameters(parent, context.example) / parameters(network, context.example)
+def _share(recipe: Recipe, stage: Fraction, network: nn.Module, parent: nn.Module, context: Context) -> Fraction:
+    """Return what a recipe has to remove of what it may, to reach a share of the whole parent.
+
+    Raises:
+        InfeasibleError: if the layers that stay whole leave too little.
+    """
+    if recipe.structure is Structure.CHANNEL:
+        return 1 - (1 - stage) * parameters(parent, context.example) / parameters(network, context.example)
+    if recipe.structure is not Structure.UNSTRUCTURED or not context.keep:
+        return stage
+    weights = prunable(network, context.example)
+    whole = {name: weights.pop(name) for name in context.keep}
+    wanted = zeros_wanted(weights | whole, stage) - sum(_zeros(weight) for weight in whole.values())
+    able = sum(weight.numel() for weight in weights.values())
+    if wanted >= able:
+        raise InfeasibleError(
+            f"{float(stage):.1%} of all prunable weights are asked to be zero, and outside of the layers that are kept "
+            f"whole there are {able}, {wanted} of which would have to go; keep fewer layers or ask for less."
+        )
+    return Fraction(max(wanted, 0), able)
 
 
 class _Cut(NamedTuple):
@@ -131,7 +151,7 @@ class _Cut(NamedTuple):
 
 def _cut(network: nn.Module, kept: Channels, context: Context) -> _Cut:
     """Build the smaller network and prove that it is a part of the whole one and computes as that part should."""
-    groups = inner_groups(network, context.example)
+    groups = inner_groups(network, context)
     if odd := kept.keys() - {group.producer for group in groups}:
         raise ContractError(f"the recipe cuts {min(odd)!r}, which is no producer of an inner group.")
     plan = slice_plan(groups, kept)
@@ -157,7 +177,7 @@ def _hold_target(recipe: Recipe, target: Fraction, network: nn.Module, parent: n
     after = dict(network.named_parameters())
     if recipe.structure is Structure.TWO_OF_FOUR:
         for name, weight in weights.items():
-            if eligible(weight) and (found := violations(after[name])):
+            if eligible(weight) and name not in context.keep and (found := violations(after[name])):
                 raise ContractError(
                     f"{recipe.name} left {found} blocks of {name!r} with more than two weights of four."
                 )

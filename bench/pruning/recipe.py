@@ -95,6 +95,7 @@ class Context:
         calibration: training images with labels, for recipes and regimes that need them.
         threat: radius for recipes and regimes that use adversarial gradients.
         training: for recipes and regimes that train.
+        keep: layers that stay whole, by module path; every weight still counts for the sparsity asked for.
     """
 
     example: Images
@@ -102,6 +103,7 @@ class Context:
     calibration: Calibration | None = None
     threat: ThreatModel | None = None
     training: Training = field(default_factory=Training)
+    keep: frozenset[str] = frozenset()
 
 
 @runtime_checkable

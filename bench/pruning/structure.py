@@ -11,19 +11,24 @@ from torch import Tensor, nn
 from bench.errors import ContractError, InfeasibleError
 from bench.pruning.groups import Group, traced_groups
 from bench.pruning.masks import reached
-from bench.pruning.recipe import Channels
+from bench.pruning.recipe import Channels, Context
 from bench.pruning.slices import SlicePlan, same_function, slice_plan
 from bench.tensors import Images
 
 
-def inner_groups(network: nn.Module, example: Images) -> list[Group]:
+def inner_groups(network: nn.Module, context: Context) -> list[Group]:
     """Return the inner groups of a network, in module order.
 
     Each is proved by execution, together with those before it: cut, the network computes what it computed with the
     consumers' columns at zero, whichever channels go. Groups that are not what the tracer believed them to be (a
     reshape that mixes channels, a split in the middle of what is left, a norm over channels) are left out.
     """
-    return _proved(network, traced_groups(network, example).groups, example)
+    found = traced_groups(network, context.example).groups
+    return _proved(network, [group for group in found if not _kept(group, context)], context.example)
+
+
+def _kept(group: Group, context: Context) -> bool:
+    return any(name in context.keep for name, _ in group.owners)
 
 
 def _proved(network: nn.Module, found: list[Group], example: Images) -> list[Group]:
@@ -46,19 +51,20 @@ def _trials(groups: Sequence[Group]) -> list[dict[str, tuple[int, ...]]]:
     return [even, uneven]
 
 
-def hindrance(network: nn.Module, example: Images) -> str:
+def hindrance(network: nn.Module, context: Context) -> str:
     """Return in words why layers keep all of their channels, and how many each, the most frequent reason first."""
-    found, obstacles = traced_groups(network, example)
-    proved = {group.producer for group in _proved(network, found, example)}
+    found, obstacles = traced_groups(network, context.example)
+    open_ = [group for group in found if not _kept(group, context)]
     reasons = Counter(obstacles.values())
-    reasons["cut, the network would compute something else"] += sum(group.producer not in proved for group in found)
+    reasons["kept as asked"] = len(found) - len(open_)
+    reasons["cut, the network would compute something else"] = len(open_) - len(inner_groups(network, context))
     return ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common() if count)
 
 
-def filter_groups(network: nn.Module, example: Images) -> list[Group]:
+def filter_groups(network: nn.Module, context: Context) -> list[Group]:
     """Return the inner groups whose producer is a convolution."""
     modules = dict(network.named_modules())
-    return [group for group in inner_groups(network, example) if isinstance(modules[group.producer], nn.Conv2d)]
+    return [group for group in inner_groups(network, context) if isinstance(modules[group.producer], nn.Conv2d)]
 
 
 def filter_sums(network: nn.Module, groups: Sequence[Group]) -> dict[str, Tensor]:
@@ -72,7 +78,7 @@ def choose(
     groups: Sequence[Group],
     scores: Mapping[str, Tensor],
     sparsity: Fraction,
-    example: Images,
+    context: Context,
     *,
     spare: Fraction = Fraction(0),
 ) -> Channels:
@@ -86,11 +92,11 @@ def choose(
     """
     if not groups:
         raise InfeasibleError(
-            f"the network has no inner channels that can be removed ({hindrance(network, example)}); "
+            f"the network has no inner channels that can be removed ({hindrance(network, context)}); "
             "choose an unstructured recipe."
         )
     queue = _queue(groups, scores, spare)
-    alive = reached(network, example)
+    alive = reached(network, context.example)
     total = _parameters(network, {}, alive)
     wanted = sparsity * total
 
@@ -102,7 +108,7 @@ def choose(
     if most < wanted - widest_channel(network, groups):
         raise InfeasibleError(
             f"removing inner channels reaches {most / total:.1%} of the parameters at most, asked for "
-            f"{float(sparsity):.1%}; elsewhere they stay ({hindrance(network, example)}); "
+            f"{float(sparsity):.1%}; elsewhere they stay ({hindrance(network, context)}); "
             "ask for less or choose an unstructured recipe."
         )
     low, high = 0, len(queue)

@@ -133,7 +133,7 @@ CHANNEL = [name for name in RECIPES if RECIPES[name].structure is Structure.CHAN
 @pytest.mark.parametrize("name", CHANNEL)
 def test_removes_the_share_of_parameters_asked_for_to_within_a_channel(name, network):
     parent = build(network)
-    groups = inner_groups(parent, context().example)
+    groups = inner_groups(parent, context())
     for sparsity in (Fraction(1, 5), Fraction(2, 5), Fraction(3, 5)):
         pruned = prune(parent, name, sparsity, context())
         total, left = parameters(parent, context().example), parameters(pruned.network, context().example)

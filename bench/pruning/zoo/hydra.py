@@ -14,7 +14,7 @@ from bench.errors import ContractError
 from bench.pruning.adversary import calibration_of, pgd, threat_of
 from bench.pruning.allocation import uniform_quota
 from bench.pruning.chance import permutation
-from bench.pruning.masks import apply, evaluating, keep_per_layer, kept_wanted, prunable
+from bench.pruning.masks import apply, chosen_weights, evaluating, keep_per_layer, kept_wanted
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 from bench.pruning.training import recalibrate
 from bench.tensors import Images, Labels
@@ -35,7 +35,7 @@ def hydra(network: nn.Module, sparsity: Fraction, context: Context) -> Masks:
     trains its scale and shift.
     """
     threat_of(context, "hydra")
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     quota = uniform_quota(weights, kept_wanted(weights, sparsity))
     images, labels = calibration_of(context, "hydra")
     scores = {name: _start(weight).requires_grad_() for name, weight in weights.items()}

@@ -16,10 +16,10 @@ def l1_filter_global(network: nn.Module, sparsity: Fraction, context: Context) -
     Source: Li et al. 2017, arXiv:1608.08710; the mag-global-filter method of Merkle et al. 2021, arXiv:2108.08560.
     Differs from the source: filters are physically removed, so only those inside a block can go.
     """
-    groups = filter_groups(network, context.example)
+    groups = filter_groups(network, context)
     sums = filter_sums(network, groups)
     means = {name: total / network.get_parameter(f"{name}.weight")[0].numel() for name, total in sums.items()}
-    return choose(network, groups, means, sparsity, context.example)
+    return choose(network, groups, means, sparsity, context)
 
 
 RECIPES.register("l1-filter-global")(

@@ -14,8 +14,8 @@ def l1_filter_uniform(network: nn.Module, sparsity: Fraction, context: Context) 
     Source: Li et al. 2017, arXiv:1608.08710; the mag-local-filter method of Merkle et al. 2021, arXiv:2108.08560.
     Differs from the source: filters are physically removed, so only those inside a block can go.
     """
-    groups = filter_groups(network, context.example)
-    return choose(network, groups, equal_ratio(filter_sums(network, groups)), sparsity, context.example)
+    groups = filter_groups(network, context)
+    return choose(network, groups, equal_ratio(filter_sums(network, groups)), sparsity, context)
 
 
 RECIPES.register("l1-filter-uniform")(

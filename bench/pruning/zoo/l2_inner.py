@@ -14,12 +14,12 @@ def l2_inner(network: nn.Module, sparsity: Fraction, context: Context) -> Channe
 
     Source: Li et al. 2017, arXiv:1608.08710, for filters; Fang et al. 2023, arXiv:2301.12900, for groups.
     """
-    groups = inner_groups(network, context.example)
+    groups = inner_groups(network, context)
     state = network.state_dict()
     weights = {name: state[name] for group in groups for name, _ in group.owners if name.endswith("weight")}
     squares = {name: weight.double().square() for name, weight in weights.items() if weight.ndim > 1}
     scores = {name: total.sqrt() for name, total in channel_sums(groups, squares).items()}
-    return choose(network, groups, equal_ratio(scores), sparsity, context.example)
+    return choose(network, groups, equal_ratio(scores), sparsity, context)
 
 
 RECIPES.register("l2-inner")(

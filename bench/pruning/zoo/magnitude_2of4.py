@@ -5,7 +5,7 @@ from fractions import Fraction
 from torch import nn
 
 from bench.pruning.blocks import two_of_four
-from bench.pruning.masks import prunable
+from bench.pruning.masks import chosen_weights
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 
 
@@ -15,7 +15,7 @@ def two_of_four_by_magnitude(network: nn.Module, sparsity: Fraction, context: Co
     Source: Mishra et al. 2021, arXiv:2104.08378.
     """
     del sparsity
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     return two_of_four(weights, {name: weight.abs() for name, weight in weights.items()})
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from torch import nn
 
 from bench.pruning.allocation import erk_quota
-from bench.pruning.masks import keep_per_layer, kept_wanted, prunable
+from bench.pruning.masks import chosen_weights, keep_per_layer, kept_wanted
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 
 
@@ -14,7 +14,7 @@ def magnitude_erk(network: nn.Module, sparsity: Fraction, context: Context) -> M
 
     Source: Evci et al. 2020, arXiv:1911.11134.
     """
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     scores = {name: weight.abs() for name, weight in weights.items()}
     return keep_per_layer(weights, scores, erk_quota(weights, kept_wanted(weights, sparsity)))
 

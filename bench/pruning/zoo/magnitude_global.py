@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from torch import nn
 
-from bench.pruning.masks import keep_largest, kept_wanted, prunable
+from bench.pruning.masks import chosen_weights, keep_largest, kept_wanted
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 
 
@@ -13,7 +13,7 @@ def magnitude_global(network: nn.Module, sparsity: Fraction, context: Context) -
 
     Source: Han et al. 2015, arXiv:1506.02626, as "global" in Blalock et al. 2020, arXiv:2003.03033.
     """
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     scores = {name: weight.abs() for name, weight in weights.items()}
     return keep_largest(weights, scores, kept_wanted(weights, sparsity))
 

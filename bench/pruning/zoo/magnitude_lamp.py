@@ -5,7 +5,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from bench.pruning.masks import keep_largest, kept_wanted, prunable
+from bench.pruning.masks import chosen_weights, keep_largest, kept_wanted
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 
 
@@ -16,7 +16,7 @@ def magnitude_lamp(network: nn.Module, sparsity: Fraction, context: Context) -> 
 
     Source: Lee et al. 2021, arXiv:2010.07611.
     """
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     scores = {name: lamp(weight) for name, weight in weights.items()}
     return keep_largest(weights, scores, kept_wanted(weights, sparsity))
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from torch import nn
 
 from bench.pruning.allocation import uniform_quota
-from bench.pruning.masks import keep_per_layer, kept_wanted, prunable
+from bench.pruning.masks import chosen_weights, keep_per_layer, kept_wanted
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 
 
@@ -14,7 +14,7 @@ def magnitude_uniform(network: nn.Module, sparsity: Fraction, context: Context) 
 
     Source: Han et al. 2015, arXiv:1506.02626, as "layerwise" in Blalock et al. 2020, arXiv:2003.03033.
     """
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     scores = {name: weight.abs() for name, weight in weights.items()}
     return keep_per_layer(weights, scores, uniform_quota(weights, kept_wanted(weights, sparsity)))
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from bench.pruning.allocation import erk_quota
 from bench.pruning.chance import uniform
-from bench.pruning.masks import keep_per_layer, kept_wanted, prunable
+from bench.pruning.masks import chosen_weights, keep_per_layer, kept_wanted
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 
 
@@ -15,7 +15,7 @@ def random_erk(network: nn.Module, sparsity: Fraction, context: Context) -> Mask
 
     Source: Evci et al. 2020, arXiv:1911.11134.
     """
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     scores = {
         name: uniform(weight.numel(), seed=context.seed, purpose=f"random-erk|{name}").view(weight.shape)
         for name, weight in weights.items()

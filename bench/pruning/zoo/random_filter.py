@@ -15,12 +15,12 @@ def random_filter(network: nn.Module, sparsity: Fraction, context: Context) -> C
     Source: the random-local-filter method of Merkle et al. 2021, arXiv:2108.08560.
     Differs from the source: filters are physically removed, so only those inside a block can go.
     """
-    groups = filter_groups(network, context.example)
+    groups = filter_groups(network, context)
     scores = {
         group.producer: uniform(group.size, seed=context.seed, purpose=f"random-filter|{group.producer}")
         for group in groups
     }
-    return choose(network, groups, equal_ratio(scores), sparsity, context.example)
+    return choose(network, groups, equal_ratio(scores), sparsity, context)
 
 
 RECIPES.register("random-filter")(

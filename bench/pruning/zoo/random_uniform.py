@@ -6,7 +6,7 @@ from torch import nn
 
 from bench.pruning.allocation import uniform_quota
 from bench.pruning.chance import uniform
-from bench.pruning.masks import keep_per_layer, kept_wanted, prunable
+from bench.pruning.masks import chosen_weights, keep_per_layer, kept_wanted
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 
 
@@ -15,7 +15,7 @@ def random_uniform(network: nn.Module, sparsity: Fraction, context: Context) -> 
 
     Source: the random-local-unstructured method of Merkle et al. 2021, arXiv:2108.08560.
     """
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     scores = {
         name: uniform(weight.numel(), seed=context.seed, purpose=f"random-uniform|{name}").view(weight.shape)
         for name, weight in weights.items()

@@ -25,7 +25,7 @@ def slimming(network: nn.Module, sparsity: Fraction, context: Context) -> Channe
     """
     modules = dict(network.named_modules())
     groups, scores = [], {}
-    for group in inner_groups(network, context.example):
+    for group in inner_groups(network, context):
         scales = list(_scales(group, modules))
         if scales:
             groups.append(group)
@@ -35,7 +35,7 @@ def slimming(network: nn.Module, sparsity: Fraction, context: Context) -> Channe
             "slimming ranks channels by the scales of batch norm, and no inner channel of the network has one; "
             "choose another structured recipe."
         )
-    return choose(network, groups, scores, sparsity, context.example)
+    return choose(network, groups, scores, sparsity, context)
 
 
 def _scales(group: Group, modules: dict[str, nn.Module]) -> Iterator[Tensor]:

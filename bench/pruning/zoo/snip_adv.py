@@ -5,7 +5,7 @@ from fractions import Fraction
 from torch import nn
 
 from bench.pruning.gradients import adversarial_gradients, saliency
-from bench.pruning.masks import keep_largest, kept_wanted, prunable
+from bench.pruning.masks import chosen_weights, keep_largest, kept_wanted
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 
 
@@ -14,7 +14,7 @@ def snip_adv(network: nn.Module, sparsity: Fraction, context: Context) -> Masks:
 
     Source: Lee et al. 2019, arXiv:1810.02340; on PGD images, Madry et al. 2018, arXiv:1706.06083.
     """
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     scores = saliency(weights, adversarial_gradients(network, weights, context, "snip-adv"))
     return keep_largest(weights, scores, kept_wanted(weights, sparsity))
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from bench.pruning.adversary import calibration_of
 from bench.pruning.allocation import uniform_quota
-from bench.pruning.masks import kept_wanted, prunable
+from bench.pruning.masks import chosen_weights, kept_wanted
 from bench.pruning.recipe import RECIPES, Context, Needs, Recipe, Reconstructed, Scope, Structure
 from bench.pruning.reconstruction import reconstruct
 
@@ -19,7 +19,7 @@ def sparsegpt(network: nn.Module, sparsity: Fraction, context: Context) -> Recon
     Source: Frantar & Alistarh 2023, arXiv:2301.00774.
     Differs from the source: see ``bench.pruning.reconstruction``; the classifier is pruned too.
     """
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     quota = uniform_quota(weights, kept_wanted(weights, sparsity))
     return reconstruct(network, weights, quota, calibration_of(context, "sparsegpt")[0])
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.errors import ContractError, InfeasibleError
-from bench.pruning.masks import kept_wanted, prunable, smallest
+from bench.pruning.masks import chosen_weights, kept_wanted, smallest
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 
 ROUNDS = 100
@@ -24,10 +24,10 @@ def synflow(network: nn.Module, sparsity: Fraction, context: Context) -> Masks:
     Source: Tanaka et al. 2020, arXiv:2006.05467.
 
     Raises:
-        InfeasibleError: if fewer weights than should stay are non-zero.
+        InfeasibleError: if fewer weights than should stay are non-zero, or nothing flows.
         ContractError: if the flow is not finite.
     """
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     total, final = sum(weight.numel() for weight in weights.values()), kept_wanted(weights, sparsity)
     positive = _positive(network)
     layers = [positive.get_parameter(name).requires_grad_() for name in weights]
@@ -68,8 +68,13 @@ def _flow(network: nn.Module, layers: Sequence[Tensor], alive: Sequence[Tensor],
         for layer, gradient, part in zip(layers, gradients, alive, strict=True)
     ]
     flow = torch.cat(scores).abs_()
-    if not flow.max().isfinite():
+    if not (strongest := flow.max()).isfinite():
         raise ContractError("synaptic flow overflows in this network even in double precision; choose another recipe.")
+    if strongest == 0:
+        raise InfeasibleError(
+            "nothing flows through this network from an image of ones, as where every image is standardised by itself "
+            "or a layer is empty; synflow ranks no weight of it, so choose another recipe."
+        )
     return flow
 
 

@@ -19,11 +19,11 @@ def taylor_adv_inner(network: nn.Module, sparsity: Fraction, context: Context) -
 
     Source: Molchanov et al. 2019, arXiv:1906.10771; on PGD images, Madry et al. 2018, arXiv:1706.06083.
     """
-    groups = inner_groups(network, context.example)
+    groups = inner_groups(network, context)
     parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
     coupled = {name: parameters[name] for group in groups for name, _ in group.owners if name in parameters}
     terms = saliency(coupled, adversarial_gradients(network, coupled, context, "taylor-adv-inner"))
-    return choose(network, groups, channel_sums(groups, terms), sparsity, context.example, spare=SPARE)
+    return choose(network, groups, channel_sums(groups, terms), sparsity, context, spare=SPARE)
 
 
 RECIPES.register("taylor-adv-inner")(

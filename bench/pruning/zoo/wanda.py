@@ -8,7 +8,7 @@ from torch import nn
 from bench.pruning.activations import input_norms
 from bench.pruning.adversary import calibration_of
 from bench.pruning.allocation import apportion
-from bench.pruning.masks import keep_per_row, kept_wanted, prunable
+from bench.pruning.masks import chosen_weights, keep_per_row, kept_wanted
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 
 
@@ -19,7 +19,7 @@ def wanda(network: nn.Module, sparsity: Fraction, context: Context) -> Masks:
     Differs from the source: convolutions are rows over their patches, and the classifier is pruned like every layer,
     since the target counts it.
     """
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     images, _ = calibration_of(context, "wanda")
     norms = input_norms(network, weights, images)
     lengths = [weight[0].numel() for weight in weights.values() for _ in range(len(weight))]

@@ -7,7 +7,7 @@ from torch import nn
 from bench.pruning.activations import input_norms
 from bench.pruning.adversary import calibration_of
 from bench.pruning.blocks import two_of_four
-from bench.pruning.masks import prunable
+from bench.pruning.masks import chosen_weights
 from bench.pruning.recipe import RECIPES, Context, Masks, Needs, Recipe, Scope, Structure
 
 
@@ -17,7 +17,7 @@ def wanda_two_of_four(network: nn.Module, sparsity: Fraction, context: Context) 
     Source: Sun et al. 2024, arXiv:2306.11695; blocks of convolutions as in Mishra et al. 2021, arXiv:2104.08378.
     """
     del sparsity
-    weights = prunable(network, context.example)
+    weights = chosen_weights(network, context)
     images, _ = calibration_of(context, "wanda-2of4")
     norms = input_norms(network, weights, images)
     return two_of_four(weights, {name: weight.double().abs() * norms[name] for name, weight in weights.items()})

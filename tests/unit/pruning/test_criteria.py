@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import prune as torch_prune
 
+from bench.errors import InfeasibleError
 from bench.pruning import adversary
 from bench.pruning.activations import input_norms
 from bench.pruning.adversary import pgd
@@ -66,7 +67,10 @@ def test_layers_that_are_sparser_already_keep_what_they_have_and_the_others_make
     assert uniform_quota(weights, 60) == {"half": 30, "full": 30, "empty": 0}
 
 
-@pytest.mark.parametrize("recipe", [name for name in RECIPES if RECIPES[name].structure is Structure.UNSTRUCTURED])
+UNSTRUCTURED = [name for name in RECIPES if RECIPES[name].structure is Structure.UNSTRUCTURED]
+
+
+@pytest.mark.parametrize("recipe", [name for name in UNSTRUCTURED if name != "synflow"])
 def test_a_parent_with_an_empty_layer_and_a_half_empty_one_is_pruned_to_the_count(recipe):
     parent = build("residual")
     with torch.no_grad():
@@ -139,6 +143,28 @@ def test_synflow_keeps_a_path_where_magnitude_alone_would_not():
     keep = Fraction(1, 100)
     assert prune(network, "magnitude-global", 1 - keep, context()).measured.collapsed_layers == ("3.weight",)
     assert prune(network, "synflow", 1 - keep, context()).measured.collapsed_layers == ()
+
+
+class Standardised(nn.Module):
+    """Subtracts from every image its own mean, as some networks for CIFAR-10 do: nothing is left of one colour."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = build("residual")
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        return self.inside(images - images.mean(dim=(1, 2, 3), keepdim=True))
+
+
+def test_synflow_refuses_a_network_through_which_an_image_of_ones_does_not_flow():
+    with pytest.raises(InfeasibleError, match="standardised by itself or a layer is empty"):
+        prune(Standardised(), "synflow", Fraction(1, 2), context())
+    parent = build("residual")
+    with torch.no_grad():
+        parent.head.weight.zero_()
+    with pytest.raises(InfeasibleError, match="a layer is empty"):
+        prune(parent, "synflow", Fraction(1, 2), context())
 
 
 def test_hydra_learns_masks_that_lose_less_than_its_first_ones():

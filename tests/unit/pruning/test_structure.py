@@ -35,13 +35,13 @@ class Mixing(nn.Module):
 
 
 def test_inner_groups_are_those_inside_a_block():
-    assert [group.producer for group in inner_groups(build("residual"), context().example)] == ["first"]
-    assert [group.producer for group in inner_groups(build("attention"), context().example)] == ["layer.linear1"]
-    assert [group.producer for group in inner_groups(build("depthwise"), context().example)] == ["expand"]
+    assert [group.producer for group in inner_groups(build("residual"), context())] == ["first"]
+    assert [group.producer for group in inner_groups(build("attention"), context())] == ["layer.linear1"]
+    assert [group.producer for group in inner_groups(build("depthwise"), context())] == ["expand"]
 
 
 def test_batch_norm_and_depthwise_convolutions_go_along():
-    (group,) = inner_groups(build("depthwise"), context().example)
+    (group,) = inner_groups(build("depthwise"), context())
     assert {place for place in group.owners if "norm" not in place[0]} == {
         ("expand.weight", 0), ("expand.bias", 0), ("depthwise.weight", 0), ("depthwise.bias", 0), ("project.weight", 1),
     }  # fmt: skip
@@ -52,7 +52,7 @@ def test_batch_norm_and_depthwise_convolutions_go_along():
 
 def test_a_reshape_that_would_mix_the_images_of_a_batch_is_left_alone():
     network = Mixing().eval()
-    assert [group.producer for group in inner_groups(network, context().example)] == ["inner"]
+    assert [group.producer for group in inner_groups(network, context())] == ["inner"]
 
 
 class Shuffled(nn.Module):
@@ -106,8 +106,7 @@ class Grouped(nn.Module):
 def test_where_channels_become_positions_are_split_or_grouped_they_stay():
     made = {"shuffle": Shuffled(), "split": Split(), "gate": Split(gated=True), "groups": Grouped()}
     found = {
-        name: [group.producer for group in inner_groups(network.eval(), context().example)]
-        for name, network in made.items()
+        name: [group.producer for group in inner_groups(network.eval(), context())] for name, network in made.items()
     }
     assert found == {"shuffle": ["inner"], "split": ["inner"], "gate": ["inner"], "groups": []}
 
@@ -150,14 +149,14 @@ def test_a_network_that_the_tracer_cannot_follow_says_so(monkeypatch):
 
 def test_flattened_maps_lose_all_positions_of_a_channel():
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10)).eval()
-    (group,) = inner_groups(network, context().example)
+    (group,) = inner_groups(network, context())
     plan = slice_plan([group], {"0": (0, 2)})
     assert plan["3.weight"][1] == (*range(36), *range(72, 108))
 
 
 def test_masked_filters_are_another_function_than_removed_ones_when_batch_norm_shifts():
     parent = build("residual")
-    (group,) = inner_groups(parent, context().example)
+    (group,) = inner_groups(parent, context())
     kept = {"first": tuple(range(16))}
     child = materialise(parent, slice_plan([group], kept))
     rows, columns = copy.deepcopy(parent), copy.deepcopy(parent)
@@ -172,7 +171,7 @@ def test_masked_filters_are_another_function_than_removed_ones_when_batch_norm_s
 
 def test_the_proof_fails_if_one_weight_differs():
     parent = build("residual")
-    (group,) = inner_groups(parent, context().example)
+    (group,) = inner_groups(parent, context())
     plan = slice_plan([group], {"first": (0, 5, 9)})
     child = materialise(parent, plan)
     prove(parent, child, plan)
