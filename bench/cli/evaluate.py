@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli import output, reading
+from bench.cli.pruned import pruned
 from bench.errors import IncompleteError
 from bench.threats import Norm
 
 if TYPE_CHECKING:
+    from bench.evaluation.plan.ask import File, Said
     from bench.evaluation.plan.plan import Plan
     from bench.submission.schema import Result
 
@@ -20,7 +22,10 @@ _NORMS = [norm.value for norm in Norm]
 
 @click.command("evaluate")
 @click.option(
-    "--model", required=True, metavar="REF", help="embedded:NAME, timm:NAME, robustbench:NAME or a .safetensors file."
+    "--model",
+    required=True,
+    metavar="REF",
+    help="embedded:NAME, timm:NAME, robustbench:NAME, entry:ID or a .safetensors file.",
 )
 @click.option(
     "--protocol",
@@ -31,13 +36,7 @@ _NORMS = [norm.value for norm in Norm]
     help="The rules: see `bench list protocols`, or a .toml file of one's own.",
 )
 @click.option("--preset", default="standard", show_default=True, help="Other budgets; see `bench protocol show`.")
-@click.option("--recipe", default="dense", show_default=True, help="How to prune; see `bench list recipes`.")
-@click.option("--sparsity", metavar="SHARE", help="Share of prunable weights to remove: 0.9 or 9/10.")
-@click.option("--compression", metavar="RATE", help="The same as a rate: 10 keeps one weight of ten.")
-@click.option("--regime", default="one-shot", show_default=True, help="What follows pruning.")
-@click.option("--arch", metavar="NAME", help="Of a .safetensors file; see `bench list architectures`; or timm:NAME.")
-@click.option("--mean", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
-@click.option("--std", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
+@pruned
 @click.option(
     "--threat", "norms", multiple=True, type=click.Choice([norm.value for norm in Norm]), help="Run these norms only."
 )
@@ -49,17 +48,20 @@ _NORMS = [norm.value for norm in Norm]
 @click.option("--engine", type=click.Choice(["native", "reference"]), default="native", show_default=True,
               help="Whose Linf and L2 attacks: ours, or pyautoattack's as the auditor.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; a new folder.")
-@click.option("--parent", type=click.Path(path_type=Path), metavar="DIR", help="The dense parent's run, for transfer.")
+@click.option("--parent-run/--no-parent-run", "parent_first", default=True,
+              help="Measure the dense parent first, where no run of it is at hand.")  # fmt: skip
 @click.option("--resume/--no-resume", default=True, help="Go on with an interrupted run, or start afresh.")
 @click.option("--dry-run", is_flag=True, help="Print at once what would run, what it costs at most and what it lacks.")
 @click.option("--rehearse", is_flag=True, help="A dry run that predicts the cost, too, by attacking a few points.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(*, dry_run: bool, rehearse: bool, as_json: bool, **options: Any) -> int:
-    """Prune a model, attack it under a protocol, write the result.
+    """Prune a model, or take one that came pruned; attack it under a protocol, write the result.
 
     \b
     bench evaluate --model embedded:digits-cnn-linf
     bench evaluate --model embedded:digits-cnn-linf --recipe magnitude-global --sparsity 0.9
+    bench evaluate --model mine.safetensors --arch digits-cnn --parent embedded:digits-cnn-linf \\
+                   --method "LAMP + TRADES" --sparsity 0.8
     """  # noqa: D301 - click's mark for lines to keep
     settled = settle(**options)
     if dry_run or rehearse:
@@ -84,39 +86,51 @@ def settle(
     model: str,
     protocol_name: str,
     preset: str = "standard",
-    recipe: str = "dense",
-    sparsity: str | None = None,
-    compression: str | None = None,
-    arch: str | None = None,
-    mean: str | None = None,
-    std: str | None = None,
     norms: tuple[str, ...] = (),
     points: str | None = None,
     batch_size: str = "auto",
     folder: Path | None = None,
-    **plain: Any,
+    **rest: Any,
 ) -> "Plan":
     """Turn options into a plan, or raise an error that names the option at fault.
 
     ``folder`` is where the entry's own folder goes; ``--out`` names that folder itself.
     """
-    from bench.evaluation.plan.plan import Request, plan
-    from bench.models.source import ModelRef
-    from bench.protocol.own import find
+    from bench.evaluation.plan.ask import ask
 
-    settled = plan(
-        Request(
-            model=ModelRef.parse(model, architecture=arch, mean=reading.numbers(mean), std=reading.numbers(std)),
-            protocol=find(protocol_name).under(preset),
-            recipe=recipe,
-            sparsity=reading.sparsity(sparsity, compression),
-            norms=tuple(Norm(norm) for norm in norms) or None,
-            points=reading.points(points),
-            batch_size=reading.batch_size(batch_size),
-            **plain,
-        )
+    settled = ask(
+        model,
+        protocol_name,
+        preset=preset,
+        file=_file(rest, ""),
+        said=_said(rest),
+        norms=tuple(Norm(norm) for norm in norms) or None,
+        points=reading.points(points),
+        batch_size=reading.batch_size(batch_size),
+        **rest,
     )
     return replace(settled, out=folder / settled.name) if folder else settled
+
+
+def _file(options: dict[str, Any], prefix: str) -> "File":
+    """Take out of the options what goes with a file of weights."""
+    from bench.evaluation.plan.ask import File
+
+    architecture, mean, std = (options.pop(f"{prefix}{name}", None) for name in ("arch", "mean", "std"))
+    return File(architecture, reading.numbers(mean), reading.numbers(std))
+
+
+def _said(options: dict[str, Any]) -> "Said":
+    """Take out of the options what is said of pruning."""
+    from bench.evaluation.plan.ask import Said
+
+    sparsity = reading.sparsity(options.pop("sparsity", None), options.pop("compression", None))
+    names = ("recipe", "regime", "parent", "method", "structure")
+    return Said(
+        sparsity=sparsity,
+        parent_file=_file(options, "parent_"),
+        **{name: options.pop(name, None) for name in names},
+    )
 
 
 def tell_deviations(*plans: "Plan") -> None:
@@ -131,23 +145,30 @@ def carry_out(settled: "Plan") -> Path:
     """Evaluate under a progress bar; an interruption says how to go on."""
     from bench.evaluation.conduct.run import evaluate
 
-    total = sum(_rounds(settled))
     with output.progress() as bars:
-        bar = bars.add_task(f"{settled.name}: loading", total=total)
-        finished: dict[tuple[str, str], int] = {}
+        bar = bars.add_task(f"{settled.name}: loading", total=sum(_rounds(settled)))
+        now, finished = settled, 0
+
+        def announce(plan: "Plan") -> None:
+            nonlocal now, finished
+            now, finished = plan, 0
+            bars.reset(bar, description=f"{plan.name}: loading", total=sum(_rounds(plan)))
+            if plan is not settled:
+                _tell_of_parent(plan)
 
         def watch(threat: str, attack: str, done: int, rounds: int, standing: int) -> None:
-            finished[threat, attack] = done
+            nonlocal finished
             ahead = 0
-            for step, count in zip(settled.steps, _rounds(settled), strict=True):
+            for step, count in zip(now.steps, _rounds(now), strict=True):
                 if (str(step.threat), step.attack.name) == (threat, attack):
                     break
                 ahead += count
-            says = f"{threat} {attack} {done + 1}/{rounds}, {standing} standing"
-            bars.update(bar, completed=ahead + done, description=says)
+            finished = max(finished, ahead + done)
+            says = f"{now.name}: {threat} {attack} {done + 1}/{rounds}, {standing} standing"
+            bars.update(bar, completed=finished, description=says)
 
         try:
-            return evaluate(settled, watch, output.say)
+            return evaluate(settled, watch, announce, output.say)
         except KeyboardInterrupt:
             output.say("What was finished is kept; the same command goes on from there.")
             raise
@@ -155,6 +176,17 @@ def carry_out(settled: "Plan") -> Path:
             raise IncompleteError(
                 f"stopped by the system ({error.strerror}); the same command goes on from here."
             ) from None
+
+
+def _tell_of_parent(plan: "Plan") -> None:
+    """Say that the parent is measured first, and what that costs at most, before its attacks begin."""
+    from bench.evaluation.conduct.estimate import estimate
+
+    output.say(
+        f"No run of the dense parent {plan.request.model} under these rules is at hand: it is measured first, into "
+        f"{plan.out} (--no-parent-run leaves it out)."
+    )
+    output.say(estimate(plan).words()[0])
 
 
 def show_results(results: "list[tuple[str, Result]]") -> None:

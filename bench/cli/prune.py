@@ -1,5 +1,6 @@
 """``bench prune``: prune a model and write the checkpoint."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from bench.protocol.load import Protocol
     from bench.pruning.prune import Pruned
     from bench.pruning.recipe import Context
-
-SCHEMA = "bench.prune/1"
-WEIGHTS, MANIFEST = "model.safetensors", "manifest.json"
 
 
 @click.command("prune")
@@ -83,6 +81,7 @@ def command(
         "keep": sorted(context.keep),
         "protocol": protocol.name,
         "calibration": calibration,
+        "evaluate": _command(Path(), protocol.name),
     }
     _write(out, pruned, manifest)
     if as_json:
@@ -91,6 +90,7 @@ def command(
     _show(pruned, manifest)
     output.say(reached(RECIPES[recipe], loaded.classifier, pruned, context))
     output.say(faster(RECIPES[recipe].structure, _ratio(loaded, pruned, context)))
+    output.say(f"To attack it: {_command(out, protocol.name)}")
     output.say(f"Written to {out}.")
 
 
@@ -137,9 +137,9 @@ def _ratio(loaded: "LoadedModel", pruned: "Pruned", context: "Context") -> float
 
 
 def _manifest(loaded: "LoadedModel", pruned: "Pruned", recipe: str, regime: str, seed: int) -> dict[str, Any]:
-    import shlex
     from dataclasses import asdict
 
+    from bench.evaluation.plan.manifest import SCHEMA
     from bench.models.source import SOURCES, Normalised, state_digest
     from bench.pruning.masks import mask_digest
     from bench.pruning.recipe import RECIPES
@@ -166,11 +166,14 @@ def _manifest(loaded: "LoadedModel", pruned: "Pruned", recipe: str, regime: str,
         "masks_sha256": mask_digest(pruned.masks) if pruned.masks else None,
         "plan": {name: {str(axis): list(kept) for axis, kept in cuts.items()} for name, cuts in pruned.plan.items()},
         "measured": asdict(pruned.measured),
-        "evaluate": (
-            f"bench evaluate --model {WEIGHTS} --arch {shlex.quote(architecture)} "
-            f"--mean {','.join(map(str, mean))} --std {','.join(map(str, std))}"
-        ),
     }
+
+
+def _command(folder: Path, protocol: str) -> str:
+    """Return the command that attacks what was pruned; the manifest beside the weights says the rest."""
+    from bench.evaluation.plan.manifest import WEIGHTS
+
+    return shlex.join(["bench", "evaluate", "--model", str(folder / WEIGHTS), "--protocol", protocol])
 
 
 def _write(out: Path, pruned: "Pruned", manifest: dict[str, Any]) -> None:
@@ -179,6 +182,7 @@ def _write(out: Path, pruned: "Pruned", manifest: dict[str, Any]) -> None:
     import tempfile
 
     from bench.atomic import write_atomic
+    from bench.evaluation.plan.manifest import MANIFEST, WEIGHTS
     from bench.models.source import Normalised
     from bench.pruning.cost import plain
     from bench.submission.files import canonical
@@ -228,4 +232,3 @@ def _show(pruned: "Pruned", manifest: dict[str, Any]) -> None:
     )
     if measured.collapsed_layers:
         output.say(f"Nothing is left of {', '.join(measured.collapsed_layers)}.")
-    output.say(f"To attack it: {manifest['evaluate']}")

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable
 
 from bench.site.entries import Catalogue, Entry
-from bench.submission.schema import Normalisation, Result
+from bench.submission.schema import ModelRecord, Normalisation, Result
 
 
 def commands(catalogue: Catalogue, entry: Entry) -> str:
@@ -45,16 +45,22 @@ def _pruned(result: Result) -> list[str]:
         said = ["--recipe", pruning.recipe]
         asked = pruning.target
     else:
-        said = ["--parent", result.model.parent or "", f"--method={pruning.how}"]
+        said = [*_parent(result.model), f"--method={pruning.how}"]
         said += ["--structure", claim.structure] if claim and claim.structure else []
         asked = claim.sparsity if claim else None
     said += ["--sparsity", asked] if asked is not None else []
     return said + (["--regime", pruning.regime] if pruning.regime is not None else [])
 
 
-def _normalised(given: Normalisation) -> list[str]:
+def _parent(model: ModelRecord) -> list[str]:
+    said = [] if model.parent is None else ["--parent", model.parent]
+    said += [] if model.parent_architecture is None else ["--parent-arch", model.parent_architecture]
+    return said + ([] if model.parent_normalisation is None else _normalised(model.parent_normalisation, "parent-"))
+
+
+def _normalised(given: Normalisation, prefix: str = "") -> list[str]:
     # in one word, or a mean below zero would read as an option
-    return [f"--mean={_numbers(given.mean)}", f"--std={_numbers(given.std)}"]
+    return [f"--{prefix}mean={_numbers(given.mean)}", f"--{prefix}std={_numbers(given.std)}"]
 
 
 def _numbers(values: Iterable[float]) -> str:

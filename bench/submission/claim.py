@@ -2,15 +2,36 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Protocol, runtime_checkable
 
-from bench.submission.schema import ClaimRecord, PruningRecord
+from bench.submission.schema import ClaimRecord
 from bench.submission.score import rate
 
 _SHARE = Fraction(1, 200)
 _DENSITY = Fraction(1, 20)
 
 
-def gaps(claim: ClaimRecord, measured: PruningRecord) -> Iterator[str]:
+@runtime_checkable
+class Found(Protocol):
+    """What was measured: a pruning record, or what will become one."""
+
+    @property
+    def prunable(self) -> int:
+        """Weights that could have been pruned."""
+        ...
+
+    @property
+    def zeros(self) -> int:
+        """Those that were."""
+        ...
+
+    @property
+    def structure(self) -> str:
+        """The pattern that they make."""
+        ...
+
+
+def gaps(claim: ClaimRecord, measured: Found) -> Iterator[str]:
     """Yield one sentence per claim that the measurement does not bear out.
 
     A sparsity is claimed as papers print it, so it may lie half a percentage point off, but never more than a

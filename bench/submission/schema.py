@@ -35,6 +35,8 @@ class ProtocolStamp(Frozen):
 
     name: Slug
     digest: Sha256
+    preset: Slug = "standard"
+    """Whose budgets; no run under another than ``standard`` is one under the rules."""
 
 
 class Normalisation(Frozen):
@@ -60,6 +62,10 @@ class ModelRecord(Frozen):
     """Of the weights file that was loaded, where there was one."""
     normalisation: Normalisation | None
     """As asked for with a ``.safetensors`` file; null where the source of the model brings its own."""
+    parent_architecture: Line | None = None
+    """Of a parent that is a ``.safetensors`` file, where it is not the network's own."""
+    parent_normalisation: Normalisation | None = None
+    """Likewise."""
     parameters: Positive
 
 

@@ -107,13 +107,15 @@ def test_weaker_adversaries_break_no_more_than_the_one_who_knows_everything(cell
 
 def test_a_pruned_run_without_its_parent_says_what_is_missing(tmp_path):
     done = bench(
-        "evaluate", *MODEL, "--recipe", "magnitude-global", "--sparsity", "0.5", "--out", "alone", cwd=tmp_path
-    )
+        "evaluate", *MODEL, "--recipe", "magnitude-global", "--sparsity", "0.5", "--no-parent-run", "--out", "alone",
+        cwd=tmp_path,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = read_result(tmp_path / "alone" / "result.json")
     assert not result.standard
     assert any("evaluate the dense model first" in reason for reason in result.deviations)
     assert "transfer" not in result.scenarios
+    assert [path.name for path in tmp_path.iterdir()] == ["alone"]
 
 
 @pytest.mark.parametrize("size", ["1", "7"])

@@ -11,7 +11,7 @@ from bench.cli.main import run
 from bench.data.dataset import DATASETS, DataSource, EvalSet
 from bench.models.source import architecture
 from bench.models.weights import save
-from bench.protocol import load as protocols
+from bench.protocol import own as protocols
 
 TIMM, ROBUSTBENCH = "timm:test_byobnet.r160_in1k", "robustbench:cifar10/Linf/Addepalli2022Efficient_RN18"
 POINTS = 2
@@ -85,8 +85,10 @@ def test_a_pruned_network_is_read_back_with_the_sparsity_that_was_measured(
     assert written["architecture"] == reference
     described = ["--arch", reference, "--mean", ",".join(map(str, written["mean"])),
                  "--std", ",".join(map(str, written["std"]))]  # fmt: skip
-    assert f"--model model.safetensors {' '.join(described)}" in written["evaluate"]
-    capsys.readouterr()
+    assert written["evaluate"] == "bench evaluate --model model.safetensors --protocol digits-v1"
+    assert (
+        "To attack it: bench evaluate --model thin/model.safetensors --protocol digits-v1\n" in capsys.readouterr().err
+    )
 
     assert run(["inspect", "thin/model.safetensors", *described, "--json"]) == 0
     inspected = json.loads(capsys.readouterr().out)
@@ -94,10 +96,14 @@ def test_a_pruned_network_is_read_back_with_the_sparsity_that_was_measured(
     assert inspected["layers"] == written["measured"]["layers"]
 
     rules(reference)
-    assert run(["evaluate", "--model", "thin/model.safetensors", *described, "--out", "run", "--json"]) == 0
+    alone = ["--no-parent-run", "--out", "run", "--json"]
+    assert run(["evaluate", "--model", "thin/model.safetensors", *alone]) == 0
     result = json.loads(capsys.readouterr().out)
     assert {key: result["pruning"][key] for key in SAME} == {key: written["measured"][key] for key in SAME}
-    assert result["model"]["weights_sha256"] == written["weights_sha256"]
+    told = {key: result["model"][key] for key in ("parent", "parent_sha256", "weights_sha256")}
+    assert told == {"parent": reference} | {key: written[key] for key in ("parent_sha256", "weights_sha256")}
+    assert result["pruning"]["method"].startswith(recipe)
+    assert result["pruning"]["structure"] == written["recipe"]["structure"]
     assert (result["cost"]["latency"] is not None) == (recipe == "l2-inner")
 
 

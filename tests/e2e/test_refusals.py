@@ -50,7 +50,7 @@ def nothing_written(folder: Path) -> bool:
             "between 0 and 1",
         ),
         (["--model", "embedded:digits-tiny-linf", "--recipe", "magnitude-global"], 2, "needs --sparsity"),
-        (["--model", "embedded:digits-tiny-linf", "--sparsity", "0.5"], 2, "removes nothing"),
+        (["--model", "embedded:digits-tiny-linf", "--sparsity", "0.5"], 2, "pruned by which --recipe"),
         (["--model", "embedded:digits-tiny-linf", "--points", "5:5"], 2, "name no point"),
         (["--model", "embedded:digits-tiny-linf", "--points", "490:600"], 2, "has no point 500"),
         (["--model", "embedded:digits-tiny-linf", "--limit", "0"], 2, "at least one point"),

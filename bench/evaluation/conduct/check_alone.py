@@ -1,6 +1,6 @@
 """Runs the checks that need no attack, without an evaluation around them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,18 +8,16 @@ import torch
 from bench.attacks.attack import Passes
 from bench.errors import ContractError
 from bench.evaluation import environment
-from bench.evaluation.checks.check import Claim, Evidence, Examine, Stage, Thresholds
+from bench.evaluation.checks.check import Evidence, Examine, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt
 from bench.evaluation.checks.runner import chosen, collapsed
 from bench.evaluation.conduct.evidence import before_attacks, spent
 from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.plan.plan import Plan
-from bench.evaluation.plan.prepare import EXAMPLES, prepare
+from bench.evaluation.plan.prepare import prepare
 from bench.evaluation.search.cascade import Target
 from bench.evaluation.search.meter import Meter
-from bench.models.source import ModelRef, load
 from bench.protocol.load import Protocol
-from bench.pruning.measure import measure
 from bench.submission.schema import Flag, Level
 from bench.tensors import Images, Logits, portion
 
@@ -81,14 +79,8 @@ class Findings:
         }
 
 
-def check_alone(plan: Plan, parent: ModelRef | None = None, claim: Claim | None = None) -> Findings:
-    """Prepare the network of a plan and run every check that needs no attack.
-
-    Args:
-        plan: the network, its recipe if it is to be pruned, its points and its rules.
-        parent: the dense network that a checkpoint came from.
-        claim: what is claimed of a checkpoint, if anything is.
-    """
+def check_alone(plan: Plan) -> Findings:
+    """Prepare the network of a plan and run every check that needs no attack."""
     device = environment.device(plan.request.device)
     with exact_arithmetic():
         cell = prepare(plan)
@@ -97,9 +89,7 @@ def check_alone(plan: Plan, parent: ModelRef | None = None, claim: Claim | None 
         meter = Meter(network, cell.loaded.classes)
         logits = _logits(meter, images)
         target = Target(network, images, cell.points.label_tensor(device), cell.points.id_tensor(device), logits)
-        evidence = before_attacks(plan, cell.loaded, cell.pruned, target, None)
-        if parent is not None or claim is not None:
-            evidence = _claimed(evidence, parent, claim or Claim())
+        evidence = before_attacks(cell, target, None)
         findings = tuple(
             Finding(check.name, check.stage, _flags(check.name, check.examine, evidence, thresholds))
             if check.stage is not Stage.ATTACKS
@@ -113,20 +103,6 @@ def check_alone(plan: Plan, parent: ModelRef | None = None, claim: Claim | None 
 def _logits(meter: Meter, images: Images) -> Logits:
     """Return clean logits, NaN included: a check says what is wrong with them."""
     return torch.cat([meter(part) for part in images.split(portion(images, _BATCH))])
-
-
-def _claimed(evidence: Evidence, parent: ModelRef | None, claim: Claim) -> Evidence:
-    """Hold a checkpoint against the parent and the pruning it claims."""
-    if parent is None:
-        return replace(evidence, claim=claim, parent=None, parent_model=None)
-    dense = load(parent).classifier.to(evidence.images.device)
-    return replace(
-        evidence,
-        parent=dense,
-        parent_model=Meter(dense, evidence.logits.shape[1]),
-        claim=replace(claim, parent=str(parent)),
-        measured=measure(dense, evidence.network, evidence.images[:EXAMPLES]),
-    )
 
 
 def _flags(name: str, examine: Examine, evidence: Evidence, thresholds: Thresholds) -> tuple[Flag, ...]:

@@ -15,7 +15,9 @@ from bench.errors import AbsentError, BenchError, InputError, UsageError
 from bench.evaluation import environment
 from bench.evaluation.conduct.foresight import known_deviations, lacking_parent, refuse_finished
 from bench.evaluation.conduct.pace import Pace, pace
+from bench.evaluation.conduct.parents import parent_first
 from bench.evaluation.conduct.rehearsal import Prediction, Show, rehearse
+from bench.evaluation.plan.descent import descend
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.prepare import load_calibration, load_model, load_points, stand_in
 from bench.evaluation.search.journal import holds_work
@@ -61,6 +63,7 @@ class Estimate:
         deviations: why the result could not be submitted.
         needs: what is missing.
         unfinished: a run of this plan was interrupted and would go on.
+        first: what would be measured before it: the dense parent, where no run of it is at hand.
         pace: of the network before pruning, with or without its weights; None where it cannot be built.
         predicted: what a rehearsal says the run will cost; None without one.
     """
@@ -70,6 +73,7 @@ class Estimate:
     deviations: tuple[str, ...]
     needs: Needs
     unfinished: bool
+    first: Plan | None
     pace: Pace | None
     predicted: Prediction | None
 
@@ -92,6 +96,7 @@ class Estimate:
             "entry": plan.name,
             "out": str(plan.out),
             "unfinished": self.unfinished,
+            "first": self.first and {"entry": self.first.name, "out": str(self.first.out)},
             "protocol": {"name": plan.protocol.name, "digest": plan.protocol.digest},
             "points": len(plan.ids),
             "standard": not self.deviations,
@@ -147,6 +152,11 @@ class Estimate:
             says.append(f"Predicted: {self._spelled(found.passes)}, from {found.rehearsed} cascades rehearsed.")
         goes = "Unfinished work lies beside it, and the run goes on from there." if self.unfinished else ""
         says.append(f"The result goes to {plan.out}. {goes}".rstrip())
+        if self.first:
+            says.append(
+                f"No run of the dense parent {self.first.request.model} under these rules is at hand: it is measured "
+                f"first, into {self.first.out}, and may cost as much again (--no-parent-run leaves it out)."
+            )
         says += plan.remarks
         says += [f"Missing: {error}" for error in self.needs.absent]
         says += [f"Before it can start: {error}" for error in self.needs.obstacles]
@@ -167,7 +177,8 @@ def estimate(plan: Plan, *, rehearsed: bool = False, show: Show | None = None) -
 
     Raises:
         UsageError: if the network does not take these images or tells other classes apart.
-        ArtefactError: if its weights are unsafe or do not fit.
+        ArtefactError: if its weights are unsafe or do not fit, or are not of the parent that is named.
+        DisagreementError: if what is told of a network that came pruned is not what was measured.
         ContractError: if it fails on an image.
     """
     needs, deviations = Needs(), known_deviations(plan)
@@ -176,7 +187,9 @@ def estimate(plan: Plan, *, rehearsed: bool = False, show: Show | None = None) -
         loaded = needs.get(lambda: load_model(plan))
         points = needs.get(lambda: _look(plan))
         needs.get(lambda: load_calibration(plan))
-        if loaded is not None and (lacking := needs.get(partial(lacking_parent, plan, loaded))):
+        dense = None if loaded is None else needs.get(partial(_dense, plan, loaded))
+        first = needs.get(partial(parent_first, plan, dense))
+        if lacking := needs.get(partial(lacking_parent, plan, dense)):
             deviations.append(lacking)
     timed = _timed(plan, loaded or stand_in(plan), points, device)
     predicted = rehearse(plan, show) if rehearsed and not (needs.obstacles or needs.absent) else None
@@ -191,9 +204,17 @@ def estimate(plan: Plan, *, rehearsed: bool = False, show: Show | None = None) -
         tuple(deviations),
         needs,
         plan.request.resume and holds_work(unfinished(plan.out)),
+        first,
         timed,
         predicted,
     )
+
+
+def _dense(plan: Plan, loaded: LoadedModel) -> LoadedModel | None:
+    """Return the dense parent; what is told of a network that came pruned is held to its weights."""
+    if plan.request.origin is None:
+        return None if plan.request.dense else loaded
+    return descend(plan.request.origin, loaded, loaded.classifier, torch.full((1, *loaded.shape), 0.5)).parent
 
 
 def _timed(plan: Plan, network: LoadedModel | None, points: EvalSet | None, device: torch.device) -> Pace | None:

@@ -7,12 +7,10 @@ from bench.attacks.attack import Passes
 from bench.evaluation.checks.check import Campaign, Claim, Evidence, Rebuild, Turn
 from bench.evaluation.judge.pool import POOLED, Pool
 from bench.evaluation.plan.plan import Plan
+from bench.evaluation.plan.prepare import Cell
 from bench.evaluation.search.cascade import Cascade, Tally, Target
 from bench.evaluation.search.meter import Meter
 from bench.evaluation.search.step import Step
-from bench.models.source import LoadedModel
-from bench.pruning.prune import Pruned
-from bench.pruning.recipe import RECIPES
 from bench.tensors import Flags
 from bench.threats import Norm, Scenario
 
@@ -20,15 +18,13 @@ _OTHER_SEED = 1_000_003
 """Added to the run's seed, so that checks never draw the numbers that the attacks drew."""
 
 
-def before_attacks(
-    plan: Plan, loaded: LoadedModel, pruned: Pruned, target: Target, rebuild: Rebuild | None
-) -> Evidence:
+def before_attacks(cell: Cell, target: Target, rebuild: Rebuild | None) -> Evidence:
     """Return what is known before any attack."""
-    structure = RECIPES[plan.request.recipe].structure
-    parent = None if structure.value == "dense" else loaded.classifier.to(target.images.device)
+    plan, classes = cell.plan, cell.loaded.classes
+    parent = None if cell.parent is None else cell.parent.classifier.to(target.images.device)
     return Evidence(
-        network=pruned.network,
-        model=Meter(pruned.network, loaded.classes),
+        network=cell.pruned.network,
+        model=Meter(cell.pruned.network, classes),
         images=target.images,
         labels=target.labels,
         ids=target.ids,
@@ -36,9 +32,9 @@ def before_attacks(
         seed=plan.seed + _OTHER_SEED,
         planned=_planned(plan),
         parent=parent,
-        parent_model=None if parent is None else Meter(parent, loaded.classes),
-        claim=Claim(structure.value, plan.request.sparsity, None if parent is None else str(loaded.ref)),
-        measured=pruned.measured,
+        parent_model=None if parent is None else Meter(parent, classes),
+        claim=Claim(cell.structure.value, plan.request.sparsity, None if cell.parent is None else str(cell.parent.ref)),
+        measured=cell.pruned.measured,
         rebuild=rebuild,
     )
 

@@ -19,6 +19,7 @@ from bench.evaluation.conduct.evidence import Snapshot, after_attacks, before_at
 from bench.evaluation.conduct.evidence import spent as spent_on_checks
 from bench.evaluation.conduct.foresight import lacking_parent, refuse_finished
 from bench.evaluation.conduct.latency import latency
+from bench.evaluation.conduct.parents import parent_first
 from bench.evaluation.conduct.scenarios import measure_scenarios
 from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.judge.pool import Pool, total_broken
@@ -36,31 +37,45 @@ from bench.pruning.regime import REGIMES
 from bench.submission.schema import LatencyRecord
 from bench.threats import Norm
 
+Announce = Callable[[Plan], None]
+"""Hears of a plan before it is carried out: a parent's, then the one that was asked for."""
 
-def evaluate(plan: Plan, watch: Watch | None = None, tell: Tell = lambda _: None) -> Path:
+
+def evaluate(
+    plan: Plan, watch: Watch | None = None, announce: Announce = lambda _: None, tell: Tell = lambda _: None
+) -> Path:
     """Carry out a plan and return the folder with its result; an interrupted run resumes by the same call.
+
+    Where no run of the dense parent is at hand, that is measured first, if the plan asks for it.
 
     Args:
         plan: what to do.
         watch: hears of every round.
+        announce: hears of each plan before its attacks begin.
         tell: hears, before the first attack, of a parent that is missing, and of damage to unfinished work.
 
     Raises:
         UsageError: if the folder exists already, or another process is making it.
         ContractError: if the model or a component breaks its contract; then there is no number.
     """
-    started = time.perf_counter()
     with held(plan.out) as unfinished:
         refuse_finished(plan)
         altered = environment.code_is_dirty()
+        began = time.perf_counter()
         device = environment.device(plan.request.device)
         with exact_arithmetic():
             cell = prepare(plan)
-            if lacking := lacking_parent(plan, cell.loaded):
-                tell(f"Cannot be submitted: {lacking}.")
+        if lacking := lacking_parent(plan, cell.parent):
+            tell(f"Cannot be submitted: {lacking}.")
+        paused = time.perf_counter()
+        if (first := parent_first(plan, cell.parent)) is not None:
+            evaluate(first, watch, announce, tell)
+        announce(plan)
+        since = began + time.perf_counter() - paused
+        with exact_arithmetic():
             batch = batch_of(cell, device)
             header = _header(cell, batch)
-            journal = Journal.open(unfinished, header, resume=plan.request.resume, since=started, tell=tell)
+            journal = Journal.open(unfinished, header, resume=plan.request.resume, since=since, tell=tell)
             found = attack(cell, device, batch, journal, watch)
         _hold_invariants(plan, found.pool)
         found.spent += journal.unused
@@ -80,7 +95,7 @@ def attack(
     target = aim(cell, device, batch)
     predictions = target.logits.argmax(dim=1)
     pool = Pool(target.images, predictions == target.labels, plan.threats)
-    evidence = before_attacks(plan, cell.loaded, cell.pruned, target, _remaker(cell))
+    evidence = before_attacks(cell, target, _remaker(cell))
     flags = admit(plan.protocol, evidence)
     cascade = Cascade(target, pool, plan.seed, batch, journal, plan.request.engine == "native", watch)
     tallies: dict[Norm, list[Tally]] = {threat.norm: [] for threat in plan.threats}
@@ -88,7 +103,7 @@ def attack(
         for step in plan.steps:
             tallies[step.threat.norm].append(cascade.run(step.attack, step.threat, step.settings))
     then = Snapshot.of(plan, pool)
-    scenarios, missing = measure_scenarios(plan, cell.loaded, cascade)
+    scenarios, missing = measure_scenarios(cell, cascade)
     evidence = after_attacks(replace(evidence, heard=heard), plan, cascade, tallies, then, scenarios)
     flags += review(plan.protocol, evidence)
     checks = spent_on_checks(evidence)
@@ -153,4 +168,6 @@ def _latency(cell: Cell, device: torch.device, batch: int) -> LatencyRecord | No
     """Time a network whose channels are gone beside its parent; zeros alone make nothing faster."""
     if cell.pruned.measured.macs == cell.pruned.measured.parent_macs:
         return None
-    return latency(cell.loaded.whole or cell.loaded.classifier, cell.pruned.network, cell.points.images(device), batch)
+    dense = cell.parent.classifier if cell.parent else cell.loaded.whole
+    assert dense is not None
+    return latency(dense, cell.pruned.network, cell.points.images(device), batch)

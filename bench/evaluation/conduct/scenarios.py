@@ -1,51 +1,30 @@
 """What is left standing when the adversary knows less: queries only, or the dense parent only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 
 from bench.attacks.attack import Access
-from bench.errors import BenchError, InputError
+from bench.evaluation.conduct.parents import Parent, find_parent
 from bench.evaluation.judge.pool import POOLED, Pool
 from bench.evaluation.judge.verify import verify
-from bench.evaluation.plan.plan import Plan, dense_names
+from bench.evaluation.plan.prepare import Cell
 from bench.evaluation.search.cascade import Cascade
 from bench.evaluation.search.step import Step
-from bench.models.source import LoadedModel
-from bench.submission.arrays import read_arrays
-from bench.submission.files import RESULT_FILE, WITNESSES_FILE, read_result
-from bench.submission.schema import Result, ScenarioRecord
+from bench.submission.schema import ScenarioRecord
 from bench.threats import Norm, Scenario, ThreatModel
 
 NO_TRANSFER = "no transfer from the parent"
 """Why a run is no standard one that has no dense parent to replay; what is wrong with that one follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
-    """The dense parent's own result under the same rules, with its witnesses.
-
-    Attributes:
-        witnesses: arrays ``id_<norm>`` and ``image_<norm>`` as a run writes them.
-    """
-
-    result: Result
-    witnesses: dict[str, np.ndarray]
-
-
-def measure_scenarios(plan: Plan, loaded: LoadedModel, cascade: Cascade) -> tuple[dict[str, ScenarioRecord], list[str]]:
-    """Measure the protocol's scenarios; return them, and why one is missing.
-
-    Transfer needs the dense parent's run: the folder given with ``--parent``, else the one beside the result, else
-    the parent's committed submission.
-    """
+def measure_scenarios(cell: Cell, cascade: Cascade) -> tuple[dict[str, ScenarioRecord], list[str]]:
+    """Measure the protocol's scenarios; return them, and why one is missing."""
+    plan = cell.plan
     found: dict[str, ScenarioRecord] = {}
     missing: list[str] = []
-    if Scenario.TRANSFER in plan.protocol.scenarios and plan.request.recipe != "dense":
-        parent, why = find_parent(plan, loaded.digest)
+    if Scenario.TRANSFER in plan.protocol.scenarios and cell.parent is not None:
+        parent, why = find_parent(plan, cell.parent)
         if parent:
             found[Scenario.TRANSFER.value] = transfer(cascade, parent, plan.threats)
         else:
@@ -53,50 +32,6 @@ def measure_scenarios(plan: Plan, loaded: LoadedModel, cascade: Cascade) -> tupl
     if Scenario.BLACK_BOX in plan.protocol.scenarios:
         found[Scenario.BLACK_BOX.value] = black_box(cascade, plan.steps, plan.threats)
     return found, missing
-
-
-def find_parent(plan: Plan, weights: str) -> tuple[Parent | None, str]:
-    """Look for the parent's run; return it, or why there is none.
-
-    Raises:
-        InputError: if the folder that was named is not the parent's.
-    """
-    if plan.request.parent:
-        return read_parent(plan.request.parent, protocol=plan.protocol.digest, weights=weights), ""
-    why = "evaluate the dense model first, or name its folder with --parent"
-    roots, names = (plan.out.parent, Path("submissions") / plan.protocol.name), dense_names(plan)
-    for folder in (root / name for root in roots for name in names):
-        if not (folder / WITNESSES_FILE).exists():
-            continue
-        try:
-            return read_parent(folder, protocol=plan.protocol.digest, weights=weights), ""
-        except BenchError as error:
-            why = str(error).rstrip(".")
-    return None, why
-
-
-def read_parent(folder: Path, *, protocol: str, weights: str) -> Parent:
-    """Read the parent's run.
-
-    Args:
-        folder: of the run.
-        protocol: digest of the rules that both must be measured under.
-        weights: digest of the dense network that was pruned.
-
-    Raises:
-        InputError: if it is the run of another network or of other rules, or lacks its witnesses.
-    """
-    result = read_result(folder / RESULT_FILE)
-    if result.protocol.digest != protocol:
-        raise InputError(
-            f"{str(folder)!r} was measured under other rules ({result.protocol.name}); run the parent again."
-        )
-    if result.model.weights_sha256 != weights:
-        raise InputError(
-            f"{str(folder)!r} is no run of this model's parent: it attacked weights "
-            f"{result.model.weights_sha256[:12]}…, the parent's are {weights[:12]}…."
-        )
-    return Parent(result, read_arrays(folder / WITNESSES_FILE))
 
 
 def transfer(cascade: Cascade, parent: Parent, threats: Sequence[ThreatModel]) -> ScenarioRecord:

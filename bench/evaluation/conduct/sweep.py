@@ -52,7 +52,8 @@ def cells(
                 targets = [None]
             for sparsity in targets:
                 follows = "one-shot" if structure is Structure.DENSE else regime
-                settled = plan(Request(model, protocol, recipe=recipe, sparsity=sparsity, regime=follows, limit=limit))
+                request = Request(model, protocol, recipe=recipe, sparsity=sparsity, regime=follows, limit=limit)
+                settled = plan(replace(request, parent_first=False))  # parents are cells of their own
                 settled = replace(settled, out=out / settled.name)
                 (dense if structure is Structure.DENSE else pruned).append(settled)
     return dense, pruned

@@ -1,5 +1,6 @@
 """What a request means under a protocol: the cell, its attacks, its deviations and its predicted cost."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,7 +12,7 @@ from bench.attacks.reference import covers, reference
 from bench.data.dataset import DataSource
 from bench.errors import ProtocolError, UsageError
 from bench.evaluation.checks.runner import chosen as checks_of
-from bench.evaluation.plan.naming import digest, entry_name
+from bench.evaluation.plan.naming import digest, entry_name, model_name
 from bench.evaluation.plan.source import source_of
 from bench.evaluation.search.step import Step
 from bench.models.source import ModelRef
@@ -22,18 +23,49 @@ from bench.threats import Norm, ThreatModel
 
 Engine = Literal["native", "reference"]
 
+UNTOLD = "not told"
+"""The method of a network that came pruned where nobody says how."""
+
+_LONGEST = 40
+"""Characters of a method in the name of an entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a network comes from that was pruned before it came here: what is told of it, to be measured.
+
+    Attributes:
+        parent: the dense network that was pruned; None where nobody names one, and the architecture stands in.
+        method: how, in the words of those who pruned it.
+        sparsity: share of prunable weights that should be zero; None where nothing is claimed.
+        structure: the pattern that should be found; None where nothing is claimed.
+        regime: what followed the pruning; None where nobody says.
+        weights, parent_weights: digests of the network and of its parent, where whoever pruned it wrote them down.
+    """
+
+    parent: ModelRef | None = None
+    method: str = UNTOLD
+    sparsity: Fraction | None = None
+    structure: Literal["unstructured", "2of4", "channel"] | None = None
+    regime: str | None = None
+    weights: str | None = None
+    parent_weights: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command line asks for.
+    """What is asked for.
 
     Attributes:
+        recipe: how to prune here; ``dense`` leaves the network as it came.
         sparsity: share of prunable weights to remove; None for ``dense``.
+        origin: what is told of a network that came pruned; goes with ``dense`` alone.
         norms: threat models to run, by norm; None runs all of the protocol.
         points: ids from (inclusive) and to (exclusive); None takes the protocol's.
         limit: only so many of the points.
         seed: None takes the protocol's.
-        parent: folder of the dense parent's run, for transfer; None looks beside ``out`` and in submissions/.
+        parent_run: folder of the dense parent's run; None looks beside ``out`` and in submissions/.
+        parent_first: measure the dense parent, too, where no run of it is at hand.
     """
 
     model: ModelRef
@@ -41,6 +73,7 @@ class Request:
     recipe: str = "dense"
     sparsity: Fraction | None = None
     regime: str = "one-shot"
+    origin: Origin | None = None
     norms: tuple[Norm, ...] | None = None
     points: tuple[int, int] | None = None
     limit: int | None = None
@@ -49,8 +82,14 @@ class Request:
     batch_size: int | None = None
     device: str = "auto"
     out: Path | None = None
-    parent: Path | None = None
+    parent_run: Path | None = None
+    parent_first: bool = True
     resume: bool = True
+
+    @property
+    def dense(self) -> bool:
+        """Nothing was pruned, neither here nor before."""
+        return self.origin is None and RECIPES[self.recipe].structure is Structure.DENSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +148,11 @@ def plan(request: Request) -> Plan:
     source = source_of(protocol)
     checks_of(protocol)
     check_recipe(request.recipe, request.sparsity)
+    if request.origin is not None and request.recipe != "dense":
+        raise UsageError(
+            f"{request.recipe} prunes the network here, so the network itself is the parent; leave out --recipe for a "
+            "network that came pruned, or leave out what is told of its pruning."
+        )
     if RECIPES[request.recipe].structure is Structure.TWO_OF_FOUR:
         request = replace(request, sparsity=Fraction(1, 2))  # the target even where it goes without saying
     chosen = _chosen(request)
@@ -196,14 +240,13 @@ def _ids(request: Request) -> tuple[int, ...]:
     return ids[: request.limit]
 
 
-def dense_names(plan: Plan) -> list[str]:
-    """Return what the dense parent's run may be called: asked for as this one was, or as the rules have it."""
-    request = replace(plan.request, recipe="dense", sparsity=None, regime="one-shot", parent=None)
-    return list(dict.fromkeys([_name(request), entry_name(request.model, "dense", None, "one-shot")]))
-
-
 def _name(request: Request) -> str:
-    return entry_name(request.model, request.recipe, request.sparsity, request.regime, _marks(request))
+    """Return the id of the entry: model, how it was or is pruned, what followed, and what else was asked."""
+    marks, origin = _marks(request), request.origin
+    if origin is None:
+        return entry_name(request.model, request.recipe, request.sparsity, request.regime, marks)
+    how, regime = re.sub(r"[^a-z0-9._]+", "-", origin.method.lower()), origin.regime or "one-shot"
+    return entry_name(request.model, how[:_LONGEST].strip("-._") or "pruned", origin.sparsity, regime, marks)
 
 
 def _chosen(request: Request) -> list[Threat]:
@@ -227,9 +270,17 @@ def _marks(request: Request) -> list[str]:
         found.append(f"seed-{request.seed}")
     if request.engine == "reference":  # whose verdicts depend on the batch
         found.append("reference" if request.batch_size is None else f"reference-{request.batch_size}")
-    if request.parent is not None:
-        found.append(f"parent-{digest(request.parent)}")
+    if request.origin is not None:
+        found.append(f"origin-{_told(request.origin)}")
+    if request.parent_run is not None:
+        found.append(f"parent-{digest(request.parent_run)}")
     return found
+
+
+def _told(origin: Origin) -> str:
+    # a parent's file that moves is the same parent
+    parent = None if origin.parent is None else model_name(origin.parent)
+    return digest(parent, replace(origin, parent=None))
 
 
 def _everything(protocol: Protocol) -> tuple[int, ...]:
@@ -250,4 +301,6 @@ def _deviations(request: Request, chosen: list[Threat]) -> list[str]:
         found.append(f"budgets of the preset {protocol.preset}")
     if request.seed not in {None, protocol.seed}:
         found.append(f"seed {request.seed} instead of {protocol.seed}")
+    if request.origin is not None and request.origin.parent is None:
+        found.append("no dense parent is named, so sparsity and size are measured against the architecture alone")
     return found

@@ -7,12 +7,12 @@ import torch
 from bench.data.dataset import EvalSet
 from bench.errors import InputError
 from bench.evaluation import environment
+from bench.evaluation.plan.descent import descend
 from bench.evaluation.plan.layout import lay_out
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.search.batch import automatic_batch
 from bench.models.architecture import Variant
 from bench.models.source import SOURCES, LoadedModel, architecture, hold_task, load, state_digest
-from bench.pruning.measure import measure
 from bench.pruning.prune import Pruned, needs_images, prune
 from bench.pruning.recipe import RECIPES, Context, Structure, Training
 
@@ -22,14 +22,21 @@ EXAMPLES = 8
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A plan with its model, its data and its pruned network at hand."""
+    """A plan with its model, its data and its pruned network at hand.
+
+    Attributes:
+        parent: the dense network that was pruned, here or before; None where nothing was, or where nobody names it.
+        structure: of the zeros, as the recipe makes it or as it was found.
+        digest: of the tensors that are attacked.
+    """
 
     plan: Plan
     loaded: LoadedModel
     points: EvalSet
     pruned: Pruned
+    parent: LoadedModel | None
+    structure: Structure
     digest: str
-    """Of the tensors that are attacked."""
 
 
 def prepare(plan: Plan) -> Cell:
@@ -38,6 +45,8 @@ def prepare(plan: Plan) -> Cell:
     Raises:
         InputError: if data are missing or are not the protocol's.
         UsageError: if the model does not take these images or has other classes.
+        ArtefactError: if the parent that is named is not the parent.
+        DisagreementError: if what is told of a network that came pruned is not what was measured.
     """
     loaded = load_model(plan)
     points = load_points(plan)
@@ -48,11 +57,13 @@ def prepare(plan: Plan) -> Cell:
         _context(plan, points),
         plan.request.regime,
     )
-    if loaded.whole is not None and RECIPES[plan.request.recipe].structure is Structure.DENSE:
-        # a checkpoint whose channels are gone already: they count as zeros of the network that had them
-        pruned = replace(pruned, measured=measure(loaded.whole, pruned.network, points.head(EXAMPLES).images()))
+    structure = RECIPES[plan.request.recipe].structure
+    parent = None if plan.request.dense else loaded
+    if plan.request.origin is not None:
+        found = descend(plan.request.origin, loaded, pruned.network, points.head(EXAMPLES).images())
+        pruned, parent, structure = replace(pruned, measured=found.measured), found.parent, found.structure
     lay_out(pruned.network, pruned.measured, environment.device(plan.request.device))
-    return Cell(plan, loaded, points, pruned, state_digest(pruned.network))
+    return Cell(plan, loaded, points, pruned, parent, structure, state_digest(pruned.network))
 
 
 def load_model(plan: Plan) -> LoadedModel:

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import EvalSet
 from bench.evaluation.judge.pool import POOLED, Pool
+from bench.evaluation.plan.descent import claim_of
 from bench.evaluation.plan.plan import Plan
+from bench.evaluation.plan.prepare import Cell
 from bench.evaluation.search.cascade import Tally
-from bench.pruning.measure import Measured
-from bench.pruning.recipe import RECIPES
+from bench.pruning.recipe import RECIPES, Scope
 from bench.submission.schema import (
     AttackRecord,
     CurveRecord,
@@ -23,17 +24,19 @@ from bench.tensors import Labels
 from bench.threats import Norm, ThreatModel
 
 
-def pruning_record(plan: Plan, measured: Measured) -> PruningRecord:
+def pruning_record(cell: Cell) -> PruningRecord:
     """Return what was pruned, as measured."""
-    request = plan.request
-    recipe = RECIPES[request.recipe]
+    request, measured = cell.plan.request, cell.pruned.measured
+    recipe, origin = RECIPES[request.recipe], request.origin
     return PruningRecord(
-        recipe=request.recipe,
-        version=recipe.version,
-        structure=recipe.structure.value,
-        scope=recipe.scope.value,
-        regime=request.regime,
+        recipe=None if origin else request.recipe,
+        method=origin.method if origin else None,
+        version=0 if origin else recipe.version,
+        structure=cell.structure.value,
+        scope=Scope.NONE.value if origin else recipe.scope.value,
+        regime=origin.regime if origin else request.regime,
         target=None if request.sparsity is None else str(request.sparsity),
+        claim=claim_of(origin) if origin else None,
         prunable=measured.prunable,
         zeros=measured.zeros,
         connected=measured.connected,

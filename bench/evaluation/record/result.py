@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -21,7 +22,7 @@ from bench.evaluation.record.record import (
     witness_arrays,
 )
 from bench.evaluation.search.cascade import Tally
-from bench.models.source import ModelRef
+from bench.models.source import LoadedModel, ModelRef
 from bench.submission.arrays import pack_arrays
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump
 from bench.submission.schema import (
@@ -66,29 +67,29 @@ def make(
     cell: Cell, found: Measurement, device: torch.device, batch: int, seconds: float, timed: LatencyRecord | None
 ) -> Result:
     """Return the record of what was measured: counts, never rates."""
-    plan, loaded = cell.plan, cell.loaded
+    plan, loaded, parent = cell.plan, cell.loaded, cell.parent
     pool, spent = found.pool, found.spent
     correct = int(pool.correct.sum())
     deviations = [*plan.deviations, *found.deviations]
     if environment.code_is_dirty() and environment.ALTERED not in deviations:
         deviations.append(environment.ALTERED)
-    pruned = plan.request.sparsity is not None or cell.pruned.measured.zeros > 0
     return Result(
         schema_="bench.result/1",
         standard=not deviations,
         deviations=tuple(deviations),
-        protocol=ProtocolStamp(name=plan.protocol.name, digest=plan.protocol.digest),
+        protocol=ProtocolStamp(name=plan.protocol.name, digest=plan.protocol.digest, preset=plan.protocol.preset),
         model=ModelRecord(
             ref=str(loaded.ref),
             architecture=loaded.architecture,
-            parent=str(loaded.ref) if pruned else None,
+            parent=str(parent.ref) if parent else None,
             weights_sha256=cell.digest,
-            parent_sha256=loaded.digest if pruned else None,
+            parent_sha256=parent.digest if parent else None,
             file_sha256=loaded.file_digest,
             normalisation=_normalisation(loaded.ref),
+            **_unlike(parent, loaded),
             parameters=cell.pruned.measured.parameters,
         ),
-        pruning=pruning_record(plan, cell.pruned.measured),
+        pruning=pruning_record(cell),
         data=data_record(cell.points),
         clean=CleanRecord(correct=correct),
         threats=tuple(threat_record(threat, pool, found.tallies[threat.norm]) for threat in plan.threats),
@@ -107,6 +108,17 @@ def make(
 def _normalisation(ref: ModelRef) -> Normalisation | None:
     """Return what came with a file of weights; every other source brings its own."""
     return Normalisation(mean=ref.mean, std=ref.std) if ref.source == "checkpoint" else None
+
+
+def _unlike(parent: LoadedModel | None, loaded: LoadedModel) -> dict[str, Any]:
+    """Return what is needed to load a parent's file beyond what is told of the network that was pruned from it."""
+    if parent is None or parent.ref.source != "checkpoint":
+        return {}
+    given = _normalisation(parent.ref)
+    return {
+        "parent_architecture": None if parent.architecture == loaded.architecture else parent.architecture,
+        "parent_normalisation": None if given == _normalisation(loaded.ref) else given,
+    }
 
 
 def write(result: Result, cell: Cell, found: Measurement) -> None:

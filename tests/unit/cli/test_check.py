@@ -37,13 +37,24 @@ def test_twenty_points_do_not_name_a_network_collapsed(capsys):
 
 
 def test_a_claim_is_held_against_the_weights(capsys):
-    assert run([*TINY, "--claimed", "0.9", "--parent", "embedded:digits-tiny-linf"]) == 1
-    assert "sparsity: 0 of 1,220 prunable weights are zero, 0.00 %; the claim is 90.00 %." in capsys.readouterr().err
+    assert run([*TINY, "--sparsity", "0.9", "--parent", "embedded:digits-tiny-linf"]) == 5
+    assert "sparsity 0.9 is claimed, 0 was measured (0 zeros of 1220 prunable weights)" in capsys.readouterr().err
+
+
+def test_a_network_that_came_pruned_is_checked_against_its_parent(capsys, tmp_path):
+    assert run(["prune", "--model", "embedded:digits-tiny-linf", "--recipe", "magnitude-global", "--sparsity", "0.5",
+                "--out", str(tmp_path / "half")]) == 0  # fmt: skip
+    capsys.readouterr()
+    assert run(["check", "--model", str(tmp_path / "half" / "model.safetensors"), "--limit", "60", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (flag,) = found["flags"]
+    assert (flag["check"], flag["level"]) == ("parent", "inform")
+    assert "dense parent embedded:digits-tiny-linf" in flag["says"]
 
 
 def test_a_recipe_and_a_claim_do_not_go_together(capsys):
-    assert run([*TINY, "--recipe", "magnitude-global", "--sparsity", "0.5", "--claimed", "0.5"]) == 2
-    assert "leave out --recipe" in capsys.readouterr().err
+    assert run([*TINY, "--recipe", "magnitude-global", "--sparsity", "0.5", "--method", "LAMP"]) == 2
+    assert "--method tells of a network that came pruned; leave one of them out" in capsys.readouterr().err
 
 
 def test_the_checks_are_listed_with_what_they_catch(capsys):

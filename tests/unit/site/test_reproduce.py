@@ -8,7 +8,8 @@ from fractions import Fraction
 import pytest
 
 from bench.cli.evaluate import command, settle
-from bench.evaluation.plan.plan import Request, plan
+from bench.evaluation.plan.descent import claim_of
+from bench.evaluation.plan.plan import Origin, Request, plan
 from bench.models.source import ModelRef
 from bench.protocol.load import load
 from bench.site.entries import read
@@ -18,6 +19,8 @@ from tests.support.builders import write
 
 MEANS = (125.3 / 255, 123.0 / 255, 113.9 / 255)
 STDS = (1 / 3, 5e-05, 0.1 + 0.2)
+THINNED = ModelRef("checkpoint", "net.safetensors", "cifar-resnet20", MEANS, STDS)
+FATTER = ModelRef("checkpoint", "dense.safetensors", "resnet56", (-0.5,), (0.25,))
 
 
 def asked(spoken):
@@ -28,6 +31,28 @@ def asked(spoken):
     return settle(
         **{key: value for key, value in given.items() if key not in {"dry_run", "rehearse", "as_json"}}
     ).request
+
+
+def theirs(origin):
+    claim = claim_of(origin)
+    return {
+        "recipe": None,
+        "method": origin.method,
+        "regime": origin.regime,
+        "target": None,
+        "claim": claim and claim.model_dump(mode="json"),
+    }
+
+
+def parent_of(request):
+    """Return what a record says of a parent: of a file, only what is not the network's own."""
+    parent, model = request.origin.parent, request.model
+    said = {"parent": str(parent)}
+    if parent.source == "checkpoint" and parent.architecture != model.architecture:
+        said["parent_architecture"] = parent.architecture
+    if parent.source == "checkpoint" and (parent.mean, parent.std) != (model.mean, model.std):
+        said["parent_normalisation"] = {"mean": parent.mean, "std": parent.std}
+    return said
 
 
 def result_of(folder, request):
@@ -45,6 +70,9 @@ def result_of(folder, request):
         "target": None if request.sparsity is None else str(request.sparsity),
         "regime": request.regime,
     }
+    if request.origin:
+        told["pruning"] |= theirs(request.origin)
+        told["model"] |= parent_of(request)
     told |= {"engine": request.engine, "batch_size": request.batch_size}
     (stands / "result.json").write_bytes(canonical(told))
     return read_result(stands / "result.json")
@@ -61,6 +89,10 @@ def result_of(folder, request):
         {"model": ModelRef("checkpoint", "net.safetensors", "cifar-resnet20", MEANS, STDS)},
         {"model": ModelRef("checkpoint", "net.safetensors", "timm:resnet18.a1_in1k", (-0.25,), (2.0,))},
         {"model": ModelRef("checkpoint", "a 'b' $(c).safetensors", "cifar-resnet20")},
+        {"model": THINNED, "origin": Origin(ModelRef("embedded", "digits-cnn-linf"), "LAMP + TRADES")},
+        {"model": THINNED, "origin": Origin(ModelRef("timm", "resnet18.a1_in1k"), "$(x) -y", Fraction(1, 3), "2of4")},
+        {"model": THINNED, "origin": Origin(replace(THINNED, name="dense.safetensors"), "their own", regime="scratch")},
+        {"model": THINNED, "origin": Origin(FATTER, "GReg", structure="channel", regime="ft")},
     ],
     ids=lambda changes: ", ".join(map(str, changes.values())) or "dense",
 )

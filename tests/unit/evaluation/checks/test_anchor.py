@@ -57,7 +57,7 @@ def test_a_count_that_is_off_by_more_than_the_tolerance_is_a_doubt():
 def test_a_preset_is_not_held_against_the_rules_of_the_norm_that_it_changes():
     settled = plan(Request(TINY, load("digits-v1").under("fast"), limit=8))
     cell = prepare(settled)
-    evidence = before_attacks(settled, cell.loaded, cell.pruned, aim(cell, cell.points.images().device, 8), None)
+    evidence = before_attacks(cell, aim(cell, cell.points.images().device, 8), None)
     assert {step.threat.norm for step in evidence.planned} == {Norm.LINF, Norm.L2}
 
 

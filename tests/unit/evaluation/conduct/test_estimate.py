@@ -6,13 +6,13 @@ from fractions import Fraction
 import pytest
 
 from bench.data.dataset import DATASETS
-from bench.errors import ContractError, UsageError
+from bench.errors import ArtefactError, ContractError, DisagreementError, UsageError
 from bench.evaluation import environment
 from bench.evaluation.conduct import estimate as module
 from bench.evaluation.conduct.estimate import duration, estimate
 from bench.evaluation.conduct.run import evaluate
 from bench.evaluation.plan import prepare
-from bench.evaluation.plan.plan import Request, plan
+from bench.evaluation.plan.plan import Origin, Request, plan
 from bench.evaluation.search.cascade import Cascade
 from bench.models.source import ModelRef
 from bench.protocol.load import load
@@ -59,7 +59,7 @@ def test_passes_are_those_of_points_that_stand_to_the_end(idle):
 
 def test_every_reason_against_a_submission_is_told(idle, monkeypatch):
     monkeypatch.setattr(environment, "code_is_dirty", lambda: True)
-    found = estimate(settle(limit=10, **HALF))
+    found = estimate(settle(limit=10, parent_first=False, **HALF))
     assert found.deviations == (
         "points 0:10 instead of 0:50",
         "the code differs from its commit",
@@ -70,10 +70,23 @@ def test_every_reason_against_a_submission_is_told(idle, monkeypatch):
     assert found.exit_code == 0  # it would run
 
 
-def test_a_parent_at_hand_is_found(tmp_path):
+def test_a_parent_at_hand_is_found_and_one_that_is_not_would_be_measured_first(tmp_path):
     options = {"norms": (Norm.LINF,), "limit": 4}
+    before = estimate(settle(**options, **HALF))
+    assert before.first.out == settle(**options).out
+    assert "--no-parent-run" in " ".join(before.words())
+    assert before.document()["first"]["entry"] == "digits-tiny-linf--dense--points-0-4--linf"
     evaluate(settle(**options))
-    assert not any("parent" in reason for reason in estimate(settle(**options, **HALF)).deviations)
+    after = estimate(settle(**options, **HALF))
+    assert after.first is after.document()["first"] is None
+    assert not any("parent" in reason for found in (before, after) for reason in found.deviations)
+
+
+def test_what_is_told_of_a_network_is_held_to_its_weights(idle):
+    with pytest.raises(DisagreementError, match=r"0\.9 is claimed, 0 was measured"):
+        estimate(settle(origin=Origin(TINY, sparsity=Fraction(9, 10))))
+    with pytest.raises(ArtefactError, match="is not the parent of"):
+        estimate(settle(origin=Origin(ModelRef.parse("embedded:digits-mlp-linf"))))
 
 
 def test_missing_weights_are_told_with_their_place_and_the_network_is_timed_without_them(idle):

@@ -35,7 +35,7 @@ def stopped(monkeypatch):
 def test_a_run_that_cannot_be_submitted_says_why_before_its_first_attack(stopped, monkeypatch, capsys):
     monkeypatch.setattr(environment, "code_is_dirty", lambda: True)
     words = ["--protocol", "digits-smoke-v1", "--limit", "5", "--seed", "3", "--threat", "L2"]
-    pruned = ["--recipe", "magnitude-global", "--sparsity", "0.5"]
+    pruned = ["--recipe", "magnitude-global", "--sparsity", "0.5", "--no-parent-run"]
     assert run(["evaluate", "--model", "embedded:digits-tiny-linf", *words, *pruned]) == 1
     *reasons, last = capsys.readouterr().err.splitlines()
     assert reasons == [

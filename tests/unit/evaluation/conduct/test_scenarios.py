@@ -1,15 +1,18 @@
 """Weaker adversaries are measured on their own, and their witnesses count in the worst case."""
 
 import shutil
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
 
 from bench.attacks.attack import Access
 from bench.errors import InputError
+from bench.evaluation.conduct.parents import find_parent, parent_plan, read_parent
 from bench.evaluation.conduct.run import evaluate
-from bench.evaluation.conduct.scenarios import black_box, find_parent, read_parent, transfer
+from bench.evaluation.conduct.scenarios import black_box, transfer
 from bench.evaluation.judge.pool import Pool
 from bench.evaluation.plan.plan import Request, plan
 from bench.evaluation.plan.prepare import prepare
@@ -46,14 +49,14 @@ def pruned(dense):
 
 def test_the_parent_is_found_beside_the_run(dense, pruned):
     cell, _ = pruned
-    parent, why = find_parent(cell.plan, cell.loaded.digest)
+    parent, why = find_parent(cell.plan, cell.parent)
     assert parent is not None, why
     assert parent.result == read_result(dense / "result.json")
 
 
 def test_transferred_witnesses_are_judged_on_the_pruned_network(dense, pruned):
     cell, cascade = pruned
-    parent = read_parent(dense, protocol=RULES.digest, weights=cell.loaded.digest)
+    parent = read_parent(dense, cell.plan, cell.loaded.digest)
     record = transfer(cascade, parent, cell.plan.threats)
     for threat in cell.plan.threats:
         standing = int(cascade.pool.standing(threat.norm, float(threat.epsilon)).sum())
@@ -77,15 +80,59 @@ def test_the_black_box_leaves_what_query_attacks_alone_leave(pruned):
     assert black_box(cascade, cell.plan.steps, cell.plan.threats).robust == alone
 
 
-def test_the_run_of_another_network_is_no_parent(dense, tmp_path):
-    with pytest.raises(InputError, match="no run of this model's parent"):
-        read_parent(dense, protocol=RULES.digest, weights="0" * 64)
-    with pytest.raises(InputError, match="other rules"):
-        read_parent(dense, protocol="0" * 64, weights="0" * 64)
+def half(**changes):
+    return plan(Request(MODEL, RULES, recipe="magnitude-global", sparsity=Fraction(1, 2), **{"limit": 10} | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "no run of this model's parent"),
+        ({"protocol": load("digits-v1")}, "other rules"),
+        ({"protocol": load("digits-v1").under("fast")}, "other rules"),
+    ],
+)
+def test_the_run_of_another_network_or_of_other_rules_is_no_parent(dense, changes, says):
+    with pytest.raises(InputError, match=says):
+        read_parent(dense, replace(half(), **changes), "0" * 64)
+
+
+def test_a_folder_that_is_named_must_be_the_parents(dense, pruned, tmp_path):
     other = shutil.copytree(dense, tmp_path / "digits-tiny-linf--dense")
-    request = Request(MODEL, RULES, recipe="magnitude-global", sparsity=Fraction(1, 2), parent=other)
+    stranger = replace(pruned[0].loaded, digest="0" * 64)
     with pytest.raises(InputError, match="no run of this model's parent"):
-        find_parent(plan(request), "0" * 64)
+        find_parent(half(parent_run=other), stranger)
+
+
+@pytest.mark.parametrize(
+    ("changes", "lacking"),
+    [({"limit": 12}, "lacks 2 points"), ({"points": (5, 15), "limit": None}, "5 points"), ({"seed": 7}, "the seed 7")],
+)
+def test_a_parents_run_on_less_than_its_childs_points_is_not_enough(dense, pruned, changes, lacking):
+    settled = half(**changes)
+    with pytest.raises(InputError, match=lacking):
+        read_parent(dense, settled, pruned[0].parent.digest)
+    none, why = find_parent(replace(settled, out=dense.parent / "half"), pruned[0].parent)
+    assert none is None
+    assert lacking in why
+
+
+def test_a_parents_run_in_fewer_norms_is_not_enough(dense, pruned, tmp_path):
+    one = evaluate(plan(Request(MODEL, RULES, limit=10, norms=(Norm.L0,), out=tmp_path / "one")))
+    with pytest.raises(InputError, match=r"lacks the threat Linf 1/10 and L2 1/2"):
+        read_parent(one, half(), pruned[0].parent.digest)
+    assert read_parent(one, half(norms=(Norm.L0,)), pruned[0].parent.digest)
+    assert read_parent(dense, half(norms=(Norm.L0,)), pruned[0].parent.digest), "more than is needed is enough"
+
+
+def test_a_parent_is_measured_as_its_child_is_in_a_folder_beside_it():
+    child = half(seed=3, norms=(Norm.L2,), out=Path("somewhere/half"))
+    settled = parent_plan(child, MODEL)
+    assert settled.out == Path("somewhere/digits-tiny-linf--dense--points-0-10--l2--seed-3")
+    assert (settled.ids, settled.steps, settled.seed) == (child.ids, child.steps, child.seed)
+    assert settled.request.dense
+    named_alike = parent_plan(replace(child, out=settled.out), MODEL)
+    assert named_alike.out != settled.out
 
 
 def test_curves_of_every_norm_hold_the_bounds_between_norms(dense):

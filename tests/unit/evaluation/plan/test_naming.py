@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.evaluation.plan.naming import entry_name, model_name, percent
-from bench.evaluation.plan.plan import Request, dense_names, plan
+from bench.evaluation.plan.plan import Origin, Request, plan
 from bench.models.source import ModelRef
 from bench.protocol.load import load, parse
 from bench.threats import Norm
@@ -23,6 +23,21 @@ def checkpoint(path: Path, content: bytes = b"weights", **options) -> ModelRef:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return ModelRef.parse(str(path), architecture=options.pop("architecture", "cnn-a"), **options)
+
+
+def origins(folder: Path) -> list[Origin]:
+    """Return accounts of a pruning of which no two are the same."""
+    parent = ModelRef.parse("embedded:digits-tiny-l2")
+    files = [checkpoint(folder / name / "dense.safetensors", name.encode()) for name in ("one", "two")]
+    return [
+        Origin(),
+        Origin(parent),
+        *(Origin(file) for file in files),
+        *(Origin(parent, method=method) for method in ("LAMP + TRADES", "lamp/trades", "漢字", "字漢", "l" * 100)),
+        Origin(parent, sparsity=Fraction(1, 2)),
+        Origin(parent, structure="2of4"),
+        Origin(parent, regime="ft"),
+    ]
 
 
 def requests(folder: Path) -> list[Request]:
@@ -62,8 +77,9 @@ def requests(folder: Path) -> list[Request]:
         replace(plain, protocol=parse(text.replace("queries = 5000", "queries = 50"), where="mine.toml")),
         replace(plain, engine="reference"),
         replace(plain, engine="reference", batch_size=7),
-        replace(half, parent=Path("runs/one")),
-        replace(half, parent=Path("runs/two")),
+        replace(half, parent_run=Path("runs/one")),
+        replace(half, parent_run=Path("runs/two")),
+        *(replace(plain, origin=origin) for origin in origins(folder)),
     ]
 
 
@@ -119,7 +135,8 @@ def test_a_share_is_spelled_in_percent_where_percent_is_exact():
     assert spelled == ["50", "95", "98.4375", "2-of-3", "66.666667"]
 
 
-def test_a_run_looks_for_a_parent_asked_for_as_it_was_and_then_for_that_of_the_rules():
-    settled = plan(Request(MODEL, RULES, recipe="wanda", sparsity=Fraction(1, 2), regime="bn", limit=20, seed=3))
-    assert settled.name == "digits-tiny-linf--wanda-50--bn--points-0-20--seed-3"
-    assert dense_names(settled) == ["digits-tiny-linf--dense--points-0-20--seed-3", "digits-tiny-linf--dense"]
+def test_a_parent_that_moves_changes_no_folder(tmp_path):
+    here, there = (checkpoint(tmp_path / place / "dense.safetensors") for place in ("here", "there"))
+    first, second = (plan(Request(MODEL, RULES, origin=Origin(parent))).name for parent in (here, there))
+    assert first == second
+    assert first.startswith("digits-tiny-linf--not-told--origin-")

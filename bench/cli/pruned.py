@@ -1,0 +1,36 @@
+"""The options that say how a network is pruned, or how it came to be pruned: the same for every command."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--recipe", metavar="NAME", help="Prune here by one of `bench list recipes`; by default nothing is."),
+    click.option("--sparsity", metavar="SHARE",
+                 help="Share of prunable weights, 0.9 or 9/10: to remove with --recipe, claimed to be gone without."),
+    click.option("--compression", metavar="RATE", help="The same as a rate: 10 keeps one weight of ten."),
+    click.option("--regime", metavar="NAME",
+                 help="What follows pruning [one-shot], or followed it; scratch: trained anew."),
+    click.option("--parent", metavar="REF|RUN",
+                 help="The dense network that a pruned one came from, or the folder of its finished run."),
+    click.option("--method", metavar="TEXT", help="How others pruned it, in their words: 'LAMP + TRADES'."),
+    click.option("--structure", type=click.Choice(["unstructured", "2of4", "channel"]),
+                 help="What a network that came pruned is claimed to be."),
+    click.option("--arch", metavar="NAME",
+                 help="Of a .safetensors file; see `bench list architectures`; or timm:NAME."),
+    click.option("--mean", metavar="R,G,B", help="Input normalisation of a .safetensors file."),
+    click.option("--std", metavar="R,G,B", help="Input normalisation of a .safetensors file."),
+    click.option("--parent-arch", metavar="NAME", help="Of a parent's .safetensors file; by default the network's."),
+    click.option("--parent-mean", metavar="R,G,B", help="Likewise."),
+    click.option("--parent-std", metavar="R,G,B", help="Likewise."),
+)  # fmt: skip
+
+
+def pruned(command: _Command) -> _Command:
+    """Give a command the options."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

@@ -1,0 +1,109 @@
+"""The dense parent's own run under the same rules: where it is looked for, what it must hold, how it is made."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bench.errors import BenchError, InputError
+from bench.evaluation.plan.naming import entry_name
+from bench.evaluation.plan.plan import Plan
+from bench.evaluation.plan.plan import plan as settle
+from bench.models.source import LoadedModel, ModelRef
+from bench.submission.arrays import read_arrays
+from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, read_result
+from bench.submission.schema import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The dense parent's own result under the same rules, with its witnesses.
+
+    Attributes:
+        witnesses: arrays ``id_<norm>`` and ``image_<norm>`` as a run writes them.
+    """
+
+    result: Result
+    witnesses: dict[str, np.ndarray]
+
+
+def parent_first(plan: Plan, dense: LoadedModel | None) -> Plan | None:
+    """Return the plan of the dense parent's run where none is at hand and one is wanted.
+
+    Raises:
+        InputError: if the folder that was named is not the parent's.
+    """
+    if dense is None or not plan.request.parent_first:
+        return None
+    at_hand, _ = find_parent(plan, dense)
+    return None if at_hand else parent_plan(plan, dense.ref)
+
+
+def parent_plan(plan: Plan, parent: ModelRef) -> Plan:
+    """Return the plan that measures the dense parent as its child is measured, in a folder beside the child's."""
+    request = replace(
+        plan.request, model=parent, recipe="dense", sparsity=None, regime="one-shot", origin=None, parent_run=None
+    )
+    settled = settle(request)
+    name = settled.name if settled.name != plan.out.name else f"{settled.name}--parent"
+    return replace(settled, name=name, out=plan.out.with_name(name))
+
+
+def find_parent(plan: Plan, dense: LoadedModel) -> tuple[Parent | None, str]:
+    """Look for the parent's run; return it, or why there is none.
+
+    It is the folder named, else one beside the result, asked for as this run is or as the rules have it, else the
+    parent's committed submission.
+
+    Raises:
+        InputError: if the folder that was named is not the parent's.
+    """
+    if plan.request.parent_run:
+        return read_parent(plan.request.parent_run, plan, dense.digest), ""
+    names = (parent_plan(plan, dense.ref).name, entry_name(dense.ref, "dense", None, "one-shot"))
+    roots = (plan.out.parent, Path("submissions") / plan.protocol.name)
+    why = "evaluate the dense model first, or name its folder with --parent"
+    for folder in (root / name for root in roots for name in dict.fromkeys(names)):
+        if folder == plan.out or not (folder / WITNESSES_FILE).exists():
+            continue
+        try:
+            return read_parent(folder, plan, dense.digest), ""
+        except BenchError as error:
+            why = str(error).rstrip(".")
+    return None, why
+
+
+def read_parent(folder: Path, plan: Plan, weights: str) -> Parent:
+    """Read the parent's run.
+
+    Args:
+        folder: of the run.
+        plan: of the network that was pruned; its parent was measured by the same rules, on its points, in its norms.
+        weights: digest of the dense network that was pruned.
+
+    Raises:
+        InputError: if it is the run of another network, of other rules or of less, or lacks its witnesses.
+    """
+    result = read_result(folder / RESULT_FILE)
+    if (result.protocol.digest, result.protocol.preset) != (plan.protocol.digest, plan.protocol.preset):
+        raise InputError(
+            f"{str(folder)!r} was measured under other rules ({result.protocol.name}, {result.protocol.preset}); run "
+            "the parent again."
+        )
+    if result.model.weights_sha256 != weights:
+        raise InputError(
+            f"{str(folder)!r} is no run of this model's parent: it attacked weights "
+            f"{result.model.weights_sha256[:12]}…, the parent's are {weights[:12]}…."
+        )
+    if lacking := _lacking(folder, result, plan):
+        raise InputError(f"{str(folder)!r} lacks {lacking}, which this run needs; run the parent on them too.")
+    return Parent(result, read_arrays(folder / WITNESSES_FILE))
+
+
+def _lacking(folder: Path, result: Result, plan: Plan) -> str:
+    norms = [str(threat) for threat in plan.threats if result.threat(threat.norm) is None]
+    points = set(plan.ids) - set(read_arrays(folder / POINTS_FILE)["id"].tolist())
+    missing = ([f"the threat {' and '.join(norms)}"] if norms else []) + ([f"{len(points)} points"] if points else [])
+    if result.seed != plan.seed:
+        missing.append(f"the seed {plan.seed}")
+    return " and ".join(missing)
