@@ -2,7 +2,7 @@
 
 import itertools
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -91,6 +91,17 @@ def test_different_requests_never_share_a_folder(tmp_path):
     assert max(len(folder.name) for folder in folders) < 160  # a file system takes 255, and two endings come on top
 
 
+def test_every_part_of_a_request_is_tried_or_changes_no_number(tmp_path):
+    asked = requests(tmp_path)
+    for kind, of, neutral in (
+        (Request, lambda request: request, {"device", "out", "resume", "parent_first"}),
+        (ModelRef, lambda request: request.model, set()),
+    ):
+        names = {field.name for field in fields(kind)}
+        tried = {name for name in names if len({repr(getattr(of(one), name)) for one in asked}) > 1}
+        assert tried | neutral == names
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -102,6 +113,7 @@ def test_different_requests_never_share_a_folder(tmp_path):
         {"batch_size": 7},
         {"device": "cpu"},
         {"resume": False},
+        {"parent_first": False},
     ],
 )
 def test_what_changes_no_number_changes_no_folder(changes):
