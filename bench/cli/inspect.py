@@ -17,7 +17,9 @@ _BAR = 24
 
 @click.command("inspect")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--arch", metavar="NAME", help="Of a checkpoint; see `bench list architectures`; or timm:NAME.")
+@click.option(
+    "--arch", metavar="NAME", help="Of a checkpoint; see `bench list architectures`; timm:NAME; NAME?num_classes=100."
+)
 @click.option("--parent", metavar="REF", help="The dense model to measure a checkpoint against: SOURCE:NAME or a file.")
 @click.option("--mean", metavar="R,G,B", help="Input normalisation of the checkpoint.")
 @click.option("--std", metavar="R,G,B", help="Input normalisation of the checkpoint.")

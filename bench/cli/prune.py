@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 @click.option(
     "--protocol", "protocol_name", default="digits-v1", show_default=True, help="Calibration images, radius and seed."
 )
-@click.option("--arch", metavar="NAME", help="Of a .safetensors file; see `bench list architectures`; or timm:NAME.")
+@click.option(
+    "--arch",
+    metavar="NAME",
+    help="Of a .safetensors file; see `bench list architectures`; timm:NAME; NAME?num_classes=100.",
+)
 @click.option("--mean", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
 @click.option("--std", metavar="R,G,B", help="Input normalisation of a .safetensors file.")
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the protocol's.")

@@ -20,7 +20,7 @@ _OPTIONS = (
     click.option("--structure", type=click.Choice(["unstructured", "2of4", "channel"]),
                  help="What a network that came pruned is claimed to be."),
     click.option("--arch", metavar="NAME",
-                 help="Of a .safetensors file; see `bench list architectures`; or timm:NAME."),
+                 help="Of a .safetensors file; see `bench list architectures`; timm:NAME; NAME?num_classes=100."),
     click.option("--mean", metavar="R,G,B", help="Input normalisation of a .safetensors file."),
     click.option("--std", metavar="R,G,B", help="Input normalisation of a .safetensors file."),
     click.option("--parent-arch", metavar="NAME", help="Of a parent's .safetensors file; by default the network's."),

@@ -65,10 +65,11 @@ def convert(
     entries, path = state_dict(content, old.name, key)
     told = [f"taken from the entry {path!r}"] if path else []
     wanted, where = changes or Changes(), repr(old.name)
+    wanted = replace(wanted, strip=unwrapped(wanted.strip))
     tensors = _dropped(entries, wanted, where, told)
     for name, tensor in tensors.items():
         refuse_numbers(name, tensor, where)
-    tensors, folded = fold(_unwrapped(tensors, where, told), kept)
+    tensors, folded = fold(_unwrapped(tensors, wanted.strip, where, told), kept)
     tensors = _renamed(tensors, _settled(tensors, wanted, arch), where, told)
     told += folded
     tensors = _plain(tensors, told)
@@ -94,14 +95,12 @@ def _dropped(entries: Mapping[Any, Any], changes: Changes, where: str, told: lis
     return {name: tensor for name, tensor in entries.items() if name not in out}
 
 
-def _unwrapped(tensors: Mapping[str, Tensor], where: str, told: list[str]) -> dict[str, Tensor]:
-    """Cut what torch's own wrappers put into names, in whatever order they were put on."""
+def _unwrapped(tensors: Mapping[str, Tensor], strip: str, where: str, told: list[str]) -> dict[str, Tensor]:
+    """Cut what torch's own wrappers put into names, in whatever order they were put on, unless ``strip`` names it."""
     pairs = [(unwrapped(name), tensor) for name, tensor in tensors.items()]
-    cut = "torch's wrappers cut from names" if [name for name, _ in pairs] != list(tensors) else ""
-    while pairs and all(name.startswith(_PARALLEL) for name, _ in pairs):
+    while pairs and not strip.startswith(_PARALLEL) and all(name.startswith(_PARALLEL) for name, _ in pairs):
         pairs = [(name.removeprefix(_PARALLEL), tensor) for name, tensor in pairs]
-        cut = "torch's wrappers cut from names"
-    told += [cut] if cut else []
+    told += ["torch's wrappers cut from names"] if [name for name, _ in pairs] != list(tensors) else []
     return _unique(pairs, where)
 
 

@@ -78,7 +78,10 @@ class _Folder:
             prefix, _, last = mask.rpartition(".")
             name = _joined(prefix, "weight" if last == "mask" else last.removesuffix("_mask"))
             for source in (f"{name}_orig", name):
-                if source in self.tensors and source != mask:
+                beside = source == name and source in self.tensors
+                if beside and (source == mask or self.tensors[source].shape != self.tensors[mask].shape):
+                    continue  # a buffer that is called so, and no mask of these weights
+                if source in self.tensors:
                     weight = self.masked(name, self.tensors[source], self.tensors[mask])
                     self.put("masks", name, [source, mask], weight)
                     break

@@ -1,6 +1,6 @@
 """Say why the tensors of a file are not those of a network, and which flag mends it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from torch import Tensor
 
@@ -37,8 +37,20 @@ def explain(
     if all(way.drop for way in ways) and (better := _kin_under(ways, found)):
         return misfit(where, what, _problems(whole, wanted), better)
     commands = " or ".join(f"`{f'{command} {way}'.rstrip()}`" for way in ways)
-    cure = f"mend it with {commands}" + (f" ({'; '.join(done)})" if done else "")
-    return misfit(where, what, _problems(tensors, wanted), cure)
+    drops = any(way.drop for way in ways)
+    cure = f"{'where the network computes nothing with what has no place, ' if drops else ''}{commands} mends it"
+    return misfit(where, what, _unlike(ways, found), cure + (f" ({'; '.join(done)})" if done else ""))
+
+
+def _unlike(ways: Sequence[Changes], found: Collection[str]) -> list[str]:
+    """Return what keeps names from being those that are wanted, for a prefix alone makes every one another."""
+    if len(ways) > 1:
+        return [f"it is there {len(ways)} times"]
+    (way,) = ways
+    said = [f"its names begin with {way.strip!r}"] if way.strip else []
+    said += [f"{old!r} should be {new!r}" if new else f"{old!r} is too much" for old, new in way.rename]
+    said += [f"{name!r} has no place" for name in sorted(way.dropped(found))]
+    return said or ["its names are wrapped or its weights in pieces"]
 
 
 def _problems(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:

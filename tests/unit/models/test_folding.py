@@ -78,6 +78,7 @@ def test_weight_norm_is_read_from_the_shape_of_its_lengths(dim):
 
 def test_buffers_that_only_sound_like_pieces_stay():
     state = {"attn_mask": W, "mask_token": W, "gamma_g": W, "lin_v": W, "layers.0.attn_mask": torch.ones(3)}
+    state |= {"a.weight": W, "a.mask": torch.ones(1, 1, 2, 2)}
     found, told = fold(state)
     assert found == state
     assert told == []
