@@ -1,13 +1,13 @@
 # make demo   the main job on an embedded network      make check  everything that is not a test
 # make test   every test                               make site   leaderboard/ from submissions/
-# make ci     check and test, as the pipeline does     make test-peer, test-soak, bench-attacks   slow, on their own
+# make ci     check and test, as the pipeline does     make test-peer, test-matrix, test-soak, bench-attacks   slow, on their own
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-peer test-soak bench-attacks check ci site setup lock clean
+.PHONY: demo test test-peer test-matrix test-soak bench-attacks check ci site setup lock clean
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -27,11 +27,14 @@ demo: $(READY)
 # two workers with one thread each: more threads than cores would wait for each other
 test: export OMP_NUM_THREADS = 1
 test: $(READY)
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not timing and not peer and not soak and not gpu" tests
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not timing and not peer and not soak and not matrix and not gpu" tests
 	$(BIN)/python -m pytest -q -m timing tests/browser
 
 test-peer: $(READY)
 	$(BIN)/python -m pytest -q -m peer tests/peer
+
+test-matrix: $(READY)
+	$(BIN)/python -m pytest -q -m matrix tests/matrix
 
 test-soak: $(READY)
 	$(BIN)/python -m pytest -q -m soak tests

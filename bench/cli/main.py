@@ -105,6 +105,6 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 MEASURING = frozenset({
     "torch", "torchvision", "timm", "robustbench", "pyautoattack", "safetensors", "sklearn", "jaxtyping",
-    "huggingface_hub", "torch_pruning", "zstandard", "PIL",
+    "huggingface_hub", "zstandard", "PIL",
 })  # fmt: skip
 """What the extra ``measure`` installs; missing, it is the user's to install and no bug."""

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import ContractError, InfeasibleError
-from bench.pruning.groups import Group, traced_groups
+from bench.pruning.groups import Group
 from bench.pruning.masks import reached
 from bench.pruning.recipe import Channels, Context
 from bench.pruning.slices import SlicePlan, same_function, slice_plan
+from bench.pruning.tracing import traced_groups
 from bench.tensors import Images
 
 

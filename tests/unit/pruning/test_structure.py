@@ -13,6 +13,7 @@ from bench.pruning.prune import prune
 from bench.pruning.recipe import RECIPES, Channels, Structure
 from bench.pruning.slices import compose, materialise, prove, same_function, slice_plan, sliced
 from bench.pruning.structure import equal_ratio, inner_groups, parameters
+from bench.pruning.tracing import traced_groups
 from tests.support.pruning_networks import build, context
 
 
@@ -108,7 +109,7 @@ def test_where_channels_become_positions_are_split_or_grouped_they_stay():
     found = {
         name: [group.producer for group in inner_groups(network.eval(), context())] for name, network in made.items()
     }
-    assert found == {"shuffle": ["inner"], "split": ["inner"], "gate": ["inner"], "groups": []}
+    assert found == {"shuffle": ["inner"], "split": ["detour", "inner"], "gate": ["inner"], "groups": []}
 
 
 CHANNEL = [name for name in RECIPES if RECIPES[name].structure is Structure.CHANNEL and name != "slimming"]
@@ -119,10 +120,10 @@ CHANNEL = [name for name in RECIPES if RECIPES[name].structure is Structure.CHAN
 def test_the_other_channels_go_and_the_rest_is_refused_with_the_reasons(recipe, network):
     parent = network().eval().requires_grad_(requires_grad=False)
     child = prune(parent, recipe, Fraction(1, 10), context()).network
-    assert child.inner.out_channels < parent.inner.out_channels
+    assert sum(tensor.numel() for tensor in child.parameters()) < sum(tensor.numel() for tensor in parent.parameters())
     assert child(context().example).shape == (4, 10)
     with pytest.raises(
-        InfeasibleError, match=r"at most, asked for 90\.0%; elsewhere they stay \(.*nothing but the output"
+        InfeasibleError, match=r"at most, asked for 90\.0%; elsewhere they stay \(.*the output reads them"
     ):
         prune(parent, recipe, Fraction(9, 10), context())
 
@@ -131,20 +132,79 @@ def test_a_network_whose_channels_all_stay_says_why():
     with pytest.raises(InfeasibleError) as caught:
         prune(Grouped().eval().requires_grad_(requires_grad=False), "l2-inner", Fraction(1, 10), context())
     assert str(caught.value) == (
-        "the network has no inner channels that can be removed (a grouped convolution mixes them (2), nothing but the "
-        "output reads them (1)); choose an unstructured recipe."
+        "the network has no inner channels that can be removed (a grouped convolution mixes them (2), the output "
+        "reads them (1)); choose an unstructured recipe."
     )
 
 
-def test_a_network_that_the_tracer_cannot_follow_says_so(monkeypatch):
-    import torch_pruning
+class Careful(nn.Module):
+    """Looks at its own numbers half way."""
 
-    def broken(*_, **__):
-        raise KeyError("node")
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.inner = nn.Conv2d(16, 12, 1)
+        self.head = nn.Linear(12, 10)
 
-    monkeypatch.setattr(torch_pruning.DependencyGraph, "build_dependency", broken)
-    with pytest.raises(InfeasibleError, match=r"the tracer fails on this network \(KeyError\) \(5\)"):
-        prune(build("residual"), "l2-inner", Fraction(1, 10), context())
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        hidden = self.stem(images).relu()
+        if not hidden.isfinite().all():
+            raise ArithmeticError
+        return self.head(self.inner(hidden).relu().mean(dim=(2, 3)))
+
+
+def test_a_layer_behind_which_the_network_stumbles_over_marks_stays_whole():
+    found = traced_groups(Careful().eval(), context().example)
+    assert [group.producer for group in found.groups] == ["inner"]
+    assert found.obstacles == {
+        "stem": "the network does not run with a channel marked (ArithmeticError)",
+        "head": "the output reads them",
+    }
+
+
+class Twice(nn.Module):
+    """Runs one layer twice, and adds to another an encoding that depends on no image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("places", torch.rand(1, 4, 8, 8))
+        self.encode = nn.Conv2d(4, 16, 1)
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.twice = nn.Conv2d(16, 16, 1)
+        self.inner = nn.Conv2d(16, 12, 1)
+        self.head = nn.Linear(12, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        hidden = self.stem(images).relu() + self.encode(self.places)
+        hidden = self.twice(self.twice(hidden).relu())
+        return self.head(self.inner(hidden).relu().mean(dim=(2, 3)))
+
+
+def test_layers_that_run_twice_or_are_added_to_what_depends_on_no_image_stay_whole():
+    found = traced_groups(Twice().eval(), context().example)
+    assert [group.producer for group in found.groups] == ["inner"]
+    assert found.obstacles["twice"] == "the layer runs more than once"
+    assert found.obstacles["stem"] == found.obstacles["encode"] == "several layers share them, as in a sum"
+
+
+def test_every_column_of_a_split_a_detour_and_a_concatenation_is_traced_to_its_channel():
+    network = Split().eval()
+    (stem, detour), obstacles = marked(network)
+    assert obstacles == {}
+    assert stem["detour.weight", 1].tolist() == list(range(8, 16))
+    assert stem["inner.weight", 1].tolist() == [*range(8), *[-1] * 8]
+    assert detour["inner.weight", 1].tolist() == [*[-1] * 8, *range(8)]
+
+
+def marked(network):
+    """Return the owners of the places that two layers' channels reach, and what hinders these layers."""
+    found = traced_groups(network, context().example)
+    owners = {group.producer: group.owners for group in found.groups}
+    return [owners["stem"], owners["detour"]], {
+        path: says for path, says in found.obstacles.items() if path in {"stem", "detour"}
+    }
 
 
 def test_flattened_maps_lose_all_positions_of_a_channel():

@@ -1,0 +1,87 @@
+"""Every architecture of RobustBench's zoo: built, saved, loaded strictly, pruned by every recipe, attacked.
+
+The table beside this file sorts all names of the zoo by architecture. Each is run in the classes that RobustBench
+builds it from, told to be narrow and shallow; at the size that its name means it is built, loaded and counted.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.errors import UsageError
+from bench.models.source import ModelRef, load
+from bench.pruning.recipe import RECIPES
+from tests.support import zoo
+from tests.support.matrix import hold, hold_recipe, pictures
+
+TABLE = json.loads((Path(__file__).parent / "robustbench.json").read_text("utf-8"))
+NAMES = list(TABLE["architectures"])
+REFUSED = [(name, why) for why, refused in TABLE["refused"].items() for name in refused]
+SAMPLE = ["cifar10/Linf/Carmon2019Unlabeled", "cifar10/Linf/Ding2020MMA"]
+LARGEST = 80_000_000
+"""Parameters that a network is pruned with at its full size; twice as many need more memory than most machines have."""
+
+UNSEEN = "no input of 'network.fc.weight' was seen"
+SHORT_LIST = {
+    # the last layer multiplies with weights that are normalised in every pass, so its inputs are not seen at a weight
+    "cifar10/Linf/Pang2020Boosting": dict.fromkeys(["sparsegpt", "wanda", "wanda-2of4"], UNSEEN),
+    # the image of ones that synaptic flow starts from is standardised to zeros
+    "cifar10/Linf/Ding2020MMA": {"synflow": "where every image is standardised by itself"},
+}
+"""What cannot pass: by network and recipe, words of the refusal."""
+
+
+def side(name: str) -> int:
+    """Return the height of images that is enough for an architecture."""
+    fixed = any(word in name for word in ("ViT", "Swin", "DeiT"))
+    return 32 if name.startswith("cifar") else 224 if fixed else 64
+
+
+def test_the_table_names_every_network_of_the_zoo_once():
+    sorted_names = [*NAMES, *(name for names in TABLE["architectures"].values() for name in names)]
+    assert sorted([*sorted_names, *(name for name, _ in REFUSED)]) == sorted(zoo.names())
+    assert SHORT_LIST.keys() <= set(NAMES)
+    assert all(recipes.keys() <= set(RECIPES) for recipes in SHORT_LIST.values())
+
+
+@pytest.mark.parametrize(("name", "why"), REFUSED)
+def test_what_has_no_single_file_of_weights_is_refused_with_the_reason(name, why):
+    with pytest.raises(UsageError, match=why):
+        load(ModelRef.parse(f"robustbench:{name}"))
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_two_architectures_go_through_recipes_of_every_kind_and_all_attacks(name, placed):
+    recipes = ["magnitude-global", "l1-filter-uniform", "taylor-adv-inner", "wanda-2of4", "synflow"]
+    with zoo.small_as(name):
+        loaded = zoo.from_robustbench(name, placed, pictures(32))
+    hold(loaded, pictures(32), SHORT_LIST.get(name, {}), recipes)
+
+
+@pytest.mark.matrix
+def test_the_table_puts_names_together_that_are_one_architecture():
+    for first, others in TABLE["architectures"].items():
+        assert {zoo.likeness(zoo.made(name)) for name in others} <= {zoo.likeness(zoo.made(first))}
+    kinds = [(name.partition("/")[0], zoo.likeness(zoo.made(name))) for name in NAMES]
+    assert len(set(kinds)) == len(kinds)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", NAMES)
+def test_goes_through_every_recipe_and_every_attack(name, placed):
+    with zoo.small_as(name):
+        loaded = zoo.from_robustbench(name, placed, pictures(32 if name.startswith("cifar") else 224))
+    hold(loaded, pictures(side(name)), SHORT_LIST.get(name, {}))
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", NAMES)
+def test_at_its_full_size_it_is_built_loaded_and_counted(name, placed):
+    loaded = zoo.from_robustbench(name, placed, pictures(32 if name.startswith("cifar") else 224))
+    images = pictures(side(name)).requires_grad_()
+    (gradient,) = torch.autograd.grad(loaded.classifier(images).logsumexp(dim=1).sum(), images)
+    assert gradient.isfinite().all()
+    if sum(parameter.numel() for parameter in loaded.classifier.parameters()) <= LARGEST:
+        hold_recipe(loaded, "magnitude-uniform", images.detach())
