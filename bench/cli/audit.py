@@ -14,7 +14,9 @@ _NORMS = [Norm.LINF.value, Norm.L2.value]
 
 @click.command("audit")
 @click.option("--model", required=True, metavar="REF", help="SOURCE:NAME or a .safetensors file.")
-@click.option("--protocol", "protocol_name", default="digits-v1", show_default=True, help="The rules to measure by.")
+@click.option(
+    "--protocol", "protocol_name", default="digits-v1", show_default=True, metavar="NAME|FILE", help="The rules."
+)
 @click.option("--recipe", default="dense", show_default=True, help="How to prune.")
 @click.option("--sparsity", metavar="SHARE", help="Share of prunable weights to remove.")
 @click.option("--arch", metavar="NAME", help="Architecture of a .safetensors file.")

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 @click.option("--regime", default="one-shot", show_default=True, help="What follows pruning.")
 @click.option("--keep", metavar="LAYERS", default="", help="Layers that stay whole, by name: conv1,fc or layer1.")
 @click.option(
-    "--protocol", "protocol_name", default="digits-v1", show_default=True, help="Calibration images, radius and seed."
+    "--protocol",
+    "protocol_name",
+    default="digits-v1",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Calibration images, radius and seed.",
 )
 @click.option(
     "--arch",

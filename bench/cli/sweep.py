@@ -8,7 +8,9 @@ from bench.cli import evaluate, output, reading
 
 
 @click.command("sweep")
-@click.option("--protocol", "protocol_name", default="digits-v1", show_default=True, help="The rules to measure by.")
+@click.option(
+    "--protocol", "protocol_name", default="digits-v1", show_default=True, metavar="NAME|FILE", help="The rules."
+)
 @click.option("--model", "models", multiple=True, metavar="REF", help="SOURCE:NAME; repeat. By default all embedded.")
 @click.option("--recipe", "recipes", multiple=True, help="Repeat; the dense parent always comes first.")
 @click.option("--sparsity", "sparsities", multiple=True, metavar="SHARE", help="Repeat; by default the protocol's.")

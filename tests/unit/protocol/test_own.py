@@ -89,7 +89,7 @@ def test_a_whole_protocol_needs_no_base(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("\n[data]\npionts = 3\n", r"mine\.toml, line 5, data\.pionts: Extra inputs"),
+        ("\n[data]\ncolour = 3\n", r"mine\.toml, line 5, data\.colour: Extra inputs"),
         ('[data]\ndataset = "npz"\n', r"mine\.toml, line 3, data\.points: Field required"),
         ('[data]\npoints = "many"\n', r"mine\.toml, line 4, data\.points: .*integer.*, got 'many'"),
         ('[[threats]]\nnorm = "L2"\nepsilon = 0.5\n', r"mine\.toml, line 5, threats\.0\.epsilon: 0\.5 is not exact"),
