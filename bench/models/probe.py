@@ -1,20 +1,26 @@
 """Try a network on a few images before anything is measured: do its layers fit, are these logits."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from bench.errors import ArtefactError, ContractError
+
+_PATIENCE = 8
+"""Passes after which tensors that a network changes itself must be at rest."""
 
 _CLOSE = 1e-4
 """How near to 1 float32 probabilities sum; logits of four different images do not all come so near by chance."""
 
 
 def probe(network: nn.Module, shape: tuple[int, int, int], classes: int, *, where: str, what: str) -> None:
-    """Run a black, a white and two noisy images through a network.
+    """Run a black, a white and two noisy images through a network; one that changes itself is left where it rests.
 
     Raises:
         ArtefactError: if its layers do not fit each other or the images, or it tells other classes apart.
-        ContractError: if it gives anything but one row of finite logits per image, such as probabilities.
+        ContractError: if it gives anything but one row of finite logits per image, such as probabilities, or does not
+            come to rest.
     """
     noise = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
     images = torch.cat([torch.zeros(1, *shape), torch.ones(1, *shape), noise])
@@ -22,7 +28,7 @@ def probe(network: nn.Module, shape: tuple[int, int, int], classes: int, *, wher
     network.eval()
     try:
         with torch.no_grad():
-            given = network(images)
+            given, restless = _asked(network, images)
     except Exception as error:  # noqa: BLE001 - layers that do not fit raise whatever their authors chose
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ArtefactError(
@@ -31,6 +37,24 @@ def probe(network: nn.Module, shape: tuple[int, int, int], classes: int, *, wher
     finally:
         network.train(was)
     hold_logits(given, len(images), classes, f"{where}: {what}")
+    if restless:
+        raise ContractError(f"{where}: {what} changes its own tensors whenever it is asked, such as {restless[0]!r}.")
+
+
+def _asked(network: nn.Module, images: Tensor) -> tuple[Any, list[str]]:
+    """Return what a network gives, and which of its tensors do not come to rest within a few passes.
+
+    Some networks normalise their weights inside the forward pass; after a few passes that is the identity to the bit.
+    """
+    given, changed = None, list(network.state_dict())
+    for _ in range(_PATIENCE):
+        kept = {name: tensor.clone() for name, tensor in network.state_dict().items() if name in changed}
+        given = network(images)
+        after = network.state_dict()
+        changed = [name for name, tensor in kept.items() if not torch.equal(tensor, after[name])]
+        if not changed:
+            break
+    return given, changed
 
 
 def hold_logits(given: object, count: int, classes: int, what: str) -> None:

@@ -85,3 +85,32 @@ def test_the_mode_and_the_counters_of_a_network_stay():
     with pytest.raises(ArtefactError, match="should give 7 logits"):
         probe(network, (1, 8, 8), 7, where="'w'", what="'mine'")
     assert torch.equal(network.bn1.running_mean, torch.zeros(16))
+
+
+class Restless(nn.Module):
+    """Rescales its weights whenever it is asked, as a few networks of the literature do."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.layer = nn.Linear(48, 10)
+        self.change = change
+
+    def forward(self, images):
+        self.layer.weight.data = self.change(self.layer.weight.data)
+        return self.layer(images.flatten(1))
+
+
+def test_a_network_that_normalises_itself_is_left_where_it_rests():
+    network = Restless(nn.functional.normalize)
+    tried(network)
+    rested = network.layer.weight.clone()
+    network(torch.rand(1, 3, 4, 4))
+    assert torch.equal(network.layer.weight, rested)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda weight: weight * 0.5, lambda weight: weight.mul_(0.5), lambda weight: weight.flip(0)]
+)
+def test_a_network_that_never_rests_is_refused(change):
+    with pytest.raises(ContractError, match=r"changes its own tensors whenever it is asked, such as 'layer\.weight'"):
+        tried(Restless(change))

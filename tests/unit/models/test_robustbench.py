@@ -3,6 +3,7 @@ import torch
 
 from bench.errors import ArtefactError, InputError, UsageError
 from bench.models.architecture import ARCHITECTURES
+from bench.models.probe import probe
 from bench.models.source import ModelRef, load
 from bench.models.weights import save
 
@@ -133,8 +134,13 @@ def test_every_architecture_of_the_zoo_loads_from_a_placed_file_of_its_weights(t
         state = _made(_entry(reference)[1]).state_dict()
         place(tmp_path, {f"module.{key}": tensor for key, tensor in state.items()}, reference)
         loaded = model(reference)
+        network = _made(_entry(reference)[1])
+        network.load_state_dict(state)
+        probe(
+            network, loaded.shape, loaded.classes, where=reference, what="the network itself"
+        )  # some change themselves
         stored = loaded.classifier.state_dict()
-        assert all(torch.equal(stored[f"network.{key}"], tensor) for key, tensor in state.items()), reference
+        assert all(torch.equal(stored[f"network.{key}"], tensor) for key, tensor in network.state_dict().items())
         assert loaded.classifier(torch.full((2, *loaded.shape), 0.5)).shape == (2, loaded.classes)
         (tmp_path / "robustbench" / f"{reference}.safetensors").unlink()
 
