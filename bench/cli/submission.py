@@ -20,14 +20,14 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def check(folders: tuple[Path, ...], *, as_json: bool) -> int:
     """Print every problem of submission folders and of literature files; exit 0 if there is none, 3 otherwise."""
-    from bench.submission.check import problems
+    from bench.submission.check import survey
 
     found: dict[str, list[str]] = {}
-    for folder in folders:
+    # printed as found: whatever the next folder does, this report stands
+    for folder, sentences in zip(folders, survey(folders), strict=True):
         name = printable(str(folder))
-        # printed as found: whatever the next folder does, this report stands
-        found[name] = problems(folder)
-        for sentence in [] if as_json else found[name]:
+        found[name] = sentences
+        for sentence in [] if as_json else sentences:
             line(f"{name}: {sentence}")
     if as_json:
         emit({"schema": "bench.submission-check/1", "problems": found})

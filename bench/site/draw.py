@@ -1,7 +1,8 @@
 """Turns chart definitions and rows into specifications, which are drawn at build and by the runtime of the pages."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,6 +13,10 @@ VEGA_LITE = "6.4"
 """The version that is compiled with; pinned because it decides the bytes."""
 FONT = "Liberation Sans"
 """Carried by vl-convert itself, so text has the same width on every machine; pages override it on screen."""
+
+
+_PAIR = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
+"""A character beyond the basic plane, as JSON escapes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,24 @@ def draw(figure: Figure, name: str, title: str, says: str, page: str) -> Drawing
     filled = {**vega, "data": data}
     # the font that figures are laid out with has no narrow space
     spec = json.dumps(filled, separators=(",", ":"), sort_keys=True).replace("\\u202f", "\\u00a0")
+    spec = _PAIR.sub("\\\\u25a1", spec)
     return Drawing(name, title, says, spec, f"figures/{page}-{name}")
+
+
+def labels(names: Sequence[str], marks: Sequence[str]) -> list[str]:
+    """Return names as figures print them, each of its own; where two would look alike, their marks tell them apart.
+
+    What lies beyond the basic plane, emoji above all, becomes a box: the font has no other sign for it, and a renderer
+    that shortens text cuts between the halves of such characters.
+    """
+    drawn = ["".join("□" if sign > "\uffff" else sign for sign in name) for name in names]
+    found: list[str] = []
+    for name, mark in zip(drawn, marks, strict=True):
+        label = name if drawn.count(name) == 1 else f"{name} ({mark})"
+        while label in found:
+            label += "′"
+        found.append(label)
+    return found
 
 
 @cache

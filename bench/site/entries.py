@@ -13,10 +13,13 @@ from bench.site.figures import percent
 from bench.submission.check import Folder, examine
 from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, VERIFICATION_FILE
 from bench.submission.literature import FOLDER, Literature, examine_literature
+from bench.submission.relations import neighbour, relation_problems
 from bench.submission.schema import Level, Result, Submission, Verification, VerificationLevel
 from bench.submission.score import Bits, Contender, Paired, Place, order, places, rate
 from bench.threats import Norm
 
+_TOLD = 20
+"""Folders that one message names."""
 _WAITING = {
     VerificationLevel.CLAIMED: "quoted from a paper, not measured here",
     VerificationLevel.SELF_REPORTED: "nobody else has measured it yet",
@@ -199,27 +202,45 @@ def read(submissions: Path) -> Catalogue:
         SubmissionError: if any folder has a problem; a site is built from valid submissions or not at all.
     """
     by_protocol: dict[str, list[Entry]] = {}
-    found: list[str] = []
+    found: dict[str, list[str]] = {}
     for place in sorted(path for path in submissions.glob("*/*") if path.is_dir()):
         folder, problems = examine(place)
-        found += [f"{place.parent.name}/{place.name}: {problem}" for problem in problems]
+        if place.parent.is_symlink():
+            problems.append(f"lies in {place.parent.name!r}, which is a symbolic link; expected a folder.")
         if folder is not None and folder.result.protocol.name != place.parent.name:
-            found.append(f"{place.parent.name}/{place.name}: measured under {folder.result.protocol.name!r}.")
-        if folder is not None and not found:
+            problems.append(f"measured under {folder.result.protocol.name!r}.")
+        found[f"{place.parent.name}/{place.name}"] = problems
+        if folder is not None and not problems:
             by_protocol.setdefault(place.parent.name, []).append(_entry(place, folder))
+    for name, entries in by_protocol.items():
+        beside = {entry.id: neighbour(entry.submission, entry.result) for entry in entries}
+        for entry in entries:
+            found[f"{name}/{entry.id}"] += relation_problems(entry.id, beside)
     literature = []
     for path in sorted(path for path in submissions.glob(f"{FOLDER}/*") if not path.is_dir()):
         source, problems = examine_literature(path)
-        found += [f"{FOLDER}/{problem}" for problem in problems]
+        found[f"{FOLDER}/{path.name}"] = [problem.removeprefix(f"{path.name}: ") for problem in problems]
         literature += [source] if source is not None else []
-    if found:
-        rest = [f"and {len(found) - 10} more; bench submission check names them all."] if len(found) > 10 else []
-        raise SubmissionError("\n".join([f"{len(found)} problems in {str(submissions)!r}:", *found[:10], *rest]))
+    _refuse(submissions, {name: problems for name, problems in found.items() if problems})
     catalogue = Catalogue(by_protocol, literature=literature)
     for entries in by_protocol.values():
         _relate(catalogue, entries)
         catalogue.boards += [_board(catalogue, entries, threat.norm) for threat in entries[0].protocol.threats]
     return catalogue
+
+
+def _refuse(submissions: Path, found: dict[str, list[str]]) -> None:
+    """Name every folder at fault, with its first problem."""
+    lines = [
+        f"{name}: {problems[0]}" + (f" And {len(problems) - 1} more." if len(problems) > 1 else "")
+        for name, problems in found.items()
+    ]
+    if lines:
+        told = (
+            f"{sum(map(len, found.values()))} problems in {str(submissions)!r}; bench submission check names them all:"
+        )
+        rest = [f"and {len(lines) - _TOLD} folders more."] if len(lines) > _TOLD else []
+        raise SubmissionError("\n".join([told, *lines[:_TOLD], *rest]))
 
 
 def published(entry: Entry) -> list[str]:

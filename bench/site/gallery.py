@@ -4,6 +4,7 @@ import base64
 import struct
 import zlib
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from bench.submission.files import WITNESSES_FILE
 from bench.threats import Norm
 
 PIECES = 3
-"""Shown per norm: the witnesses at the quartiles of distance."""
+"""Shown per norm where the page can carry them: the witnesses at the quartiles of distance."""
+ROOM = 90_000
+"""Bytes of pixels that a page carries: three images for each witness shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ def _pieces(entry: Entry, norm: Norm, arrays: dict[str, NDArray[Any]]) -> tuple[
     rows = {int(point): row for row, point in enumerate(points.id)}
     distance = np.array([points.distance[norm][rows[int(point)]] for point in ids])
     ranked = np.lexsort((ids, distance))
-    picks = sorted({len(ranked) * part // (PIECES + 1) for part in range(1, PIECES + 1)}) if len(ranked) else []
+    pieces = min(PIECES, ROOM // (3 * len(Norm) * prod(arrays[f"image_{norm}"].shape[1:])))
+    picks = sorted({len(ranked) * part // (pieces + 1) for part in range(1, pieces + 1)}) if len(ranked) else []
     return tuple(
         _piece(entry, norm, rows[int(ids[index])], arrays[f"clean_{norm}"][index], arrays[f"image_{norm}"][index])
         for index in (ranked[pick] for pick in picks)

@@ -15,7 +15,9 @@ PAGE_BUDGET = 150_000
 ASSET_BUDGET = 450_000
 """Bytes of all shared assets together, compressed; the entries' data, which grow with them, are not shared assets."""
 PAPER_BUDGET = 50_000
-"""Bytes of a figure as PDF."""
+"""Bytes of a figure as PDF, with as many letters as an alphabet has, upper and lower case, digits and signs."""
+_LETTER, _ALPHABET = 150, 200
+"""Bytes that the font of a PDF takes for one more letter, and the letters that its budget covers."""
 _LOADS = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src"), ("iframe", "src"), ("use", "href")}
 _GROWS = re.compile(r"assets/data\.[a-z2-7]+\.js$")
 _ROWS = 1000
@@ -81,7 +83,7 @@ def problems(files: Mapping[str, bytes]) -> list[str]:
         if path.endswith(".css"):
             found += _styles(path, content.decode(errors="replace"))
         if path.endswith(".pdf"):
-            found += _paper(path, content)
+            found += _paper(path, content, files.get(path.removesuffix("pdf") + "svg", b""))
     return found + list(_weights(files, pages))
 
 
@@ -135,13 +137,15 @@ def _styles(path: str, text: str) -> Iterator[str]:
             yield f"{path}: loads {address!r}; styles load nothing."
 
 
-def _paper(path: str, content: bytes) -> Iterator[str]:
+def _paper(path: str, content: bytes, drawn: bytes) -> Iterator[str]:
+    letters = len(set(drawn.decode(errors="replace")))
+    most = PAPER_BUDGET + _LETTER * max(0, letters - _ALPHABET)
     if not content.startswith(b"%PDF-") or not content.rstrip().endswith(b"%%EOF"):
         yield f"{path}: is no PDF."
     elif len(re.findall(rb"/Type /Page\s", content)) != 1:
         yield f"{path}: should have one page."
-    elif len(content) > PAPER_BUDGET:
-        yield f"{path}: {len(content)} bytes, at most {PAPER_BUDGET}; its font should hold the letters that it uses."
+    elif len(content) > most:
+        yield f"{path}: {len(content)} bytes, at most {most}; its font should hold the letters that it uses."
 
 
 def _weights(files: Mapping[str, bytes], pages: Mapping[str, _Reader]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from bench.site import charts
-from bench.site.draw import Drawing, Figure, draw
+from bench.site.draw import Drawing, Figure, draw, labels
 from bench.site.entries import Board, Catalogue, Entry, paired
 from bench.site.figures import p_value, percent, symbol, thousands, threat
 from bench.site.mixture import candidates
@@ -24,11 +24,7 @@ TRAILS = 24
 
 def unique(entries: Sequence[Entry]) -> dict[Entry, str]:
     """Name entries in one legend, apart from each other."""
-    names = [entry.title for entry in entries]
-    return {
-        entry: name if names.count(name) == 1 else f"{name} ({entry.id})"
-        for entry, name in zip(entries, names, strict=True)
-    }
+    return dict(zip(entries, labels([entry.title for entry in entries], [entry.id for entry in entries]), strict=True))
 
 
 def _share(entry: Entry, count: int) -> dict[str, float]:
@@ -118,19 +114,19 @@ def curves(entries: Sequence[Entry], norm: Norm, page: str, *, any_norm: bool = 
 
 def ladder(found: Ladder, page: str, name: str) -> Drawing:
     """Draw what rising compression leaves of one parent."""
-    rows, spots = [], []
+    rows, spots, recipes = [], [], list(found.spots)
+    shown = dict(zip(recipes, labels(recipes, [str(number + 1) for number in range(len(recipes))]), strict=True))
     for entry, recipe in found.rungs:
         if entry.compression is None or entry.withheld:
             continue
         values = _share(entry, entry.survivors(found.norm))
         compression = round(float(entry.compression), 6)
-        rows.append({"compression": compression, "recipe": recipe, "name": entry.title, **values})
+        rows.append({"compression": compression, "recipe": shown[recipe], "name": entry.title, **values})
     for spot in found.spots.values():
         if spot is not None and spot.entry.compression is not None:
             robust = round(spot.entry.survivors(found.norm) / spot.entry.result.data.points, 6)
             spots.append({"compression": round(float(spot.entry.compression), 6), "robust": robust})
     parent = _share(found.parent, found.parent.survivors(found.norm))
-    recipes = list(found.spots)
     says = (
         f"Robust accuracy of {found.parent.submission.name} over compression for {', '.join(recipes)}; the dashed line "
         f"is the dense parent at {percent(parent['robust'])} %, diamonds mark the sweet spots."
@@ -183,18 +179,19 @@ def _stage(name: str, low: int, high: int, total: int, kind: str) -> dict[str, A
 
 def layers(entry: Entry, page: str) -> Drawing:
     """Draw the density of every prunable layer."""
-    rows = []
-    for layer in entry.result.pruning.layers:
+    rows, found = [], entry.result.pruning.layers
+    names = labels([layer.name for layer in found], [str(number + 1) for number in range(len(found))])
+    for layer, name in zip(found, names, strict=True):
         density = 1 - rate(layer.zeros, layer.weights)
         values = {"density": round(float(density), 6), "weights": layer.weights, "says": f"{percent(density)} %"}
-        rows.append({"layer": layer.name, **values})
+        rows.append({"layer": name, **values})
     says = "Density by layer: " + "; ".join(f"{row['layer']} {row['says']}" for row in rows) + "."
     return draw(Figure(charts.layers, {"layers": rows}), "layers", "Density by layer", says, page)
 
 
 def entry_figures(catalogue: Catalogue, entry: Entry) -> list[Drawing]:
     """Return the figures of an entry; none of its robustness where that is withheld."""
-    page = f"{entry.protocol.name}-{entry.id}"
+    page = f"{entry.protocol.name}/{entry.id}"  # a folder apart, or an entry called linf would draw over a board
     drawn: list[Drawing] = []
     if not entry.withheld:
         parent = catalogue.parents.get(entry)

@@ -1,6 +1,7 @@
 """Every problem of a submission folder at once; a folder without one may be published."""
 
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,10 +28,13 @@ from bench.submission.links import PINNED, https, pinned
 from bench.submission.literature import examine_literature
 from bench.submission.points import PointTable, read_points
 from bench.submission.regular import content
+from bench.submission.relations import Neighbour, neighbour, neighbours, relation_problems
 from bench.submission.schema import Result, Submission, Verification, VerificationLevel
 
 WITNESS_BYTES = 4 * 2**20
 """Bytes of witnesses that may lie in the repository; larger ones are pinned like weights."""
+WORDS = 40_000
+"""Bytes that the words and figures of the records may take compressed; a page has to carry them."""
 _DECODED = 64 * 2**20
 _FILES = (SUBMISSION_FILE, RESULT_FILE, POINTS_FILE, WITNESSES_FILE, VERIFICATION_FILE)
 _LISTED = 10
@@ -56,9 +60,24 @@ class Folder:
 
 def problems(folder: Path) -> list[str]:
     """Return one sentence per problem of a submission's folder, or of a file of quoted figures."""
-    if folder.suffix == ".toml" and not folder.is_dir():
-        return examine_literature(folder)[1]
-    return examine(folder)[1]
+    return next(survey([folder]))
+
+
+def survey(folders: Sequence[Path]) -> Iterator[list[str]]:
+    """Yield the problems of each folder in turn, those with the entries beside it included."""
+    beside: dict[Path, dict[str, Neighbour]] = {}
+    for folder in folders:
+        if folder.suffix == ".toml" and not folder.is_dir():
+            yield examine_literature(folder)[1]
+            continue
+        found, wrong = examine(folder)
+        if found is not None:
+            place = folder.resolve()
+            if place.parent not in beside:
+                beside[place.parent] = neighbours(place.parent)
+            entries = beside[place.parent] | {place.name: neighbour(found.submission, found.result)}
+            wrong += relation_problems(place.name, entries)
+        yield wrong
 
 
 def examine(folder: Path) -> tuple[Folder | None, list[str]]:
@@ -88,6 +107,7 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     verification = read(VERIFICATION_FILE, _verification) if VERIFICATION_FILE in there else None
     if submission is not None:
         found += _people(submission, folder.resolve().name, result)
+    found += _weight([dump(record) for record in (submission, result, verification) if record is not None])
     if result is not None:
         found += result_problems(result, written)
         found += point_problems(result, points) if points is not None else []
@@ -141,6 +161,12 @@ def _people(submission: Submission, folder: str, result: Result | None) -> Itera
                 f"{SUBMISSION_FILE}: weights.sha256 is {submission.weights.sha256}, but {RESULT_FILE} was measured on "
                 f"{result.model.weights_sha256}."
             )
+
+
+def _weight(records: list[bytes]) -> Iterator[str]:
+    weight = len(zlib.compress(b"".join(records), 9))
+    if weight > WORDS:
+        yield f"the records hold {weight} bytes when compressed, at most {WORDS}; say it in fewer words and layers."
 
 
 def _located(locator: str) -> Iterator[str]:

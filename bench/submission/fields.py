@@ -53,6 +53,8 @@ Exact = Annotated[str, AfterValidator(_exact)]
 """A whole number or a fraction in lowest terms, as text: ``"8/255"``."""
 Https = Annotated[str, StringConstraints(max_length=MOST), AfterValidator(https)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=800), AfterValidator(_words(200))]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=400), AfterValidator(_words(100))]
+"""A line that stands in the rows of boards."""
 Sentence = Annotated[str, StringConstraints(max_length=2400), AfterValidator(_words(600))]
 Words = Annotated[str, StringConstraints(max_length=16000), AfterValidator(_words(4000, lines=True))]
 Seconds = Annotated[float, Field(gt=0, le=1e12)]

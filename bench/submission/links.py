@@ -1,14 +1,15 @@
 """Which addresses a submission may name: one parse, strict enough that every browser reads the same host from it."""
 
 import re
+from urllib.parse import unquote
 
 MOST = 2000
 """Bytes; longer addresses do not survive all browsers and servers."""
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_SIGN = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})"
 _HTTPS = re.compile(
     rf"https://(?P<host>(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9]))"
-    r"(?P<path>/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?"
-    r"(?P<rest>[?#](?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2}|#(?!.*#))*)?"
+    rf"(?P<path>/{_SIGN}*)?(?P<query>\?(?:{_SIGN}|\?)*)?(?P<fragment>#(?:{_SIGN}|\?)*)?"
 )
 _NAME = r"[A-Za-z0-9._-]+"
 _PINNED = {
@@ -45,8 +46,8 @@ def https(address: str) -> str:
 def pinned(address: str) -> bool:
     """Tell whether an address names a file that stays what it is, at a host that keeps such files."""
     found = _HTTPS.fullmatch(address)
-    if not found or found["rest"] not in {None, "?download=1", "?download=true"}:
+    if not found or found["fragment"] or found["query"] not in {None, "?download=1", "?download=true"}:
         return False
-    path = found["path"] or ""
-    rule = _PINNED.get(found["host"])
-    return rule is not None and "/../" not in path and "/./" not in path and bool(rule.fullmatch(path))
+    path, rule = found["path"] or "", _PINNED.get(found["host"])
+    steps = unquote(path).split("/")
+    return rule is not None and not {".", ".."} & set(steps) and bool(rule.fullmatch(path))

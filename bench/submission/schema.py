@@ -19,11 +19,12 @@ from bench.submission.fields import (
     Sentence,
     Sha256,
     Slug,
+    Title,
     Words,
 )
 from bench.threats import Norm
 
-MOST_LAYERS = 5000
+MOST_LAYERS = 1000
 MOST_POINTS = 200_000
 """Four times the largest validation set of the field."""
 Term = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$")]
@@ -51,7 +52,7 @@ class ModelRecord(Frozen):
 
     ref: Line
     """As typed, without local paths."""
-    architecture: Line
+    architecture: Title
     parent: Line | None
     """Reference of the dense model it came from; null for a dense one."""
     weights_sha256: Sha256
@@ -95,7 +96,7 @@ class PruningRecord(Frozen):
 
     recipe: Slug | None
     """One of this benchmark's, so that anyone can prune again; null where the network came pruned by a method."""
-    method: Line | None = None
+    method: Title | None = None
     """How others pruned it, in their words; null where a recipe says it."""
     version: Count
     """Of the recipe; 0 with a method."""
@@ -303,15 +304,15 @@ class Submission(Frozen):
     schema_: Annotated[Literal["bench.submission/1"], Field(alias="schema")]
     id: Slug
     """Equals the name of the folder."""
-    name: Line
-    authors: Annotated[tuple[Line, ...], Field(max_length=50)]
+    name: Title
+    authors: Annotated[tuple[Title, ...], Field(max_length=50)]
     date: date
     paper: Https | None = None
-    method: Line
+    method: Title
     description: Words = ""
     extra_data: bool
     """Trained on more than the data set's own training split."""
-    licence: Line
+    licence: Title
     weights: Weights
     supersedes: Slug | None = None
 
@@ -336,7 +337,7 @@ class Verification(Frozen):
 
     schema_: Annotated[Literal["bench.verification/1"], Field(alias="schema")]
     level: VerificationLevel
-    by: Line
+    by: Title
     date: date
     result_sha256: Sha256
     """Of the result.json that was verified."""

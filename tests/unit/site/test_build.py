@@ -193,7 +193,7 @@ def test_the_command_builds_checks_and_notices_a_difference(tmp_path, capsys):
     keep = tmp_path / "kept"
     for _ in range(2):
         assert run([*build_command, "--keep", str(keep)]) == 0
-        assert 0 < len(list(keep.iterdir())) <= len(list(out.glob("figures/*.pdf")))
+        assert 0 < len(list(keep.iterdir())) <= len(list(out.glob("figures/**/*.pdf")))
     assert run([*build_command, "--check"]) == 0
 
 
