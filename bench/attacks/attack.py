@@ -68,7 +68,8 @@ class Points:
 
     Attributes:
         logits: of the clean images, so that no attack computes them again.
-        distance: smallest verified perturbation known so far, in the norm of the threat model.
+        distance: smallest verified perturbation known so far, in the norm of the threat model; infinity where none is
+            known, or none that the attack says it looks at.
     """
 
     images: Images
@@ -127,6 +128,8 @@ class Attack:
         limit: (settings, channels × height × width) to what the attack leaves undone on such images, if anything.
         alike: rounds differ in their index alone, so the harness may run several side by side to keep batches full;
             points are then repeated, and ``draws.round`` holds one index per point.
+        looks_up_to: settings to the largest known distance that the attack tells from no distance; None where it never
+            looks at one, so that what it proposes hangs on the point alone.
     """
 
     name: str
@@ -139,6 +142,7 @@ class Attack:
     source: str
     alike: bool = False
     limit: Callable[[Settings, tuple[int, int, int]], Limit | None] = unlimited
+    looks_up_to: Callable[[Settings], float] | None = None
 
 
 ATTACKS: Registry[Attack] = Registry("attack", "bench.attacks.zoo")

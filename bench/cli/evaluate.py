@@ -47,7 +47,12 @@ _NORMS = [norm.value for norm in Norm]
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the protocol's.")
 @click.option("--engine", type=click.Choice(["native", "reference"]), default="native", show_default=True,
               help="Whose Linf and L2 attacks: ours, or pyautoattack's as the auditor.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; a new folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where to write: a new folder, or a finished run to add to.",
+)
 @click.option("--parent-run/--no-parent-run", "parent_first", default=True,
               help="Measure the dense parent first, where no run of it is at hand.")  # fmt: skip
 @click.option("--resume/--no-resume", default=True, help="Go on with an interrupted run, or start afresh.")
@@ -66,6 +71,9 @@ def command(*, dry_run: bool, rehearse: bool, as_json: bool, **options: Any) -> 
     settled = settle(**options)
     if dry_run or rehearse:
         return _show_plan(settled, rehearsed=rehearse, as_json=as_json)
+    from bench.evaluation.conduct.adding import adding_to
+
+    settled = adding_to(settled)
     tell_deviations(settled)
     for remark in settled.remarks:
         output.say(remark)

@@ -52,7 +52,13 @@ def test_every_command_exists_and_is_told_in_one_line():
     for module, says in COMMANDS.values():
         assert importlib.import_module(module).command.callback or importlib.import_module(module).command.commands
         assert says.endswith(".")
-    files = {path.stem for path in (ROOT / "bench" / "cli").glob("*.py")} - {"__init__", "main", "output", "reading"}
+    files = {path.stem for path in (ROOT / "bench" / "cli").glob("*.py")} - {
+        "__init__",
+        "main",
+        "output",
+        "reading",
+        "pruned",
+    }
     assert files == {module.rsplit(".", 1)[1] for module, _ in COMMANDS.values()}
 
 

@@ -131,5 +131,6 @@ ATTACKS.register("corners")(
         {"queries": "images per point: pixels times 2 to the number of channels, and what is to go into pairs"},
         "Croce & Hein 2019, arXiv:1909.05040",
         limit=_limit,
+        looks_up_to=lambda _: 2.0,  # pairs are for points that one pixel has not broken
     )
 )

@@ -256,6 +256,7 @@ ATTACKS.register("sparse-rs")(
         _SETTINGS,
         "Croce et al. 2022, arXiv:2006.12834",
         limit=_limit,
+        looks_up_to=lambda settings: float(pixels.grid(settings)[-1]),
     )
 )
 
@@ -270,5 +271,6 @@ ATTACKS.register("sparse-rs-ce")(
         _SETTINGS,
         "Croce et al. 2022, arXiv:2006.12834",
         limit=_limit,
+        looks_up_to=lambda settings: float(pixels.grid(settings)[-1]),
     )
 )

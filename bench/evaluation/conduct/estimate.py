@@ -13,7 +13,8 @@ from bench.attacks.attack import Passes
 from bench.data.dataset import EvalSet
 from bench.errors import AbsentError, BenchError, InputError, UsageError
 from bench.evaluation import environment
-from bench.evaluation.conduct.foresight import known_deviations, lacking_parent, refuse_finished
+from bench.evaluation.conduct.adding import adding_to
+from bench.evaluation.conduct.foresight import known_deviations, lacking_parent
 from bench.evaluation.conduct.pace import Pace, pace
 from bench.evaluation.conduct.parents import parent_first
 from bench.evaluation.conduct.rehearsal import Prediction, Show, rehearse
@@ -63,6 +64,7 @@ class Estimate:
         deviations: why the result could not be submitted.
         needs: what is missing.
         unfinished: a run of this plan was interrupted and would go on.
+        added: the folder holds a finished run, and the plan is that together with what was asked for.
         first: what would be measured before it: the dense parent, where no run of it is at hand.
         pace: of the network before pruning, with or without its weights; None where it cannot be built.
         predicted: what a rehearsal says the run will cost; None without one.
@@ -73,6 +75,7 @@ class Estimate:
     deviations: tuple[str, ...]
     needs: Needs
     unfinished: bool
+    added: bool
     first: Plan | None
     pace: Pace | None
     predicted: Prediction | None
@@ -96,6 +99,7 @@ class Estimate:
             "entry": plan.name,
             "out": str(plan.out),
             "unfinished": self.unfinished,
+            "added": self.added,
             "first": self.first and {"entry": self.first.name, "out": str(self.first.out)},
             "protocol": {"name": plan.protocol.name, "digest": plan.protocol.digest},
             "points": len(plan.ids),
@@ -151,6 +155,7 @@ class Estimate:
         if found:
             says.append(f"Predicted: {self._spelled(found.passes)}, from {found.rehearsed} cascades rehearsed.")
         goes = "Unfinished work lies beside it, and the run goes on from there." if self.unfinished else ""
+        goes += "It holds a finished run, to which this is added: nothing is attacked twice." if self.added else ""
         says.append(f"The result goes to {plan.out}. {goes}".rstrip())
         if self.first:
             says.append(
@@ -181,7 +186,12 @@ def estimate(plan: Plan, *, rehearsed: bool = False, show: Show | None = None) -
         DisagreementError: if what is told of a network that came pruned is not what was measured.
         ContractError: if it fails on an image.
     """
-    needs, deviations = Needs(), known_deviations(plan)
+    needs, asked = Needs(), plan
+    try:
+        plan = adding_to(plan)
+    except UsageError as error:
+        needs.obstacles.append(error)
+    deviations = known_deviations(plan)
     device = environment.device(plan.request.device)
     with offline():
         loaded = needs.get(lambda: load_model(plan))
@@ -193,10 +203,6 @@ def estimate(plan: Plan, *, rehearsed: bool = False, show: Show | None = None) -
             deviations.append(lacking)
     timed = _timed(plan, loaded or stand_in(plan), points, device)
     predicted = rehearse(plan, show) if rehearsed and not (needs.obstacles or needs.absent) else None
-    try:
-        refuse_finished(plan)
-    except UsageError as error:
-        needs.obstacles.append(error)
     steps = tuple(step.passes(plan.classes) for step in plan.steps)
     return Estimate(
         plan,
@@ -204,6 +210,7 @@ def estimate(plan: Plan, *, rehearsed: bool = False, show: Show | None = None) -
         tuple(deviations),
         needs,
         plan.request.resume and holds_work(unfinished(plan.out)),
+        plan is not asked,
         first,
         timed,
         predicted,

@@ -1,6 +1,5 @@
-"""What can be told of a run before its first attack: why it would be no standard one, why it would not start."""
+"""What can be told of a run before its first attack: why it would be no standard one."""
 
-from bench.errors import UsageError
 from bench.evaluation import environment
 from bench.evaluation.conduct.parents import find_parent
 from bench.evaluation.conduct.scenarios import NO_TRANSFER
@@ -24,13 +23,3 @@ def lacking_parent(plan: Plan, dense: LoadedModel | None) -> str | None:
         return None
     parent, why = find_parent(plan, dense)
     return None if parent else f"{NO_TRANSFER}: {why}"
-
-
-def refuse_finished(plan: Plan) -> None:
-    """Leave a folder alone that is there already.
-
-    Raises:
-        UsageError: if it is.
-    """
-    if plan.out.exists():
-        raise UsageError(f"{str(plan.out)!r} exists already; remove it or choose another --out.")

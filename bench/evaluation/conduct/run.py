@@ -15,9 +15,10 @@ from bench.errors import ContractError
 from bench.evaluation import environment
 from bench.evaluation.checks.listening import listening
 from bench.evaluation.checks.runner import admit, review
+from bench.evaluation.conduct.adding import KEPT, adding_to, earlier_work, hold_same
 from bench.evaluation.conduct.evidence import Snapshot, after_attacks, before_attacks
 from bench.evaluation.conduct.evidence import spent as spent_on_checks
-from bench.evaluation.conduct.foresight import lacking_parent, refuse_finished
+from bench.evaluation.conduct.foresight import lacking_parent
 from bench.evaluation.conduct.latency import latency
 from bench.evaluation.conduct.parents import parent_first
 from bench.evaluation.conduct.scenarios import measure_scenarios
@@ -31,6 +32,7 @@ from bench.evaluation.record.result import Measurement
 from bench.evaluation.search.cascade import Cascade, Tally, Target, Watch
 from bench.evaluation.search.journal import Journal, Tell
 from bench.evaluation.search.meter import clean_logits
+from bench.evaluation.search.recall import Recall
 from bench.lock import held
 from bench.pruning.recipe import RECIPES, Needs
 from bench.pruning.regime import REGIMES
@@ -46,7 +48,9 @@ def evaluate(
 ) -> Path:
     """Carry out a plan and return the folder with its result; an interrupted run resumes by the same call.
 
-    Where no run of the dense parent is at hand, that is measured first, if the plan asks for it.
+    Where no run of the dense parent is at hand, that is measured first, if the plan asks for it. Where the folder holds
+    a finished run of the same network, what the plan asks for is added to it; its journal, and those of other runs of
+    this network beside it, say what was attacked before, so that nothing is attacked twice.
 
     Args:
         plan: what to do.
@@ -55,16 +59,20 @@ def evaluate(
         tell: hears, before the first attack, of a parent that is missing, and of damage to unfinished work.
 
     Raises:
-        UsageError: if the folder exists already, or another process is making it.
+        UsageError: if the folder holds something else or all of this already, or another process is making it.
         ContractError: if the model or a component breaks its contract; then there is no number.
     """
     with held(plan.out) as unfinished:
-        refuse_finished(plan)
+        result.restore(plan.out)
+        plan = adding_to(plan)
         altered = environment.code_is_dirty()
         began = time.perf_counter()
         device = environment.device(plan.request.device)
         with exact_arithmetic():
             cell = prepare(plan)
+        batch = batch_of(cell, device)
+        header = _header(cell, batch)
+        hold_same(plan, header)
         if lacking := lacking_parent(plan, cell.parent):
             tell(f"Cannot be submitted: {lacking}.")
         paused = time.perf_counter()
@@ -73,9 +81,14 @@ def evaluate(
         announce(plan)
         since = began + time.perf_counter() - paused
         with exact_arithmetic():
-            batch = batch_of(cell, device)
-            header = _header(cell, batch)
-            journal = Journal.open(unfinished, header, resume=plan.request.resume, since=since, tell=tell)
+            journal = Journal.open(
+                unfinished,
+                header,
+                resume=plan.request.resume,
+                since=since,
+                tell=tell,
+                others=earlier_work(plan.out) if plan.request.resume else (),
+            )
             found = attack(cell, device, batch, journal, watch)
         _hold_invariants(plan, found.pool)
         found.spent += journal.unused
@@ -83,7 +96,7 @@ def evaluate(
         seconds = round(journal.seconds, 1)
         timed = _latency(cell, device, batch)
         result.write(result.make(cell, found, device, batch, seconds, timed), cell, found)
-        journal.close()
+        journal.keep(plan.out / KEPT)
     return plan.out
 
 
@@ -97,7 +110,9 @@ def attack(
     pool = Pool(target.images, predictions == target.labels, plan.threats)
     evidence = before_attacks(cell, target, _remaker(cell))
     flags = admit(plan.protocol, evidence)
-    cascade = Cascade(target, pool, plan.seed, batch, journal, plan.request.engine == "native", watch)
+    alone = plan.request.engine == "native"  # what the reference proposes for a point hangs on its batch
+    kept = None if journal is None else Recall(journal, target.images, target.labels, target.ids, whole=not alone)
+    cascade = Cascade(target, pool, plan.seed, batch, kept, alone, watch)
     tallies: dict[Norm, list[Tally]] = {threat.norm: [] for threat in plan.threats}
     with listening() as heard:
         for step in plan.steps:
@@ -140,15 +155,13 @@ def _remaker(cell: Cell) -> Callable[[], torch.nn.Module]:
 
 
 def _header(cell: Cell, batch: int) -> dict[str, object]:
+    """Return what all proposals hang on; the journal names what else they hang on, batch by batch."""
     plan = cell.plan
     return {
         "protocol": plan.protocol.digest,
-        "preset": plan.protocol.preset,
         "weights": cell.digest,
-        "data": cell.points.digest,
         "engine": plan.request.engine,
         "seed": plan.seed,
-        "threats": [str(threat) for threat in plan.threats],
         "state of the code": environment.ALTERED if environment.code_is_dirty() else "as committed",
         "batch size": batch if plan.request.engine == "reference" else None,
         "version": bench.__version__,

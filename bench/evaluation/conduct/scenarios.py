@@ -79,9 +79,8 @@ def black_box(cascade: Cascade, steps: Sequence[Step], threats: Sequence[ThreatM
             again = pool.correct & ~standing & ~fallen
             blind = Pool(pool.originals, again, [threat])
             alone = Cascade(
-                cascade.target, blind, cascade.seed, cascade.batch, cascade.journal, cascade.may_shrink, cascade.watch,
-                label=str(Scenario.BLACK_BOX),
-            )  # fmt: skip
+                cascade.target, blind, cascade.seed, cascade.batch, cascade.recall, cascade.may_shrink, cascade.watch
+            )
             forwards += alone.run(step.attack, threat, step.settings).forwards
             fallen |= again & ~blind.standing(threat.norm, float(threat.epsilon))
             pool.merge(blind, attack=POOLED, norm=threat.norm)

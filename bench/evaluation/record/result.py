@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -122,14 +123,29 @@ def _unlike(parent: LoadedModel | None, loaded: LoadedModel) -> dict[str, Any]:
 
 
 def write(result: Result, cell: Cell, found: Measurement) -> None:
-    """Write the folder completely or not at all: beside its place first, then moved in one step."""
-    plan = cell.plan
-    building = plan.out.with_name(f".{plan.out.name}.building")
+    """Write the folder completely or not at all: beside its place first, then moved; what was there is replaced."""
+    out = cell.plan.out
+    building = out.with_name(f".{out.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     write_atomic(building / RESULT_FILE, dump(result))
     write_atomic(building / POINTS_FILE, pack_arrays(point_arrays(cell.points, found.predictions, found.pool)))
     write_atomic(building / WITNESSES_FILE, pack_arrays(witness_arrays(cell.points, found.pool)))
     try:
-        building.rename(plan.out)
+        if out.exists():
+            out.rename(_before(out))
+        building.rename(out)
+        shutil.rmtree(_before(out), ignore_errors=True)
     except OSError as error:
-        raise BenchError(f"cannot move the result to {str(plan.out)!r} ({error.strerror}).") from None
+        raise BenchError(f"cannot move the result to {str(out)!r} ({error.strerror}).") from None
+
+
+def restore(out: Path) -> None:
+    """Put back what was being replaced when a run was killed between the two moves of that."""
+    before = _before(out)
+    if before.exists() and not out.exists():
+        before.rename(out)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _before(out: Path) -> Path:
+    return out.with_name(f".{out.name}.before")

@@ -1,7 +1,6 @@
 """Runs the attacks of a threat model in order, each on the points that still stand."""
 
 import gc
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,10 +12,11 @@ from bench.attacks.draws import Draws
 from bench.errors import BenchError, ContractError
 from bench.evaluation.judge.pool import Pool
 from bench.evaluation.judge.verify import verify
-from bench.evaluation.search.journal import Entry, Journal
+from bench.evaluation.search.journal import Entry
 from bench.evaluation.search.meter import Meter
-from bench.tensors import Classifier, Ids, Images, Labels, Logits
-from bench.threats import Scenario, ThreatModel
+from bench.evaluation.search.recall import Recall, work
+from bench.tensors import Classifier, Distances, Ids, Images, Labels, Logits
+from bench.threats import ThreatModel
 
 Watch = Callable[[str, str, int, int, int], None]
 """(threat model, attack, rounds finished, rounds in all, points standing): what a progress bar shows."""
@@ -54,8 +54,8 @@ class Cascade:
 
     Attributes:
         batch: points per call of an attack; halved when memory runs out, if ``may_shrink``.
+        recall: what was proposed before, and where to keep what is proposed; None keeps nothing.
         may_shrink: verdicts do not depend on the batch size.
-        label: sets the journal's entries of one scenario apart from another's.
         merging: alike rounds run side by side where a batch has room; given up when memory runs out.
     """
 
@@ -63,10 +63,9 @@ class Cascade:
     pool: Pool
     seed: int
     batch: int
-    journal: Journal | None = None
+    recall: Recall | None = None
     may_shrink: bool = True
     watch: Watch | None = None
-    label: str = str(Scenario.WHITE_BOX)
     merging: bool = True
 
     def run(self, attack: Attack, threat: ThreatModel, settings: Settings) -> Tally:
@@ -109,30 +108,89 @@ class Cascade:
         rows: Tensor,
         tally: Tally,
     ) -> None:
+        """Take the proposals of some rounds from before where they are known, and make the others."""
+        if self.recall is None:
+            self._fresh(attack, threat, settings, turns, rows, tally)
+            return
+        for part in rows.split(self.batch if self.recall.whole else max(len(rows), 1)):
+            depth = self._recalled(attack, threat, settings, turns, part, tally)
+            for done in sorted(set(depth) - {len(turns)}):
+                left = part[[place for place, known in enumerate(depth) if known == done]]
+                if done:
+                    left = left[self.pool.standing(threat.norm, turns[done].radius)[left]]
+                self._fresh(attack, threat, settings, turns[done:], left, tally)
+
+    def _recalled(
+        self,
+        attack: Attack,
+        threat: ThreatModel,
+        settings: Settings,
+        turns: Sequence[Round],
+        rows: Tensor,
+        tally: Tally,
+    ) -> list[int]:
+        """Judge what was proposed for these points before; return how many of the rounds that covers for each."""
+        assert self.recall is not None
+        names = self.recall.names(rows, self._seen(attack, settings, threat, rows))
+        known = self.recall.known(work(attack, threat, settings), turns, names)
+        depth = [len(keys) for keys in known]
+        for index, turn in enumerate(turns):
+            batches: dict[str, list[int]] = {}
+            for place, keys in enumerate(known):
+                if depth[place] > index:
+                    batches.setdefault(keys[index], []).append(place)
+            for key, places in batches.items():
+                entry = self.recall.find(key)
+                if entry is not None:
+                    self._judge(attack, threat, [turn], rows[places], entry, tally)
+                    continue
+                for place in places:  # damaged: whatever it held is proposed again
+                    depth[place] = index
+        return depth
+
+    def _seen(self, attack: Attack, settings: Settings, threat: ThreatModel, rows: Tensor) -> Distances | None:
+        """Return the known distances as far as an attack looks at them; None where it does not."""
+        if attack.looks_up_to is None:
+            return None
+        known = self.pool.distance[threat.norm][rows]
+        return known.masked_fill(known > attack.looks_up_to(settings), torch.inf)
+
+    def _fresh(
+        self,
+        attack: Attack,
+        threat: ThreatModel,
+        settings: Settings,
+        turns: Sequence[Round],
+        rows: Tensor,
+        tally: Tally,
+    ) -> None:
         waiting = list(rows.split(self.batch)) if len(rows) else []
         while waiting:
             part = waiting.pop(0)
-            numbers = "+".join(str(turn.index) for turn in turns)
-            key = f"{self.label}/{threat}/{attack.name}/{numbers}/{_name(self.target.ids[part])}"
-            entry = self.journal.find(key) if self.journal is not None else None
-            if entry is None:
-                try:
-                    entry = self._propose(attack, threat, settings, turns, part)
-                except torch.OutOfMemoryError:
-                    if len(turns) > 1:
-                        self.merging = False
-                        for turn in turns:
-                            left = part[self.pool.standing(threat.norm, turn.radius)[part]]
-                            self._rounds(attack, threat, settings, [turn], left, tally)
-                        continue
-                    waiting = self._shrink(part, waiting)
+            seen = self._seen(attack, settings, threat, part)
+            try:
+                entry = self._propose(attack, threat, settings, turns, part, seen)
+            except torch.OutOfMemoryError:
+                if len(turns) > 1:
+                    self.merging = False
+                    for turn in turns:
+                        left = part[self.pool.standing(threat.norm, turn.radius)[part]]
+                        self._fresh(attack, threat, settings, [turn], left, tally)
                     continue
-                if self.journal is not None:
-                    self.journal.add(key, entry)
+                waiting = self._shrink(part, waiting)
+                continue
+            if self.recall is not None:
+                self.recall.add(work(attack, threat, settings), turns, self.recall.names(part, seen), entry)
             self._judge(attack, threat, turns, part, entry, tally)
 
     def _propose(
-        self, attack: Attack, threat: ThreatModel, settings: Settings, turns: Sequence[Round], rows: Tensor
+        self,
+        attack: Attack,
+        threat: ThreatModel,
+        settings: Settings,
+        turns: Sequence[Round],
+        rows: Tensor,
+        seen: Distances | None,
     ) -> Entry:
         many = rows.repeat(len(turns))
         indices = torch.tensor([turn.index for turn in turns], device=rows.device).repeat_interleave(len(rows))
@@ -141,7 +199,7 @@ class Cascade:
             self.target.labels[many],
             self.target.ids[many],
             self.target.logits[many],
-            self.pool.distance[threat.norm][many],
+            self.target.logits.new_full((len(many),), torch.inf) if seen is None else seen.repeat(len(turns)),
         )
         limit = sum((turn.passes for turn in turns), Passes(0, 0))
         budget = Passes(limit.forwards * len(rows), limit.backwards * len(rows))
@@ -178,7 +236,7 @@ class Cascade:
             chosen = [
                 index
                 for index, (point, number) in enumerate(zip(entry.ids, entry.rounds, strict=True))
-                if number == turn.index and bool(standing[place[int(point)]])
+                if number == turn.index and int(point) in place and bool(standing[place[int(point)]])
             ]
             if not chosen:
                 continue
@@ -199,10 +257,6 @@ class Cascade:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return list(torch.cat([part, *waiting]).split(self.batch))
-
-
-def _name(ids: Ids) -> str:
-    return hashlib.sha256(ids.cpu().numpy().tobytes()).hexdigest()[:16]
 
 
 def _memory_ran_out(error: Exception) -> bool:

@@ -5,10 +5,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,26 @@ _SEAL = "seal"
 
 Tell = Callable[[str], None]
 """Takes one sentence for whoever watches the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was attacked together, and by what: with the run's header, all that the proposals depend on.
+
+    Attributes:
+        work: threat model, attack and settings.
+        rounds: indices of the attack's rounds that ran side by side.
+        points: a name for each point, which tells the image, the label and all else that the attack saw of it.
+    """
+
+    work: str
+    rounds: tuple[int, ...]
+    points: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """A name for the batch."""
+        return _digest([self.work, self.rounds, self.points])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +72,9 @@ class _Line(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
-    key: str
+    work: str
+    rounds: tuple[int, ...]
+    points: tuple[str, ...]
     forwards: Annotated[int, Field(ge=0)]
     backwards: Annotated[int, Field(ge=0)]
     seconds: Annotated[float, Field(ge=0)]
@@ -62,9 +84,21 @@ class _Line(BaseModel):
     seal: str = ""
     """Over the header of the run and all the rest of this line."""
 
+    @property
+    def key(self) -> str:
+        """The name of the batch."""
+        return Batch(self.work, self.rounds, self.points).key
+
     def sealed(self, header: dict[str, Any]) -> "_Line":
         """Return the line with the seal that is right for it."""
         return self.model_copy(update={"seal": _digest([header, self.model_dump(exclude={"seal"})])})
+
+
+class _Found(NamedTuple):
+    line: _Line
+    content: bytes
+    took: float
+    """Seconds."""
 
 
 @dataclass(slots=True)
@@ -75,6 +109,8 @@ class Journal:
     depends on: a torn line, a missing file or changed bytes are work that was lost, never work that is wrong, and each
     loses its own batch only.
 
+    Work that another run has finished under the same header is found too, and then becomes part of this journal.
+
     Attributes:
         since: when this part of the run began, by ``time.perf_counter``.
     """
@@ -84,7 +120,10 @@ class Journal:
     _header: dict[str, Any]
     _tell: Tell
     _known: dict[str, _Line] = field(default_factory=dict)
+    _others: list["Journal"] = field(default_factory=list)
+    _places: dict[tuple[str, int], dict[str, str]] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
+    _durations: dict[str, float] = field(default_factory=dict)
     _earlier: float = 0.0
     _torn: bool = False
     _warned: bool = False
@@ -98,6 +137,7 @@ class Journal:
         resume: bool,
         since: float | None = None,
         tell: Tell = lambda _: None,
+        others: Iterable[Path] = (),
     ) -> "Journal":
         """Open the journal of a run, or start one.
 
@@ -107,6 +147,7 @@ class Journal:
             resume: go on with what is there; otherwise start afresh.
             since: when this part of the run began, if that was earlier than now.
             tell: hears of damage, once.
+            others: folders of other runs' journals; those under another header are passed over.
 
         Raises:
             UsageError: if the folder holds another run's work.
@@ -122,36 +163,49 @@ class Journal:
             journal._read()
         except OSError as error:
             raise BenchError(f"cannot read the journal in {str(folder)!r} ({error.strerror}).") from None
+        for other in others:
+            journal._learn(other)
         return journal
 
-    def find(self, key: str) -> Entry | None:
-        """Return the finished work under ``key``, if it is there and whole."""
-        line = self._known.get(key)
-        if line is None:
-            return None
-        path = self.folder / _name(key)
-        try:
-            content = path.read_bytes()
-        except OSError:
-            content = b""
-        if hashlib.sha256(content).hexdigest() != line.sha256:
-            self._warn()
-            return None
-        arrays = read_arrays(path)
-        self._used.add(key)
-        return Entry(arrays["ids"], arrays["images"], arrays["rounds"], line.forwards, line.backwards)
+    def where(self, work: str, index: int) -> Mapping[str, str]:
+        """Return the batch of each point that was attacked in one round: names of points to keys."""
+        return self._places.get((work, index), {})
 
-    def add(self, key: str, entry: Entry) -> None:
+    def find(self, key: str) -> Entry | None:
+        """Return the finished work of a batch, if it is there and whole; it costs what it did the first time only."""
+        found = self.peek(key)
+        if found is None:
+            others = (other.peek(key) for other in self._others)
+            found = next((one for one in others if one is not None), None)
+            if found is None:
+                return None
+            self._earlier += found.took
+            self._write(found.line, found.content)
+        line = found.line
+        free = key in self._used
+        self._used.add(key)
+        arrays = read_arrays(self.folder / _name(key))
+        cost = (0, 0) if free else (line.forwards, line.backwards)
+        return Entry(arrays["ids"], arrays["images"], arrays["rounds"], *cost)
+
+    def add(self, batch: Batch, entry: Entry) -> None:
         """Record finished work."""
         content = pack_arrays({"ids": entry.ids, "images": entry.images, "rounds": entry.rounds})
         line = _Line(
-            key=key,
+            work=batch.work,
+            rounds=batch.rounds,
+            points=batch.points,
             forwards=entry.forwards,
             backwards=entry.backwards,
-            seconds=round(self.seconds, 3),
+            seconds=0.0,
             sha256=hashlib.sha256(content).hexdigest(),
-        ).sealed(self._header)
-        write_atomic(self.folder / _name(key), content)
+        )
+        self._write(line, content)
+        self._used.add(line.key)
+
+    def _write(self, line: _Line, content: bytes) -> None:
+        line = line.model_copy(update={"seconds": round(self.seconds, 3)}).sealed(self._header)
+        write_atomic(self.folder / _name(line.key), content)
         try:
             with (self.folder / _LINES).open("ab") as file:
                 # after a torn line, or the next one would be glued to it
@@ -161,8 +215,27 @@ class Journal:
         except OSError as error:
             raise BenchError(f"cannot write the journal in {str(self.folder)!r} ({error.strerror}).") from None
         self._torn = False
+        self._file(line)
+
+    def _file(self, line: _Line) -> None:
+        key = line.key
         self._known[key] = line
-        self._used.add(key)
+        for index in line.rounds:
+            self._places.setdefault((line.work, index), {}).update(dict.fromkeys(line.points, key))
+
+    def peek(self, key: str) -> "_Found | None":
+        """Return a batch of this journal alone as it lies on disk, if it is there and whole."""
+        line = self._known.get(key)
+        if line is None:
+            return None
+        try:
+            content = (self.folder / _name(key)).read_bytes()
+        except OSError:
+            content = b""
+        if hashlib.sha256(content).hexdigest() == line.sha256:
+            return _Found(line, content, self._durations.get(key, 0.0))
+        self._warn()
+        return None
 
     @property
     def seconds(self) -> float:
@@ -179,30 +252,44 @@ class Journal:
         """Return how many batches are finished."""
         return len(self._known)
 
-    def close(self) -> None:
-        """Remove the journal of a run whose result is written."""
-        self._clear()
+    def keep(self, folder: Path) -> None:
+        """Move the journal of a run whose result is written to where later runs find it."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in self.folder.iterdir():
+                if path.name != lock.FILE:
+                    path.replace(folder / path.name)
+        except OSError as error:
+            raise BenchError(f"cannot keep the journal in {str(folder)!r} ({error.strerror}).") from None
+        self.folder = folder
+
+    def _learn(self, folder: Path) -> None:
+        """Take note of what another run has finished; whatever is damaged there is passed over."""
+        other = Journal(folder, self.since, self._header, lambda _: None)
+        try:
+            if not other._is_ours():
+                return
+            other._read()
+        except (OSError, UsageError):
+            return
+        self._others.append(other)
+        for place, points in other._places.items():
+            mine = self._places.setdefault(place, {})
+            mine.update({point: key for point, key in points.items() if point not in mine})
 
     def _is_ours(self) -> bool:
         """Tell whether the folder says that it holds this run; one whose header is damaged says nothing."""
-        path = self.folder / _HEADER
-        if not path.exists():
+        if not (self.folder / _HEADER).exists():
             return False
-        try:
-            found = json.loads(path.read_bytes())
-            sealed = found.pop(_SEAL) == _digest(found)
-        except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
-            sealed, found = False, {}
-        if not sealed:
+        names = another(self.folder, self._header)
+        if names is None:
             self._warn()
-            return False
-        if found != self._header:
-            names = sorted(name for name in {*found, *self._header} if found.get(name) != self._header.get(name))
+        elif names:
             raise UsageError(
                 f"{str(self.folder)!r} holds an unfinished run with another {', '.join(names)}; "
                 "start afresh with --no-resume, or choose another --out."
             )
-        return True
+        return names == []
 
     def _read(self) -> None:
         path = self.folder / _LINES
@@ -219,7 +306,8 @@ class Journal:
             if line != line.sealed(self._header):
                 self._warn()
                 continue
-            self._known[line.key] = line
+            self._durations[line.key] = max(0.0, line.seconds - self._earlier)
+            self._file(line)
             self._earlier = max(self._earlier, line.seconds)
 
     def _warn(self) -> None:
@@ -240,7 +328,25 @@ def _digest(value: Any) -> str:
 
 
 def _name(key: str) -> str:
-    return f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    return f"{key[:32]}.npz"
+
+
+def another(folder: Path, header: Mapping[str, Any]) -> list[str] | None:
+    """Return what differs between a header and that of a folder's journal; None where the folder tells of none.
+
+    Raises:
+        OSError: if there is one that cannot be read.
+    """
+    path = folder / _HEADER
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_bytes())
+        sealed = found.pop(_SEAL) == _digest(found)
+    except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
+        return None
+    names = {*found, *header}
+    return sorted(name for name in names if found.get(name) != header.get(name)) if sealed else None
 
 
 def holds_work(folder: Path) -> bool:

@@ -11,6 +11,8 @@ from bench.errors import BenchError, ContractError
 from bench.evaluation.judge.pool import Pool
 from bench.evaluation.search.cascade import Cascade, Target
 from bench.evaluation.search.journal import Journal
+from bench.evaluation.search.recall import Recall
+from bench.submission.arrays import read_arrays
 from bench.threats import Norm, ThreatModel
 
 LINF = ThreatModel(Norm.LINF, Fraction(1, 10))
@@ -113,18 +115,141 @@ def test_memory_that_runs_out_with_one_point_says_what_to_do(cascade):
         cascade.run(make(greedy), LINF, {})
 
 
+def remembering(cascade, folder, rows=(0, 1, 2), *, batch=2, whole=False):
+    """Put a cascade with nothing broken over some of the points, and a journal behind it; return it."""
+    target, rows = cascade.target, torch.tensor(rows)
+    some = Target(bright, target.images[rows], target.labels[rows], target.ids[rows], target.logits[rows])
+    journal = Journal.open(folder / "j", {}, resume=True)
+    recall = Recall(journal, some.images, some.labels, some.ids, whole=whole)
+    pool = Pool(some.images, torch.ones(len(rows), dtype=torch.bool), [LINF])
+    return Cascade(some, pool, 0, batch, recall)
+
+
+def never(*_):
+    raise AssertionError("finished work was done again")
+
+
+def watched(seen, **options):
+    def record(model, points, threat, settings, draws):
+        seen.append(points.ids.tolist())
+        return lift(model, points, threat, settings, draws)
+
+    return make(record, **options)
+
+
 def test_a_journal_replays_proposals_and_judges_them_again(cascade, tmp_path):
-    cascade.journal = Journal.open(tmp_path / "j", {}, resume=True)
-    first = cascade.run(make(lift), LINF, {})
-    again = Cascade(cascade.target, Pool(cascade.target.images, cascade.pool.correct, [LINF]), 0, 2,
-                    Journal.open(tmp_path / "j", {}, resume=True))  # fmt: skip
+    once = remembering(cascade, tmp_path)
+    first = once.run(make(lift), LINF, {})
+    again = remembering(cascade, tmp_path)
+    assert again.run(make(never), LINF, {}) == first
+    assert torch.equal(again.pool.distance[Norm.LINF], once.pool.distance[Norm.LINF])
 
-    def never(*_):
-        raise AssertionError("finished work was done again")
 
-    second = again.run(make(never), LINF, {})
-    assert first == second
-    assert torch.equal(again.pool.distance[Norm.LINF], cascade.pool.distance[Norm.LINF])
+def test_points_that_join_are_attacked_and_those_that_were_there_are_not(cascade, tmp_path):
+    seen = []
+    remembering(cascade, tmp_path, (0, 2)).run(watched(seen), LINF, {})
+    more = remembering(cascade, tmp_path, (0, 1, 2), batch=3)
+    tally = more.run(watched(seen), LINF, {})
+    assert seen == [[7, 9], [8]]
+    assert (tally.attempted, tally.forwards) == (3, 3)
+    assert more.pool.broken[Norm.LINF]["lift"].tolist() == [True, True, False]
+    fewer = remembering(cascade, tmp_path, (1,))
+    fewer.run(make(never), LINF, {})
+    assert fewer.pool.broken[Norm.LINF]["lift"].tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": {"steps": 2}},
+        {"threat": ThreatModel(Norm.LINF, Fraction(2, 10))},
+        {"name": "other"},
+        {"label": 1},
+        {"pixel": 0.449},
+        {"id": 70},
+    ],
+    ids=str,
+)
+def test_a_proposal_for_anything_else_is_not_found(cascade, tmp_path, change):
+    remembering(cascade, tmp_path, (0,)).run(make(lift), LINF, {"steps": 1})
+    other = remembering(cascade, tmp_path, (0,))
+    for recorded in (other.target, other.recall):
+        recorded.labels.fill_(change.get("label", 0))
+        recorded.ids.fill_(change.get("id", 7))
+        recorded.images.fill_(change.get("pixel", 0.45))
+    seen = []
+    threat = change.get("threat", LINF)
+    pool = Pool(other.target.images, other.pool.correct, [threat])
+    attack = watched(seen, name=change.get("name", "lift"))
+    dataclasses.replace(other, pool=pool).run(attack, threat, change.get("settings", {"steps": 1}))
+    assert seen == [[change.get("id", 7)]]
+
+
+def test_an_attack_that_looks_at_known_distances_is_asked_again_where_they_differ(cascade, tmp_path):
+    seen = []
+    looks = dataclasses.replace(watched(seen), looks_up_to=lambda _: 0.3)
+    remembering(cascade, tmp_path).run(looks, LINF, {})
+    farther, nearer = remembering(cascade, tmp_path), remembering(cascade, tmp_path)
+    farther.pool.distance[Norm.LINF][:] = torch.tensor([0.4, torch.inf, 0.31])
+    farther.run(dataclasses.replace(make(never), looks_up_to=looks.looks_up_to), LINF, {})
+    nearer.pool.distance[Norm.LINF][:] = torch.tensor([0.4, torch.inf, 0.29])
+    nearer.run(looks, LINF, {})
+    assert seen == [[7, 8], [9], [9]]
+
+
+def test_an_attack_sees_no_distance_that_it_does_not_say_it_looks_at(cascade):
+    seen = []
+
+    def record(model, points, *_):
+        seen.append(points.distance.tolist())
+        return points.images
+
+    cascade.pool.distance[Norm.LINF][:] = torch.tensor([0.2, 0.5, torch.inf])
+    cascade.batch = 3
+    for reach in (None, lambda _: 0.3):
+        cascade.run(dataclasses.replace(make(record, forwards=3), looks_up_to=reach), LINF, {})
+    blind, looking = seen
+    assert blind == [torch.inf] * 3
+    assert looking == pytest.approx([0.2, torch.inf, torch.inf])
+
+
+def test_rounds_that_ran_side_by_side_are_found_one_by_one_and_the_other_way_round(cascade, tmp_path):
+    def still(seen):
+        def record(model, points, *_):
+            seen.append(points.ids.tolist())
+            model(points.images)
+            return points.images
+
+        return dataclasses.replace(make(record, rounds=3), alike=True)
+
+    wide, narrow = [], []
+    together = remembering(cascade, tmp_path, (0, 1), batch=4).run(still(wide), LINF, {})
+    alone = remembering(cascade, tmp_path, (0, 1), batch=1).run(still(narrow), LINF, {})
+    assert (wide, narrow) == ([[7, 8], [7, 8, 7, 8]], [])
+    assert together == alone
+    remembering(cascade, tmp_path / "b", (2,), batch=1).run(still(narrow), LINF, {})
+    remembering(cascade, tmp_path / "b", (1, 2), batch=8).run(still(wide), LINF, {})
+    assert narrow == [[9], [9], [9]]
+    assert wide[2:] == [[8], [8, 8]]
+
+
+def test_a_damaged_batch_is_proposed_again_for_its_own_points_only(cascade, tmp_path):
+    seen = []
+    remembering(cascade, tmp_path).run(watched(seen), LINF, {})
+    first = next(path for path in (tmp_path / "j").glob("*.npz") if len(read_arrays(path)["ids"]) == 2)
+    first.write_bytes(b"")
+    again = remembering(cascade, tmp_path)
+    again.run(watched(seen), LINF, {})
+    assert seen == [[7, 8], [9], [7, 8]]
+    assert again.pool.broken[Norm.LINF]["lift"].tolist() == [True, True, False]
+
+
+def test_where_a_proposal_hangs_on_its_batch_only_the_same_batch_is_found(cascade, tmp_path):
+    seen = []
+    remembering(cascade, tmp_path, whole=True).run(watched(seen), LINF, {})
+    remembering(cascade, tmp_path, whole=True).run(make(never), LINF, {})
+    remembering(cascade, tmp_path, batch=3, whole=True).run(watched(seen), LINF, {})
+    assert seen == [[7, 8], [9], [7, 8, 9]]
 
 
 def test_no_correct_point_means_no_call(cascade):
