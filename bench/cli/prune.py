@@ -65,6 +65,7 @@ def command(
     """  # noqa: D301 - click's mark for lines to keep
     if out.exists():
         raise UsageError(f"{str(out)!r} exists; name a new folder.")
+    from bench.evaluation.conduct.glance import seen
     from bench.models.source import ModelRef, load
     from bench.protocol.own import find
     from bench.pruning.prune import checked_target, needs_images, prune
@@ -99,6 +100,8 @@ def command(
     _show(pruned, manifest)
     output.say(reached(RECIPES[recipe], loaded.classifier, pruned, context))
     output.say(faster(RECIPES[recipe].structure, _ratio(loaded, pruned, context)))
+    for sentence in seen(protocol, loaded, pruned):
+        output.say(sentence)
     output.say(f"To attack it: {_command(out, protocol.name)}")
     output.say(f"Written to {out}.")
 

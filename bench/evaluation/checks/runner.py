@@ -57,11 +57,28 @@ def admit(protocol: Protocol, evidence: Evidence) -> list[Flag]:
     return found
 
 
-def review(protocol: Protocol, evidence: Evidence) -> list[Flag]:
-    """Run the checks that come after the attacks; without a campaign, those of the network alone."""
+def foresee(protocol: Protocol, evidence: Evidence) -> list[Flag]:
+    """Tell before hours of attack whether pruning has reduced a network to guessing: clean answers say so already."""
+    return [
+        flag
+        for check, thresholds in chosen(protocol, [Stage.PRUNING])
+        if check.name == COLLAPSE
+        for flag in check.examine(evidence, thresholds)
+    ]
+
+
+def review(protocol: Protocol, evidence: Evidence, foreseen: Iterable[Flag] | None = None) -> list[Flag]:
+    """Run the checks that come after the attacks; without a campaign, those of the network alone.
+
+    What was foreseen before the attacks is taken over, and not looked for twice.
+    """
     stages = [Stage.PRUNING] if evidence.campaign is None else [Stage.PRUNING, Stage.ATTACKS]
+    found: list[Flag] = []
     with listening():  # checks make the attacks again, and libraries would warn a second time
-        return list(doubts(protocol, evidence, stages))
+        for check, thresholds in chosen(protocol, stages):
+            known = None if check.name != COLLAPSE else foreseen
+            found += check.examine(evidence, thresholds) if known is None else known
+    return found
 
 
 def collapsed(flags: Iterable[Flag], points: int) -> bool:

@@ -14,7 +14,7 @@ from bench.attacks.attack import Passes
 from bench.errors import ContractError
 from bench.evaluation import environment
 from bench.evaluation.checks.listening import listening
-from bench.evaluation.checks.runner import admit, review
+from bench.evaluation.checks.runner import admit, foresee, review
 from bench.evaluation.conduct.adding import KEPT, adding_to, earlier_work, hold_same
 from bench.evaluation.conduct.evidence import Snapshot, after_attacks, before_attacks
 from bench.evaluation.conduct.evidence import spent as spent_on_checks
@@ -89,7 +89,7 @@ def evaluate(
                 tell=tell,
                 others=earlier_work(plan.out) if plan.request.resume else (),
             )
-            found = attack(cell, device, batch, journal, watch)
+            found = attack(cell, device, batch, journal, watch, tell)
         _hold_invariants(plan, found.pool)
         found.spent += journal.unused
         found.deviations += [environment.ALTERED] if altered else []
@@ -101,7 +101,12 @@ def evaluate(
 
 
 def attack(
-    cell: Cell, device: torch.device, batch: int, journal: Journal | None = None, watch: Watch | None = None
+    cell: Cell,
+    device: torch.device,
+    batch: int,
+    journal: Journal | None = None,
+    watch: Watch | None = None,
+    tell: Tell = lambda _: None,
 ) -> Measurement:
     """Run every cascade of the plan, then the scenarios, on one pool of witnesses."""
     plan = cell.plan
@@ -110,6 +115,9 @@ def attack(
     pool = Pool(target.images, predictions == target.labels, plan.threats)
     evidence = before_attacks(cell, target, _remaker(cell))
     flags = admit(plan.protocol, evidence)
+    foreseen = foresee(plan.protocol, evidence)
+    for flag in foreseen:
+        tell(f"Before the first attack: {flag.says}")
     alone = plan.request.engine == "native"  # what the reference proposes for a point hangs on its batch
     kept = None if journal is None else Recall(journal, target.images, target.labels, target.ids, whole=not alone)
     cascade = Cascade(target, pool, plan.seed, batch, kept, alone, watch)
@@ -120,7 +128,7 @@ def attack(
     then = Snapshot.of(plan, pool)
     scenarios, missing = measure_scenarios(cell, cascade)
     evidence = after_attacks(replace(evidence, heard=heard), plan, cascade, tallies, then, scenarios)
-    flags += review(plan.protocol, evidence)
+    flags += review(plan.protocol, evidence, foreseen)
     checks = spent_on_checks(evidence)
     spent = Passes(len(cell.points) + sum(record.forwards for record in scenarios.values()), 0) + checks
     for tally in (tally for row in tallies.values() for tally in row):

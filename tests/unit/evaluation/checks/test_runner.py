@@ -7,7 +7,8 @@ import torch
 
 from bench.errors import ContractError, ProtocolError
 from bench.evaluation.checks.check import Stage
-from bench.evaluation.checks.runner import admit, chosen, review
+from bench.evaluation.checks.runner import admit, chosen, foresee, review
+from bench.evaluation.search.meter import Meter
 from bench.submission.schema import Level
 from tests.support.defects import Shaky
 from tests.support.suspects import Suspect, embedded, evidence_of, protocol
@@ -49,3 +50,17 @@ def test_without_attacks_only_the_network_is_looked_at():
     evidence = evidence_of(Suspect(embedded("digits-tiny-linf")))
     wrong = replace(evidence, logits=torch.zeros_like(evidence.logits))
     assert [(flag.check, flag.level) for flag in review(protocol(), wrong)] == [("collapse", Level.WITHHOLD)]
+
+
+def test_what_was_foreseen_is_taken_over_in_its_place_and_costs_nothing_twice():
+    parent, network = embedded("digits-tiny-linf"), embedded("digits-tiny-linf")
+    evidence = replace(evidence_of(Suspect(network)), parent=parent, parent_model=Meter(parent, 10))
+    wrong = replace(evidence, logits=torch.zeros_like(evidence.logits))
+    known = foresee(protocol(), wrong)
+    assert [flag.check for flag in known] == ["collapse"]
+    assert review(protocol(), wrong, known) == review(protocol(), wrong)
+    assert foresee(protocol(), evidence) == []
+    forwards = evidence.parent_model.forwards
+    assert forwards == len(evidence.labels)
+    assert review(protocol(), evidence, []) == []
+    assert evidence.parent_model.forwards == forwards
