@@ -10,13 +10,13 @@ from bench.errors import UsageError
 from bench.evaluation.plan.manifest import Manifest, manifest_beside
 from bench.evaluation.plan.plan import UNTOLD, Origin, Plan, Request, plan
 from bench.evaluation.plan.reference import Measured, file_named, measured, origin_of
+from bench.evaluation.plan.words import hold_method
 from bench.models.source import ModelRef, load
 from bench.protocol.load import Protocol
 from bench.protocol.own import find as rules
 from bench.submission.schema import PruningRecord
 
 _REGIME = re.compile(r"[a-z0-9][a-z0-9._-]{0,119}")
-_LINE = re.compile(r"(?=.*\S)[^\x00-\x1f\x7f-\x9f]{1,200}")
 _FILE = ".safetensors"
 
 
@@ -115,8 +115,8 @@ def _fits(said: Said) -> None:
         )
     if said.recipe is None and said.regime is not None and not _REGIME.fullmatch(said.regime):
         raise UsageError(f"--regime {said.regime!r} should be one word in small letters, such as ft-adv or scratch.")
-    if said.method is not None and not _LINE.fullmatch(said.method):
-        raise UsageError("--method should be one line of at most 200 characters, such as 'LAMP + TRADES'.")
+    if said.method is not None:
+        hold_method(said.method)
 
 
 def _by_recipe(said: Said, request: Request) -> Request:

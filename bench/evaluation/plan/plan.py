@@ -14,6 +14,7 @@ from bench.errors import ProtocolError, UsageError
 from bench.evaluation.checks.runner import chosen as checks_of
 from bench.evaluation.plan.naming import digest, entry_name, model_name
 from bench.evaluation.plan.source import source_of
+from bench.evaluation.plan.words import hold_words
 from bench.evaluation.search.step import Step
 from bench.models.source import ModelRef
 from bench.protocol.load import STANDARD, Protocol, Threat, load, names
@@ -134,6 +135,12 @@ class Plan:
         return total
 
 
+def _hold_words(request: Request, source: DataSource) -> None:
+    origin = request.origin
+    refs = [str(request.model), *([str(origin.parent)] if origin and origin.parent else [])]
+    hold_words(refs, request.model.architecture, origin.method if origin else None, tuple(source.classes))
+
+
 def plan(request: Request) -> Plan:
     """Settle a request; loads no weights and no image, and reads a file of weights only to name the entry.
 
@@ -153,6 +160,7 @@ def plan(request: Request) -> Plan:
             f"{request.recipe} prunes the network here, so the network itself is the parent; leave out --recipe for a "
             "network that came pruned, or leave out what is told of its pruning."
         )
+    _hold_words(request, source)
     if RECIPES[request.recipe].structure is Structure.TWO_OF_FOUR:
         request = replace(request, sparsity=Fraction(1, 2))  # the target even where it goes without saying
     chosen = _chosen(request)

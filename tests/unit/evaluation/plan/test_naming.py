@@ -57,8 +57,8 @@ def requests(folder: Path) -> list[Request]:
         checkpoint(folder / "a" / "best.safetensors", b"one", mean=(0.5,)),
         checkpoint(folder / "a" / "best.safetensors", b"one", std=(0.5,)),
         checkpoint(folder / "a" / "digits-tiny-linf.safetensors", b"a third"),
-        checkpoint(folder / "a" / f"{'long' * 50}.safetensors", b"a fourth"),
-        checkpoint(folder / "a" / f"{'long' * 50}er.safetensors", b"a fifth"),
+        checkpoint(folder / "a" / f"{'long' * 45}.safetensors", b"a fourth"),
+        checkpoint(folder / "a" / f"{'long' * 45}er.safetensors", b"a fifth"),
         ModelRef.parse("gone.safetensors", architecture="cnn-a"),
     ]
     return [
