@@ -1,5 +1,8 @@
 """The laws of every attack; a new file in bench/attacks/zoo is under them at once."""
 
+from dataclasses import replace
+from multiprocessing.reduction import ForkingPickler
+
 import pytest
 import torch
 
@@ -109,6 +112,22 @@ def test_the_same_seed_gives_the_same_candidates(name, norm):
     model, images, labels = network_problem()
     first, second = (run(name, model, images, labels, threat_of(norm)).candidates for _ in range(2))
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("name", list(ATTACKS))
+def test_can_be_sent_to_another_process(name):
+    sent = ForkingPickler.loads(ForkingPickler.dumps(ATTACKS[name]))
+    assert (sent.name, sent.propose, sent.looks_up_to) == (name, ATTACKS[name].propose, ATTACKS[name].looks_up_to)
+
+
+@every_case
+def test_looks_at_no_known_distance_but_those_it_says(name, norm):
+    """What is beyond its reach may as well not be known: the journal finds proposals again by what an attack sees."""
+    model, images, labels = network_problem()
+    points, reach = points_of(model, images, labels), ATTACKS[name].looks_up_to
+    least = 1e-3 if reach is None else reach(settings_of(ATTACKS[name])) + 1
+    known = replace(points, distance=least + torch.arange(len(points.labels)).float())
+    assert torch.equal(first_round(name, model, known, norm), first_round(name, model, points, norm))
 
 
 @every_case

@@ -110,6 +110,12 @@ def _rounds(settings: Settings, threat: ThreatModel, classes: int) -> tuple[Roun
     return (Round(0, 1.0, Passes(pixels.whole(settings, "queries"), 0)),)
 
 
+def _reach(settings: Settings) -> float:
+    """Return two pixels: pairs are for points that nothing so small has broken."""
+    del settings
+    return 2.0
+
+
 def _limit(settings: Settings, shape: tuple[int, int, int]) -> Limit | None:
     channels, height, width = shape
     asked, granted = 2**channels * height * width, pixels.whole(settings, "queries")
@@ -131,6 +137,6 @@ ATTACKS.register("corners")(
         {"queries": "images per point: pixels times 2 to the number of channels, and what is to go into pairs"},
         "Croce & Hein 2019, arXiv:1909.05040",
         limit=_limit,
-        looks_up_to=lambda _: 2.0,  # pairs are for points that one pixel has not broken
+        looks_up_to=_reach,
     )
 )

@@ -228,6 +228,11 @@ def _restart_rounds(settings: Settings, threat: ThreatModel, classes: int) -> tu
     return tuple(Round(index, float(rung), passes) for index, rung in enumerate(pixels.grid(settings)))
 
 
+def _reach(settings: Settings) -> float:
+    """Return the largest number of pixels that is tried."""
+    return float(pixels.grid(settings)[-1])
+
+
 def _limit(settings: Settings, shape: tuple[int, int, int]) -> Limit | None:
     """Tell how few of an image's pixels the largest number of pixels, which tries the most, can try at all."""
     queries, there = pixels.whole(settings, "queries"), shape[1] * shape[2]
@@ -256,7 +261,7 @@ ATTACKS.register("sparse-rs")(
         _SETTINGS,
         "Croce et al. 2022, arXiv:2006.12834",
         limit=_limit,
-        looks_up_to=lambda settings: float(pixels.grid(settings)[-1]),
+        looks_up_to=_reach,
     )
 )
 
@@ -271,6 +276,6 @@ ATTACKS.register("sparse-rs-ce")(
         _SETTINGS,
         "Croce et al. 2022, arXiv:2006.12834",
         limit=_limit,
-        looks_up_to=lambda settings: float(pixels.grid(settings)[-1]),
+        looks_up_to=_reach,
     )
 )
