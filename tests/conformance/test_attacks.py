@@ -117,7 +117,7 @@ def test_the_same_seed_gives_the_same_candidates(name, norm):
 @pytest.mark.parametrize("name", list(ATTACKS))
 def test_can_be_sent_to_another_process(name):
     sent = ForkingPickler.loads(ForkingPickler.dumps(ATTACKS[name]))
-    assert (sent.name, sent.propose, sent.looks_up_to) == (name, ATTACKS[name].propose, ATTACKS[name].looks_up_to)
+    assert (sent.name, sent.norms, sent.looks_up_to) == (name, ATTACKS[name].norms, ATTACKS[name].looks_up_to)
 
 
 @every_case
