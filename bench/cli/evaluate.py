@@ -161,7 +161,7 @@ def carry_out(settled: "Plan") -> Path:
             nonlocal now, finished
             now, finished = plan, 0
             bars.reset(bar, description=f"{plan.name}: loading", total=sum(_rounds(plan)))
-            if plan is not settled:
+            if plan.out != settled.out:
                 _tell_of_parent(plan)
 
         def watch(threat: str, attack: str, done: int, rounds: int, standing: int) -> None:

@@ -43,7 +43,7 @@ def adding_to(plan: Plan) -> Plan:
             f"{str(plan.out)!r} exists already and holds a run with another {other}; remove it or choose another --out."
         )
     ids = tuple(read_arrays(plan.out / POINTS_FILE)["id"].tolist())
-    joined = replace(settle(_joined(plan, result, ids)), name=plan.name, out=plan.out)
+    joined = replace(settle(_joined(plan, result, ids)), out=plan.out)
     if _holds(result, ids, joined):
         raise UsageError(f"{str(plan.out)!r} exists already and holds all of this; remove it or choose another --out.")
     return joined

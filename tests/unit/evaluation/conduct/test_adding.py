@@ -237,6 +237,23 @@ def test_replacing_leaves_one_result_whatever_lay_about(tmp_path):
     assert (folder / "result.json").exists()
 
 
+def test_the_command_line_shows_what_there_is_then_and_speaks_of_no_parent(capsys):
+    from bench.cli.main import run
+
+    words = ["evaluate", "--model", "embedded:digits-tiny-linf", "--protocol", "digits-smoke-v1", "--limit", "6"]
+    assert run([*words, "--threat", "Linf", "--out", "runs/mine"]) == 0
+    capsys.readouterr()
+    assert run([*words, "--threat", "L2", "--out", "runs/mine"]) == 0
+    said = capsys.readouterr()
+    assert "digits-tiny-linf--dense--points-0-6--linf-l2 " in said.out
+    assert {"Linf 1/10", "L2 1/2"} <= {word.strip() for word in said.out.splitlines()[1].split("  ")}
+    assert said.err.splitlines()[:2] == [
+        "Cannot be submitted: points 0:6 instead of 0:50.",
+        "Cannot be submitted: threats Linf, L2 only.",
+    ]
+    assert "dense parent" not in said.err
+
+
 def test_a_dry_run_tells_that_it_would_add(tmp_path):
     measure("runs/mine", **ONE)
     settled = plan(Request(TINY, SMOKE, out=tmp_path / "runs" / "mine", norms=(Norm.L2,), limit=6))
