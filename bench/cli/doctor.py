@@ -1,25 +1,32 @@
 """``bench doctor``: is this installation complete, and does it compute what it should."""
 
 import importlib
+import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 
 import click
 
 from bench.cli import output
-from bench.errors import BenchError, InputError
+from bench.errors import BenchError
 
 _PUBLISHING = ("pydantic", "jinja2", "pandas", "altair", "vl_convert")
 _MEASURING = ("torch", "torchvision", "timm", "safetensors", "sklearn", "pyautoattack")
+_CACHE = Path.home() / ".cache"
+_LEAST = 2**30
+"""Bytes below which a disk counts as full; a thousand CIFAR-10 points keep a tenth of that."""
 _DISTRIBUTIONS = {"vl_convert": "vl-convert-python", "sklearn": "scikit-learn"}
 
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> int:
-    """Check this installation: packages, device, protocols, data, embedded models, one known number."""
-    findings = [*_packages(), *(_try(name, look) for name, look in _LOOKS)]
+    """Check this installation: packages, device, protocols, embedded models, data sets, folders and their room."""
+    findings = [*_packages(), *(_try(name, look) for name, look in _LOOKS), *_data(), *_places()]
     if as_json:
         output.emit({
             "schema": "bench.doctor/1",
@@ -66,15 +73,60 @@ def _protocols() -> str:
     return ", ".join(f"{name} {load(name).digest[:12]}" for name in names())
 
 
-def _digits() -> str:
-    from bench.data.dataset import DATASETS
+def _data() -> list[tuple[str, bool, str]]:
+    """Return whether the points of every protocol are at hand; nothing is downloaded, what is absent is no fault."""
+    from bench.protocol.load import names
+
+    return [(f"data of {name}", *_points(name)) for name in names()]
+
+
+def _points(name: str) -> tuple[bool, str]:
     from bench.protocol.load import load
 
-    data = load("digits-v1").data
-    points = DATASETS[data.dataset].load(data.split, range(data.first, data.first + data.points))
-    if points.digest != data.digest:
-        raise InputError(f"digest {points.digest} instead of {data.digest}; is scikit-learn complete?")
-    return f"{len(points)} points, digest as pinned"
+    data = load(name).data
+    try:
+        from bench.data.dataset import DATASETS
+        from bench.offline import offline
+
+        with offline():
+            points = DATASETS[data.dataset].load(data.split, range(data.first, data.first + data.points))
+    except ImportError as error:
+        return False, str(error)
+    except BenchError as error:
+        return data.dataset != "digits", f"absent: {error}"
+    if data.digest is not None and points.digest != data.digest:
+        return False, f"digest {points.digest} of {data.dataset} {data.split} instead of {data.digest}; place it again"
+    return True, f"{len(points)} points of {data.dataset} {data.split}, digest as pinned"
+
+
+def _places() -> list[tuple[str, bool, str]]:
+    """Return where files are looked for and written, and how much room is left there."""
+    try:
+        from bench.data.dataset import data_folder
+        from bench.models.weights import model_folder
+    except ImportError as error:
+        return [("folders", False, str(error))]
+    hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or _CACHE / "huggingface") / "hub")
+    torch_home = Path(os.environ.get("TORCH_HOME") or _CACHE / "torch")
+    places = {
+        "data folder": (data_folder(), "BENCH_DATA_DIR"),
+        "weights folder": (model_folder(), "BENCH_MODEL_DIR"),
+        "cache of the hub": (hub, "HF_HOME"),
+        "cache of torch": (torch_home, "TORCH_HOME"),
+        "results": (Path("runs").absolute(), "--out"),
+        "temporary files": (Path(tempfile.gettempdir()), "TMPDIR"),
+    }
+    return [(what, *_room(place, moved)) for what, (place, moved) in places.items()]
+
+
+def _room(place: Path, moved: str) -> tuple[bool, str]:
+    there = next(folder for folder in (place, *place.parents) if folder.exists())
+    left = shutil.disk_usage(there).free
+    state = "" if place.exists() else ", made when it is needed"
+    says = f"{place}{state}: {left / 2**30:.1f} GiB free; {moved} names another"
+    if left < _LEAST:
+        return False, f"{says}; less than {_LEAST / 2**30:.0f} GiB, a run may not be able to keep its candidates"
+    return os.access(there, os.W_OK), says if os.access(there, os.W_OK) else f"{says}; it cannot be written"
 
 
 def _robustbench() -> str:
@@ -95,7 +147,6 @@ def _embedded() -> str:
 _LOOKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("device", _device),
     ("protocols", _protocols),
-    ("digits", _digits),
     ("embedded models", _embedded),
     ("robustbench", _robustbench),
 )

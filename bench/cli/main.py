@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "list": ("bench.cli.list", "List models, recipes, attacks, data sets, protocols."),
     "protocol": ("bench.cli.protocol", "Show the rules, or start a file of one's own."),
     "inspect": ("bench.cli.inspect", "Show what is in a checkpoint, a result or a submission."),
+    "compare": ("bench.cli.compare", "Compare two runs point by point."),
     "prune": ("bench.cli.prune", "Prune a model and write the checkpoint."),
     "convert": ("bench.cli.convert", "Convert an old PyTorch checkpoint to safetensors."),
     "train": ("bench.cli.train", "Train the embedded networks again."),
@@ -93,7 +94,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         if error.name is None or error.name.partition(".")[0] not in MEASURING:
             raise
         click.echo(
-            f"bench: {error.name} is not installed; install the measuring half: pip install 'prunebench[measure]'.",
+            f"bench: {error.name} is not installed; install what measures in a checkout of the project: {INSTALL}.",
             err=True,
         )
         return 3
@@ -103,6 +104,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+INSTALL = "pip install '.[measure]'"
+"""As long as no index carries the package, its own repository is where it comes from."""
 MEASURING = frozenset({
     "torch", "torchvision", "timm", "robustbench", "pyautoattack", "safetensors", "sklearn", "jaxtyping",
     "huggingface_hub", "zstandard", "PIL",

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from bench.site import plots
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import interval, metric, p_value, percent, signed, thousands, threat
 from bench.site.tables import Cell, remarks
@@ -90,7 +89,7 @@ def _pair(name: str, pair: Paired, kept: Any) -> list[str]:
         thousands(pair.first),
         thousands(pair.second),
         p_value(pair.p_value),
-        plots.verdict(pair),
+        pair.verdict,
         "–" if kept is None else percent(kept),
     ]
 

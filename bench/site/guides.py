@@ -133,7 +133,7 @@ def _outcome(first: Entry, other: Entry, board: Board) -> list[str]:
         signed(pair.difference),
         f"{signed(ends.low)} to {signed(ends.high)}",
         p_value(pair.p_value),
-        plots.verdict(pair),
+        pair.verdict,
     ]
 
 
@@ -160,8 +160,8 @@ def _spots(ladder: Ladder) -> list[dict[str, Any]]:
         mean = ladder.areas[recipe]
         row["area"] = "–" if mean is None else f"{100 * mean:.1f}"
         if spot is not None:
-            verdict = "more robust than dense" if plots.verdict(spot.robust) == "better" else "not separated from dense"
-            verdict += ", but less accurate when nobody attacks" if plots.verdict(spot.clean) == "worse" else ""
+            verdict = "more robust than dense" if spot.robust.verdict == "better" else "not separated from dense"
+            verdict += ", but less accurate when nobody attacks" if spot.clean.verdict == "worse" else ""
             row |= {
                 "spot": spot.entry.title,
                 "address": spot.entry.address,

@@ -11,7 +11,7 @@ from bench.site.figures import p_value, percent, symbol, thousands, threat
 from bench.site.mixture import candidates
 from bench.site.sweetspots import Ladder, ladders
 from bench.submission.coherence import POOLED
-from bench.submission.score import SIGNIFICANCE, Paired, rate, wilson
+from bench.submission.score import rate, wilson
 from bench.threats import Norm
 
 LINES = 6
@@ -203,13 +203,6 @@ def entry_figures(catalogue: Catalogue, entry: Entry) -> list[Drawing]:
     return drawn
 
 
-def verdict(pair: Paired) -> str:
-    """Say in words what a paired test finds."""
-    if pair.p_value >= SIGNIFICANCE:
-        return "not separated"
-    return "better" if pair.first > pair.second else "worse"
-
-
 def difference_rows(base: Entry, others: Sequence[Entry], norm: Norm) -> list[dict[str, Any]]:
     """Return each entry's paired difference to the first, ready to draw."""
     rows = []
@@ -221,7 +214,7 @@ def difference_rows(base: Entry, others: Sequence[Entry], norm: Norm) -> list[di
             "difference": round(float(pair.difference), 6),
             "low": round(ends.low, 6),
             "high": round(ends.high, 6),
-            "verdict": verdict(pair),
+            "verdict": pair.verdict,
             "says": p_value(pair.p_value),
         })  # fmt: skip
     return rows

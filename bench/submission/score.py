@@ -86,6 +86,13 @@ class Paired:
         return mcnemar(self.first, self.second)
 
     @property
+    def verdict(self) -> str:
+        """Say in words what the test finds of the first."""
+        if self.p_value >= SIGNIFICANCE:
+            return "not separated"
+        return "better" if self.first > self.second else "worse"
+
+    @property
     def interval(self) -> Interval:
         """The 95 % interval of the difference.
 

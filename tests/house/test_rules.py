@@ -13,6 +13,7 @@ from bench.cli.main import COMMANDS
 
 BANNED = {"utils", "helpers", "common", "base", "misc", "core"}
 ROOT = Path(__file__).resolve().parent.parent.parent
+DENSE = ROOT / "submissions" / "digits-v1" / "digits-cnn-linf--dense"
 MODULES = sorted((ROOT / "bench").rglob("*.py"))
 
 
@@ -76,6 +77,8 @@ def test_publishing_works_where_torch_is_not_installed(tmp_path):
         ["site", "build", "--out", str(tmp_path / "site")],
         ["list", "protocols"],
         ["protocol", "show", "digits-v1"],
+        ["submission", "check", str(DENSE)],
+        ["compare", str(DENSE), str(DENSE)],
     ):
         done = without_torch(f"from bench.cli.main import run\nsys.exit(run({words!r}))")
         assert done.returncode == 0, done.stderr
@@ -87,8 +90,16 @@ def test_measuring_without_torch_says_what_to_install():
         "from bench.cli.main import run\nsys.exit(run(['evaluate', '--model', 'embedded:digits-tiny-linf']))"
     )
     assert done.returncode == 3
-    assert "pip install 'prunebench[measure]'" in done.stderr
+    assert "in a checkout of the project: pip install '.[measure]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_no_page_and_no_message_installs_what_no_index_carries():
+    told = re.compile(r"pip3? install[^\n]*\bprunebench")
+    pages = [*MODULES, *ROOT.glob("*.md"), *(ROOT / ".github").rglob("*.md"), *(ROOT / "bench").rglob("*.html"),
+             *(ROOT / "leaderboard").rglob("*.html")]  # fmt: skip
+    assert len(pages) > 100
+    assert not [name(path) for path in pages if told.search(path.read_text("utf-8"))]
 
 
 def test_help_does_not_import_torch():

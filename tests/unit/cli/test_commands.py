@@ -2,6 +2,7 @@
 
 import json
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,8 +62,30 @@ def test_a_protocol_is_shown_with_every_setting(capsys):
 
 def test_the_doctor_finds_this_installation_healthy(capsys):
     findings = printed(capsys, "doctor", "--json")["findings"]
-    assert {"digits", "embedded models", "robustbench", "device"} <= {finding["what"] for finding in findings}
+    told = {finding["what"]: finding["says"] for finding in findings}
+    assert {"embedded models", "robustbench", "device", "data folder", "cache of the hub", "results"} <= set(told)
+    assert told["data of digits-v1"] == "500 points of digits test, digest as pinned"
+    assert "GiB free" in told["results"]
     assert all(finding["ok"] for finding in findings)
+
+
+def test_the_doctor_names_what_is_absent_and_downloads_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    findings = {finding["what"]: finding for finding in printed(capsys, "doctor", "--json")["findings"]}
+    absent = findings["data of cifar10-v1"]
+    assert absent["says"].startswith("absent: ")
+    assert str(tmp_path) in absent["says"]
+    assert absent["ok"], "a data set that nobody placed is no fault of the installation"
+    assert str(tmp_path) in findings["data folder"]["says"]
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_the_doctor_notices_a_full_disk(capsys, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=2**20))
+    assert run(["doctor", "--json"]) == 1
+    findings = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
+    assert not findings["results"]["ok"]
+    assert "a run may not be able to keep its candidates" in findings["results"]["says"]
 
 
 def test_the_audit_compares_point_by_point(capsys):
