@@ -10,6 +10,7 @@ import click
 from bench.atomic import write_atomic
 from bench.cli import evaluate, output
 from bench.errors import UsageError
+from bench.lifeline import end_with_parent
 
 MODEL = "embedded:digits-mlp-linf"
 POINTS = 50
@@ -32,7 +33,7 @@ def command(*, out: Path) -> None:
     _clear(out)
     results = []
     # the board holds the committed submissions, so a process of its own builds it while the attacks run
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as beside:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), end_with_parent) as beside:
         board = beside.submit(_board, SUBMISSIONS, out / "site") if SUBMISSIONS.is_dir() else None
         for recipe, sparsity in (("dense", None), ("magnitude-global", SPARSITY)):
             plan = evaluate.settle(

@@ -1,5 +1,6 @@
 """``bench sweep``: a grid of models, recipes and sparsities under one protocol."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -31,6 +32,8 @@ def command(
 ) -> int:
     """Evaluate every cell of a grid; cells that are there already are left alone, so the command can be repeated."""
     from bench.evaluation.conduct.sweep import cells, sweep
+    from bench.evaluation.environment import share
+    from bench.evaluation.executors.local import Local
     from bench.models.source import SOURCES, ModelRef
     from bench.protocol.own import find
     from bench.submission.files import RESULT_FILE, read_result
@@ -47,15 +50,21 @@ def command(
         limit=limit,
     )
     evaluate.tell_deviations(*dense, *pruned)
-    results, failed = [], []
-    with output.progress() as bars:
+    results, failed = [], 0
+    with output.progress() as bars, closing(Local(workers, share(workers))) as executor:
         bar = bars.add_task("cells", total=len(dense) + len(pruned))
-        for outcome in sweep(dense, pruned, workers):
-            bars.advance(bar)
-            output.say(f"{outcome.name}: {outcome.says}")
-            if outcome.folder:
-                results.append((outcome.name, read_result(outcome.folder / RESULT_FILE)))
-            else:
-                failed.append(outcome.name)
+        try:
+            for outcome in sweep(dense, pruned, executor):
+                bars.advance(bar)
+                output.say(f"{outcome.name}: {outcome.says}")
+                if outcome.folder:
+                    results.append((outcome.name, read_result(outcome.folder / RESULT_FILE)))
+                else:
+                    failed += 1
+        except KeyboardInterrupt:
+            output.say("What was finished is kept; the same command goes on from there.")
+            raise
     evaluate.show_results(sorted(results, key=lambda entry: entry[0]))
+    if failed:
+        output.say(f"{failed} of {len(dense) + len(pruned)} cells failed; the same command goes on with them.")
     return 1 if failed else 0

@@ -52,6 +52,11 @@ def environment(on: torch.device) -> dict[str, str]:
     return found
 
 
+def share(workers: int) -> int:
+    """Return with how many threads each of several processes computes, so that together they crowd no processor."""
+    return max(1, torch.get_num_threads() // workers)
+
+
 ALTERED = "the code differs from its commit"
 """Why no run by such code is a standard one."""
 

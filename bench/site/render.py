@@ -16,6 +16,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from bench.atomic import write_atomic
+from bench.lifeline import end_with_parent
 from bench.site.draw import Drawing
 
 LIGHT = {
@@ -71,7 +72,7 @@ def _drawn(wanted: dict[str, Drawing]) -> dict[str, Picture]:
     if workers == 1 or len(wanted) <= _ALONE:
         return {address: picture(drawing) for address, drawing in wanted.items()}
     # Spawned, since a process that has drawn already cannot be forked.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         return dict(zip(wanted, pool.map(picture, wanted.values(), chunksize=8), strict=True))
 
 

@@ -3,10 +3,8 @@
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +23,6 @@ def bench(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str
     command = [sys.executable, "-m", "bench", *words]
     settings = {**os.environ, "OMP_NUM_THREADS": "1", **env}
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300, env=settings)
-
-
-def told(folder: Path) -> dict:
-    """Return what a result says, less the clock."""
-    result = json.loads((folder / "result.json").read_text())
-    for figure in ("seconds", "latency"):
-        result["cost"].pop(figure)
-    result["environment"].pop("commit", None)
-    return result
 
 
 @pytest.fixture(scope="module")
@@ -129,29 +118,6 @@ def test_verdicts_do_not_depend_on_the_batch_size(cells, tmp_path, size):
     for name, values in few.items():
         if name.startswith("broken"):
             assert values.tolist() == many[name][:20].tolist(), name
-
-
-def test_killed_and_resumed_equals_undisturbed(cells, tmp_path):
-    command = [sys.executable, "-m", "bench", "evaluate", *MODEL, "--out", "run"]
-    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    lines = tmp_path / "run.partial" / "journal.jsonl"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (lines.exists() and lines.read_bytes().count(b"\n") >= 5):
-        assert running.poll() is None, "finished before it could be killed"
-        time.sleep(0.005)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
-    assert not (tmp_path / "run").exists()
-    done = lines.read_bytes().count(b"\n")
-    last = json.loads(lines.read_bytes().splitlines()[done - 1])
-    resumed = bench("evaluate", *MODEL, "--out", "run", cwd=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
-    assert done >= 5
-    assert read_result(tmp_path / "run" / "result.json").cost.seconds > last["seconds"] > 0
-    assert told(tmp_path / "run") == told(cells / "digits-tiny-linf--dense")
-    for name in ("points.npz", "witnesses.npz"):
-        assert (tmp_path / "run" / name).read_bytes() == (cells / "digits-tiny-linf--dense" / name).read_bytes()
-    assert not (tmp_path / "run.partial").exists()
 
 
 def test_the_reference_engine_measures_the_same_points(cells, tmp_path):

@@ -49,6 +49,14 @@ def test_nothing_is_left_unfinished():
     assert not found
 
 
+def test_whatever_starts_processes_lets_them_end_with_it():
+    starters = {
+        name(path) for path in MODULES if re.search(r"get_context\(|multiprocessing\.Process", path.read_text("utf-8"))
+    }
+    assert starters >= {"bench/evaluation/executors/local.py", "bench/site/render.py"}
+    assert not [path for path in starters if "end_with_parent" not in (ROOT / path).read_text("utf-8")]
+
+
 def test_every_command_exists_and_is_told_in_one_line():
     for module, says in COMMANDS.values():
         assert importlib.import_module(module).command.callback or importlib.import_module(module).command.commands

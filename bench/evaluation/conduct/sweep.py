@@ -1,20 +1,20 @@
-"""Many cells of one protocol, the dense parents first, spread over processes."""
+"""Many cells of one protocol, each after its dense parent, handed to whoever carries them out."""
 
-import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
-import torch
-
-from bench.errors import BenchError
+from bench.errors import SubmissionError
 from bench.evaluation.conduct.run import evaluate
+from bench.evaluation.executors.executor import Executor
 from bench.evaluation.plan.plan import Plan, Request, plan
 from bench.models.source import ModelRef
 from bench.protocol.load import Protocol
 from bench.pruning.recipe import RECIPES, Structure
+from bench.submission.files import RESULT_FILE, read_result
+from bench.threats import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ def cells(
     """Return the dense cells, and the pruned ones that need them, each settled into its folder under ``out``."""
     dense: list[Plan] = []
     pruned: list[Plan] = []
-    for model in models:
+    for model in dict.fromkeys(models):
         for recipe in dict.fromkeys(["dense", *recipes]):
             structure = RECIPES[recipe].structure
-            targets: Sequence[Fraction | None] = sparsities
+            targets: Sequence[Fraction | None] = list(dict.fromkeys(sparsities))
             if structure in {Structure.DENSE, Structure.TWO_OF_FOUR}:
                 targets = [None]
             for sparsity in targets:
@@ -59,26 +59,55 @@ def cells(
     return dense, pruned
 
 
-def sweep(dense: Sequence[Plan], pruned: Sequence[Plan], workers: int) -> Iterator[Outcome]:
+def sweep(dense: Sequence[Plan], pruned: Sequence[Plan], executor: Executor) -> Iterator[Outcome]:
     """Evaluate all cells and yield each as it ends; a cell that is there already is not measured again.
 
-    Verdicts belong to points, so they do not depend on the number of workers or on the order.
+    Pruned cells wait for their dense parent, whose witnesses they are attacked with; where the protocol asks for that,
+    none is measured without it. A cell that fails fails alone otherwise. Verdicts belong to points, so they depend
+    neither on who carries out a cell nor on the order.
     """
-    share = max(1, torch.get_num_threads() // workers)
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=torch.set_num_threads, initargs=(share,)
-    ) as pool:
-        for stage in (dense, pruned):
-            waiting = {pool.submit(_carry_out, settled): settled for settled in stage if not settled.out.exists()}
-            for settled in stage:
-                if settled not in waiting.values():
-                    yield Outcome(settled.name, settled.out, "there already")
-            for done in as_completed(waiting):
-                yield done.result()
+    parents = {settled.request.model: settled.name for settled in dense}
+    children: dict[str, list[Plan]] = {name: [] for name in parents.values()}
+    for settled in pruned:
+        children[parents[settled.request.model]].append(settled)
+    for outcome in _outcomes(dense, executor):
+        yield outcome
+        for child in children.pop(outcome.name, ()):
+            if outcome.folder is None and Scenario.TRANSFER in child.protocol.scenarios:
+                yield Outcome(child.name, None, f"not measured, for its dense parent {outcome.name} failed")
+            else:
+                yield from _begin([child], executor)
 
 
-def _carry_out(settled: Plan) -> Outcome:
+def _outcomes(plans: Sequence[Plan], executor: Executor) -> Iterator[Outcome]:
+    """Yield what is there already, then what ends, what was submitted in the meantime included."""
+    yield from _begin(plans, executor)
+    for ended in executor.ended():
+        if ended.fault is None:
+            folder, damage = ended.value
+            yield Outcome(ended.name, folder, " ".join(["measured", *damage]))
+        else:
+            yield Outcome(ended.name, None, ended.fault)
+
+
+def _begin(plans: Sequence[Plan], executor: Executor) -> Iterator[Outcome]:
+    for settled in plans:
+        if settled.out.exists():
+            yield _found(settled)
+        else:
+            executor.submit(settled.name, partial(_carry_out, settled))
+
+
+def _found(settled: Plan) -> Outcome:
     try:
-        return Outcome(settled.name, evaluate(settled), "measured")
-    except BenchError as error:
-        return Outcome(settled.name, None, str(error))
+        read_result(settled.out / RESULT_FILE)
+    except SubmissionError as error:
+        says = f"what is there is no result; remove {str(settled.out)!r} to measure it: {error}"
+        return Outcome(settled.name, None, says)
+    return Outcome(settled.name, settled.out, "there already")
+
+
+def _carry_out(settled: Plan) -> tuple[Path, list[str]]:
+    """Evaluate one cell; return its folder and what was damaged of its unfinished work."""
+    damage: list[str] = []
+    return evaluate(settled, tell=damage.append), damage

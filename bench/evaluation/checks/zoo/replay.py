@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bench.attacks.losses import margin
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Rebuild, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt, spread
+from bench.lifeline import end_with_parent
 from bench.models.source import state_digest
 from bench.submission.schema import Flag, Level
 from bench.tensors import Flags, Labels, Logits, portion
@@ -75,6 +76,7 @@ def _elsewhere(rebuild: Rebuild, witnesses: Witnesses) -> tuple[str | None, Any]
 
 def _replay(rebuild: Rebuild, witnesses: Witnesses, answers: Any) -> None:
     """Make the network again and show it the witnesses; runs in the clean process."""
+    end_with_parent()
     try:
         network = rebuild()
         standing = 0

@@ -1,0 +1,1 @@
+"""Who carries tasks out: processes of this machine behind one small interface, so that other machines fit in."""
