@@ -69,7 +69,7 @@ def told(cell: Path) -> dict[str, object]:
     result = json.loads((cell / "result.json").read_bytes())
     del result["cost"]["seconds"], result["cost"]["latency"]
     files = {name: (cell / name).read_bytes() for name in ("points.npz", "witnesses.npz")}
-    assert {path.name for path in cell.iterdir()} == {"result.json", *files}
+    assert {path.name for path in cell.iterdir()} == {"result.json", "journal", *files}
     return {"result": result, **files}
 
 
