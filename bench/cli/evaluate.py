@@ -133,9 +133,11 @@ def _said(options: dict[str, Any]) -> "Said":
     from bench.evaluation.plan.ask import Said
 
     sparsity = reading.sparsity(options.pop("sparsity", None), options.pop("compression", None))
+    keep = reading.words(options.pop("keep", None))
     names = ("recipe", "regime", "parent", "method", "structure")
     return Said(
         sparsity=sparsity,
+        keep=keep,
         parent_file=_file(options, "parent_"),
         **{name: options.pop(name, None) for name in names},
     )

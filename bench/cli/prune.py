@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--sparsity", metavar="SHARE", help="Share of prunable weights (or parameters) to remove: 0.9 or 9/10.")
 @click.option("--compression", metavar="RATE", help="The same as a rate: 10 keeps one weight of ten.")
 @click.option("--regime", default="one-shot", show_default=True, help="What follows pruning.")
-@click.option("--keep", metavar="LAYERS", default="", help="Layers that stay whole, by name: conv1,fc or layer1.")
+@click.option("--keep", metavar="LAYERS", help="Layers that stay whole, by name: conv1,fc or layer1.")
 @click.option(
     "--protocol",
     "protocol_name",
@@ -51,7 +51,7 @@ def command(
     sparsity: str | None,
     compression: str | None,
     regime: str,
-    keep: str,
+    keep: str | None,
     protocol_name: str,
     out: Path,
     seed: int | None,
@@ -85,7 +85,7 @@ def command(
         )
     )
     context, calibration = _context(loaded, protocol, protocol.seed if seed is None else seed, images=images)
-    context = replace(context, keep=frozenset(word.strip() for word in keep.split(",") if word.strip()))
+    context = replace(context, keep=frozenset(reading.words(keep)))
     pruned = prune(loaded.classifier, recipe, share, context, regime)
     manifest = _manifest(loaded, pruned, recipe, regime, context.seed) | {
         "keep": sorted(context.keep),

@@ -12,6 +12,7 @@ _OPTIONS = (
     click.option("--sparsity", metavar="SHARE",
                  help="Share of prunable weights, 0.9 or 9/10: to remove with --recipe, claimed to be gone without."),
     click.option("--compression", metavar="RATE", help="The same as a rate: 10 keeps one weight of ten."),
+    click.option("--keep", metavar="LAYERS", help="Layers that --recipe leaves whole, by name: conv1,fc or layer1."),
     click.option("--regime", metavar="NAME",
                  help="What follows pruning [one-shot], or followed it; scratch: trained anew."),
     click.option("--parent", metavar="REF|RUN",

@@ -46,6 +46,11 @@ def numbers(text: str | None) -> tuple[float, ...] | None:
         raise UsageError(f"{text!r} is no list of numbers; write R,G,B such as 0.5,0.5,0.5.") from None
 
 
+def words(text: str | None) -> tuple[str, ...]:
+    """Read names with commas between them, each once, in their order in the alphabet."""
+    return tuple(sorted({word.strip() for word in (text or "").split(",")} - {""}))
+
+
 def batch_size(text: str) -> int | None:
     """Read a batch size; ``auto`` lets the harness choose."""
     if text == "auto":

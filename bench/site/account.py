@@ -177,6 +177,7 @@ def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
         ["cost", f"{result.cost.seconds:.0f} s, {passes} passes forward and backward"],
         ["extra training data", "yes" if submission.extra_data else "no"],
     ]  # fmt: skip
+    lines += [["kept whole", ", ".join(pruning.keep)]] if pruning.keep else []
     lines += [["description", submission.description]] if submission.description else []
     yield {"title": "Provenance", "anchor": "provenance", "says": "", "header": [], "numbers": set(), "rows": lines}
     environment = [[name, value] for name, value in sorted(result.environment.items())]

@@ -42,7 +42,7 @@ def words(result: Result) -> list[str]:
 def _pruned(result: Result) -> list[str]:
     pruning, claim = result.pruning, result.pruning.claim
     if pruning.recipe is not None:
-        said = ["--recipe", pruning.recipe]
+        said = ["--recipe", pruning.recipe, *([f"--keep={','.join(pruning.keep)}"] if pruning.keep else [])]
         asked = pruning.target
     else:
         said = [*_parent(result.model), f"--method={pruning.how}"]

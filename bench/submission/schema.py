@@ -107,6 +107,8 @@ class PruningRecord(Frozen):
     """What followed the pruning; null where a method does not say."""
     target: Exact | None
     """Share of prunable weights that a recipe was asked to make zero; null where nothing was asked."""
+    keep: Annotated[tuple[Line, ...], Field(max_length=MOST_LAYERS)] = ()
+    """Layers that a recipe was asked to leave whole, as they were called."""
     claim: ClaimRecord | None = None
     """Goes with a method alone."""
     prunable: Positive

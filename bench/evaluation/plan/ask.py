@@ -45,6 +45,7 @@ class Said:
         recipe: one of ours, to prune by; None prunes nothing.
         sparsity: to prune to with a recipe, claimed without one.
         regime: what follows the pruning, or followed it.
+        keep: layers that a recipe leaves whole, by name.
         parent: the dense network that was pruned, as any reference, ``entry:ID`` or the folder of a finished run.
         method: how others pruned it, in their words.
         structure: which pattern is claimed.
@@ -53,6 +54,7 @@ class Said:
     recipe: str | None = None
     sparsity: Fraction | None = None
     regime: str | None = None
+    keep: tuple[str, ...] = ()
     parent: str | None = None
     parent_file: File = File()
     method: str | None = None
@@ -113,6 +115,8 @@ def _fits(said: Said) -> None:
             f"--recipe {said.recipe} prunes the network here, and {given} tells of a network that came pruned; leave "
             "one of them out."
         )
+    if said.recipe is None and said.keep:
+        raise UsageError("--keep names layers that a --recipe leaves whole; name one, or leave it out.")
     if said.recipe is None and said.regime is not None and not _REGIME.fullmatch(said.regime):
         raise UsageError(f"--regime {said.regime!r} should be one word in small letters, such as ft-adv or scratch.")
     if said.method is not None:
@@ -131,7 +135,12 @@ def _by_recipe(said: Said, request: Request) -> Request:
             )
         run = found.folder
     return replace(
-        request, recipe=said.recipe or "dense", sparsity=said.sparsity, regime=said.regime or "one-shot", parent_run=run
+        request,
+        recipe=said.recipe or "dense",
+        sparsity=said.sparsity,
+        regime=said.regime or "one-shot",
+        keep=said.keep,
+        parent_run=run,
     )
 
 
@@ -215,4 +224,10 @@ def _again(found: Measured, said: Said, request: Request) -> Request:
         return replace(request, origin=origin)
     pruning: PruningRecord = found.result.pruning
     target = None if pruning.target is None else Fraction(pruning.target)
-    return replace(request, recipe=pruning.recipe or "dense", sparsity=target, regime=pruning.regime or "one-shot")
+    return replace(
+        request,
+        recipe=pruning.recipe or "dense",
+        sparsity=target,
+        regime=pruning.regime or "one-shot",
+        keep=pruning.keep,
+    )

@@ -60,6 +60,7 @@ class Request:
     Attributes:
         recipe: how to prune here; ``dense`` leaves the network as it came.
         sparsity: share of prunable weights to remove; None for ``dense``.
+        keep: layers that a recipe leaves whole, by name.
         origin: what is told of a network that came pruned; goes with ``dense`` alone.
         norms: threat models to run, by norm; None runs all of the protocol.
         points: ids from (inclusive) and to (exclusive); None takes the protocol's.
@@ -74,6 +75,7 @@ class Request:
     recipe: str = "dense"
     sparsity: Fraction | None = None
     regime: str = "one-shot"
+    keep: tuple[str, ...] = ()
     origin: Origin | None = None
     norms: tuple[Norm, ...] | None = None
     points: tuple[int, int] | None = None
@@ -276,6 +278,8 @@ def _marks(request: Request) -> list[str]:
         found.append(f"preset-{protocol.preset}")
     if request.seed not in {None, protocol.seed}:
         found.append(f"seed-{request.seed}")
+    if request.keep:
+        found.append(f"keep-{digest(request.keep)}")
     if request.engine == "reference":  # whose verdicts depend on the batch
         found.append("reference" if request.batch_size is None else f"reference-{request.batch_size}")
     if request.origin is not None:

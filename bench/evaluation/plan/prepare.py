@@ -144,4 +144,5 @@ def _context(plan: Plan, points: EvalSet) -> Context:
         calibration=None if extra is None else (extra.images(), extra.label_tensor()),
         threat=plan.protocol.threats[0].model,
         training=Training(**plan.protocol.training.model_dump()),
+        keep=frozenset(plan.request.keep),
     )

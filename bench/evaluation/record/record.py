@@ -36,6 +36,7 @@ def pruning_record(cell: Cell) -> PruningRecord:
         scope=Scope.NONE.value if origin else recipe.scope.value,
         regime=origin.regime if origin else request.regime,
         target=None if request.sparsity is None else str(request.sparsity),
+        keep=request.keep,
         claim=claim_of(origin) if origin else None,
         prunable=measured.prunable,
         zeros=measured.zeros,

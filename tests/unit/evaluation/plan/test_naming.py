@@ -67,6 +67,7 @@ def requests(folder: Path) -> list[Request]:
         *(replace(plain, model=model) for model in models),
         replace(half, recipe="wanda"),
         replace(half, regime="bn"),
+        *(replace(half, keep=keep) for keep in (("0",), ("3",), ("0", "3"))),
         *(replace(half, sparsity=share) for share in (Fraction(2, 3), Fraction("0.666667"), Fraction("0.6666667"))),
         *(replace(plain, points=points) for points in ((0, 100), (100, 200), (0, 10))),
         replace(plain, limit=20),
