@@ -214,8 +214,8 @@ def read(submissions: Path) -> Catalogue:
             by_protocol.setdefault(place.parent.name, []).append(_entry(place, folder))
     for name, entries in by_protocol.items():
         beside = {entry.id: neighbour(entry.submission, entry.result) for entry in entries}
-        for entry in entries:
-            found[f"{name}/{entry.id}"] += relation_problems(entry.id, beside)
+        for identity, problems in relation_problems(beside).items():
+            found[f"{name}/{identity}"] += problems
     literature = []
     for path in sorted(path for path in submissions.glob(f"{FOLDER}/*") if not path.is_dir()):
         source, problems = examine_literature(path)

@@ -28,7 +28,7 @@ from bench.submission.links import PINNED, https, pinned
 from bench.submission.literature import examine_literature
 from bench.submission.points import PointTable, read_points
 from bench.submission.regular import content
-from bench.submission.relations import Neighbour, neighbour, neighbours, relation_problems
+from bench.submission.relations import neighbours, relation_problems
 from bench.submission.schema import Result, Submission, Verification, VerificationLevel
 
 WITNESS_BYTES = 4 * 2**20
@@ -65,19 +65,27 @@ def problems(folder: Path) -> list[str]:
 
 def survey(folders: Sequence[Path]) -> Iterator[list[str]]:
     """Yield the problems of each folder in turn, those with the entries beside it included."""
-    beside: dict[Path, dict[str, Neighbour]] = {}
+    related: dict[Path, dict[str, list[str]]] = {}
     for folder in folders:
-        if folder.suffix == ".toml" and not folder.is_dir():
-            yield examine_literature(folder)[1]
-            continue
-        found, wrong = examine(folder)
-        if found is not None:
-            place = folder.resolve()
-            if place.parent not in beside:
-                beside[place.parent] = neighbours(place.parent)
-            entries = beside[place.parent] | {place.name: neighbour(found.submission, found.result)}
-            wrong += relation_problems(place.name, entries)
-        yield wrong
+        try:
+            found = _all_problems(folder, related)
+        except Exception as error:  # noqa: BLE001 - whatever one folder makes the check do, the others are checked too
+            found = [
+                f"the check itself failed here ({type(error).__name__}: {error}); please report it with the folder."
+            ]
+        yield found
+
+
+def _all_problems(folder: Path, related: dict[Path, dict[str, list[str]]]) -> list[str]:
+    if folder.suffix == ".toml" and not folder.is_dir():
+        return examine_literature(folder)[1]
+    found, wrong = examine(folder)
+    if found is None:
+        return wrong
+    place = folder.resolve()
+    if place.parent not in related:
+        related[place.parent] = relation_problems(neighbours(place.parent))
+    return wrong + related[place.parent].get(place.name, [])
 
 
 def examine(folder: Path) -> tuple[Folder | None, list[str]]:

@@ -1,5 +1,6 @@
 """Whether an entry speaks of itself alone: it replaces only what is its authors' own, and is nobody else's network."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -39,40 +40,52 @@ def neighbours(folder: Path) -> dict[str, Neighbour]:
     return found
 
 
-def relation_problems(identity: str, entries: Mapping[str, Neighbour]) -> Iterator[str]:
-    """Yield one sentence per claim of an entry on another one of the same protocol."""
-    own = entries[identity]
-    if own.supersedes is not None:
-        yield from _succession(identity, own.supersedes, entries)
-    line = set(_line(identity, entries))
-    for name, other in sorted(entries.items()):
-        if other.weights == own.weights and name not in line and identity not in set(_line(name, entries)):
-            yield (
-                f"{RESULT_FILE}: model.weights_sha256 is that of {name!r}; a network stands on a board once, a new "
-                "measurement of it supersedes the old one."
-            )
+def relation_problems(entries: Mapping[str, Neighbour]) -> dict[str, list[str]]:
+    """Return, for each entry of one protocol, one sentence per claim on another one that it has no right to."""
+    heirs: defaultdict[str, list[str]] = defaultdict(list)
+    twins: defaultdict[str, list[str]] = defaultdict(list)
+    for name, entry in sorted(entries.items()):
+        twins[entry.weights].append(name)
+        if entry.supersedes is not None:
+            heirs[entry.supersedes].append(name)
+    return {
+        name: [*_succession(name, entries, heirs), *_copies(name, twins[entry.weights], entries)]
+        for name, entry in entries.items()
+    }
 
 
-def _succession(identity: str, before: str, entries: Mapping[str, Neighbour]) -> Iterator[str]:
+def _succession(name: str, entries: Mapping[str, Neighbour], heirs: Mapping[str, list[str]]) -> Iterator[str]:
+    before = entries[name].supersedes
+    if before is None:
+        return
     if before not in entries:
         yield f"{SUBMISSION_FILE}: supersedes {before!r}, but no such entry stands beside it."
         return
-    if not entries[before].authors & entries[identity].authors:
+    if not entries[before].authors & entries[name].authors:
         yield (
             f"{SUBMISSION_FILE}: supersedes {before!r} of {', '.join(sorted(entries[before].authors))}; only who is an "
             "author of both can replace it."
         )
-    rivals = [name for name, other in sorted(entries.items()) if other.supersedes == before and name != identity]
-    if rivals:
+    if rivals := [heir for heir in heirs[before] if heir != name]:
         yield f"{SUBMISSION_FILE}: supersedes {before!r}, which is superseded already, by {', '.join(rivals)}."
-    if before != identity and identity in _line(before, entries):
+    if before != name and name in _line(before, entries):
         yield f"{SUBMISSION_FILE}: supersedes {before!r}, which supersedes it in turn."
 
 
-def _line(identity: str, entries: Mapping[str, Neighbour]) -> list[str]:
+def _copies(name: str, alike: list[str], entries: Mapping[str, Neighbour]) -> Iterator[str]:
+    own = _line(name, entries) if len(alike) > 1 else []
+    others = [other for other in alike if other not in own and name not in _line(other, entries)]
+    if others:
+        yield (
+            f"{RESULT_FILE}: model.weights_sha256 is that of {', '.join(others[:3])}; a network stands on a board once "
+            "and a new measurement of it supersedes the old one."
+        )
+
+
+def _line(name: str, entries: Mapping[str, Neighbour]) -> list[str]:
     """Return an entry and all that it replaces, newest first."""
     found: list[str] = []
-    at: str | None = identity
+    at: str | None = name
     while at is not None and at in entries and at not in found:
         found.append(at)
         at = entries[at].supersedes

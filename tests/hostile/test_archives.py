@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bench.submission.arrays import pack_arrays, read_arrays
-from bench.submission.check import problems
+from bench.submission.check import examine, problems
 from tests.support.builders import write
 
 
@@ -205,3 +207,22 @@ def test_eight_megabytes_that_ask_for_eight_gigabytes_are_refused_in_a_gigabyte(
     assert done.returncode == 3, done.stderr
     assert "witnesses.npz" in done.stdout
     assert time.monotonic() - started < 30
+
+
+@settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    name=st.sampled_from(["points.npz", "witnesses.npz", "result.json", "submission.toml", "verification.json"]),
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6),
+    kept=st.floats(0, 1) | st.just(1.0),
+)
+def test_no_bytes_make_the_check_stumble(folder, name, edits, kept):
+    path = folder / name
+    whole = path.read_bytes()
+    spoilt = bytearray(whole[: int(len(whole) * kept)])
+    for place, byte in edits if spoilt else ():
+        spoilt[int(place * len(spoilt))] = byte
+    path.write_bytes(spoilt)
+    try:
+        assert all(isinstance(sentence, str) for sentence in examine(folder)[1])
+    finally:
+        path.write_bytes(whole)

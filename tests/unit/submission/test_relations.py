@@ -2,14 +2,17 @@
 
 import json
 import re
+import time
 
 import pytest
 
 from bench.cli.main import run
 from bench.errors import SubmissionError
 from bench.site.entries import read
+from bench.submission import check
 from bench.submission.check import problems, survey
 from bench.submission.files import canonical
+from bench.submission.relations import Neighbour, relation_problems
 from tests.support.builders import write
 
 
@@ -68,7 +71,7 @@ def test_the_network_of_another_entry_is_no_entry(tmp_path):
     theirs = write(tmp_path, id="theirs")
     digest = json.loads((theirs / "result.json").read_text("utf-8"))["model"]["weights_sha256"]
     copy = weighing(write(tmp_path, id="a-copy"), digest)
-    assert any("model.weights_sha256 is that of 'theirs'" in problem for problem in problems(copy))
+    assert any("model.weights_sha256 is that of theirs" in problem for problem in problems(copy))
     again = weighing(write(tmp_path / "again", id="later", supersedes="first"), digest)
     weighing(write(tmp_path / "again", id="first"), digest)
     assert problems(again) == []
@@ -94,3 +97,30 @@ def test_a_site_names_every_folder_at_fault(tmp_path, capsys):
     assert "digits-v1/entry-00: 'stray-0' does not belong" in told
     assert "And 10 more." in told
     assert "digits-v1/entry-13: 'stray-0' does not belong" in told
+
+
+def test_ten_thousand_entries_are_related_in_no_time():
+    entries = {
+        f"e{number}": Neighbour(frozenset({"A"}), f"e{number - 1}" if number % 10 else None, f"{number % 5000}")
+        for number in range(10_000)
+    }
+    started = time.process_time()
+    found = relation_problems(entries)
+    assert time.process_time() - started < 2
+    assert len(found) == 10_000
+    (says,) = found["e7"]
+    assert says.startswith("result.json: model.weights_sha256 is that of e5007; a network stands on a board once and")
+
+
+def test_a_fault_of_the_check_on_one_folder_spares_the_others(tmp_path, monkeypatch):
+    first, second = write(tmp_path, id="first"), write(tmp_path, id="second")
+    whole = check.examine
+
+    def stumbles(folder):
+        if folder == first:
+            raise RecursionError("too deep")
+        return whole(folder)
+
+    monkeypatch.setattr(check, "examine", stumbles)
+    told = list(survey([first, second]))
+    assert told == [["the check itself failed here (RecursionError: too deep); please report it with the folder."], []]
