@@ -1,5 +1,6 @@
 """The dense parent's own run under the same rules: where it is looked for, what it must hold, how it is made."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,18 +53,16 @@ def parent_plan(plan: Plan, parent: ModelRef) -> Plan:
 def find_parent(plan: Plan, dense: LoadedModel) -> tuple[Parent | None, str]:
     """Look for the parent's run; return it, or why there is none.
 
-    It is the folder named, else one beside the result, asked for as this run is or as the rules have it, else the
-    parent's committed submission.
+    It is the folder named, else one beside the result that holds enough, whatever it is called, else the parent's
+    committed submission.
 
     Raises:
         InputError: if the folder that was named is not the parent's.
     """
     if plan.request.parent_run:
         return read_parent(plan.request.parent_run, plan, dense.digest), ""
-    names = (parent_plan(plan, dense.ref).name, entry_name(dense.ref, "dense", None, "one-shot"))
-    roots = (plan.out.parent, Path("submissions") / plan.protocol.name)
     why = "evaluate the dense model first, or name its folder with --parent"
-    for folder in (root / name for root in roots for name in dict.fromkeys(names)):
+    for folder in _places(plan, dense):
         if folder == plan.out or not (folder / WITNESSES_FILE).exists():
             continue
         try:
@@ -71,6 +70,18 @@ def find_parent(plan: Plan, dense: LoadedModel) -> tuple[Parent | None, str]:
         except BenchError as error:
             why = str(error).rstrip(".")
     return None, why
+
+
+def _places(plan: Plan, dense: LoadedModel) -> Iterator[Path]:
+    names = (parent_plan(plan, dense.ref).name, entry_name(dense.ref, "dense", None, "one-shot"))
+    beside, published = plan.out.parent, Path("submissions") / plan.protocol.name
+    attacked = f'"weights_sha256": "{dense.digest}"'.encode()
+    yield from (
+        path.parent
+        for path in sorted(beside.glob(f"*/{RESULT_FILE}"))
+        if path.is_file() and attacked in path.read_bytes()
+    )
+    yield from (root / name for root in (beside, published) for name in dict.fromkeys(names))
 
 
 def read_parent(folder: Path, plan: Plan, weights: str) -> Parent:

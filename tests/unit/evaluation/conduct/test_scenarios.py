@@ -10,7 +10,7 @@ import torch
 
 from bench.attacks.attack import Access
 from bench.errors import InputError
-from bench.evaluation.conduct.parents import find_parent, parent_plan, read_parent
+from bench.evaluation.conduct.parents import find_parent, parent_first, parent_plan, read_parent
 from bench.evaluation.conduct.run import evaluate
 from bench.evaluation.conduct.scenarios import black_box, transfer
 from bench.evaluation.judge.pool import Pool
@@ -123,6 +123,16 @@ def test_a_parents_run_in_fewer_norms_is_not_enough(dense, pruned, tmp_path):
         read_parent(one, half(), pruned[0].parent.digest)
     assert read_parent(one, half(norms=(Norm.L0,)), pruned[0].parent.digest)
     assert read_parent(dense, half(norms=(Norm.L0,)), pruned[0].parent.digest), "more than is needed is enough"
+
+
+def test_a_parents_run_of_more_is_found_beside_whatever_it_is_called(dense, pruned, tmp_path):
+    shutil.copytree(dense, tmp_path / "some name")
+    settled = replace(half(norms=(Norm.L2,), limit=5), out=tmp_path / "half")
+    parent, why = find_parent(settled, pruned[0].parent)
+    assert parent is not None, why
+    assert parent_first(settled, pruned[0].parent) is None
+    apart = replace(settled, out=tmp_path / "apart" / "half")
+    assert parent_first(apart, pruned[0].parent).out.parent == tmp_path / "apart"
 
 
 def test_a_parent_is_measured_as_its_child_is_in_a_folder_beside_it():
