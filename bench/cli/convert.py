@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli import reading
-from bench.cli.output import emit, say
+from bench.cli.output import emit, line, say
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _show(new: Path, converted: "Converted", *, as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"{digest}  {new}")
+    line(f"{digest}  {new}")
     for words in (*converted.told, *converted.hints):
         say(f"{words[0].upper()}{words[1:]}.")
     say(f"{len(converted.tensors)} tensors, {numbers:,} numbers, {size:,} bytes.")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bench import __version__
+from bench.cli.streams import install
 from bench.errors import BenchError
 from bench.text import printable
 
@@ -73,6 +74,7 @@ def cli() -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code that says what happened."""
+    install()
     sys.exit(run(argv))
 
 
@@ -85,22 +87,19 @@ def run(argv: Sequence[str] | None = None) -> int:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("bench: interrupted.", err=True)
+        click.echo("bench: interrupted.", sys.stderr)
         return 130
     except BenchError as error:
-        click.echo(f"bench: {printable(str(error), lines=True)}", err=True)
+        click.echo(f"bench: {printable(str(error), lines=True)}", sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in MEASURING:
             raise
         click.echo(
             f"bench: {error.name} is not installed; install what measures in a checkout of the project: {INSTALL}.",
-            err=True,
+            sys.stderr,
         )
         return 3
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     return code if isinstance(code, int) else 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from bench.submission.files import canonical
 from bench.text import hidden, printable
 
 
@@ -22,9 +22,14 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def emit(document: dict[str, Any]) -> None:
-    """Print one JSON document on standard output; what does not show is escaped as JSON does it."""
-    text = canonical(document).decode()
-    click.echo("".join(_escaped(sign) if hidden(sign) and sign != "\n" else sign for sign in text), nl=False)
+    """Print one JSON document on standard output; what does not show there is escaped as JSON does it."""
+    text = json.dumps(document, sort_keys=True, indent=2, ensure_ascii=not _unicode(), allow_nan=False)
+    click.echo("".join(_escaped(sign) if hidden(sign) and sign != "\n" else sign for sign in text), sys.stdout)
+
+
+def _unicode() -> bool:
+    """Tell whether standard output takes every character."""
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
 
 
 def _escaped(sign: str) -> str:
@@ -34,12 +39,12 @@ def _escaped(sign: str) -> str:
 
 def line(words: str) -> None:
     """Print one line of a result on standard output, whatever file its words come from."""
-    click.echo(printable(words))
+    click.echo(printable(words), sys.stdout)
 
 
 def say(words: str) -> None:
     """Print one line for people on standard error, whatever file its words come from."""
-    click.echo(printable(words), err=True)
+    click.echo(printable(words), sys.stderr)
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
