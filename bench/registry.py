@@ -1,9 +1,10 @@
-"""Named components, found by looking into one folder."""
+"""Named components, found in one folder of the package and in the packages of others."""
 
 import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from typing import Generic, TypeVar
 
 from bench.errors import UsageError
@@ -17,12 +18,16 @@ class Registry(Generic[T]):
     Args:
         kind: what the entries are, for messages: ``"attack"``.
         package: dotted name of the folder whose modules register entries; imported on the first look-up.
+        group: of entry points in other installed packages, each a module that registers entries; None for no others.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, group: str | None = None) -> None:
         self._kind = kind
         self._package = package
+        self._group = group
         self._entries: dict[str, T] = {}
+        self._origins: dict[str, str] = {}
+        self._origin = ""
         self._searched = False
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -32,6 +37,7 @@ class Registry(Generic[T]):
             if name in self._entries:
                 raise ValueError(f"two components of kind {self._kind} are called {name!r}")
             self._entries[name] = entry
+            self._origins[name] = self._origin
             return entry
 
         return file
@@ -57,6 +63,15 @@ class Registry(Generic[T]):
         self._search()
         return name in self._entries
 
+    def origin(self, name: str) -> str:
+        """Return the package that brought an entry, with its version; empty for the benchmark's own.
+
+        Raises:
+            UsageError: if there is no such entry.
+        """
+        self[name]
+        return self._origins[name]
+
     def _search(self) -> None:
         if self._searched:
             return
@@ -64,6 +79,22 @@ class Registry(Generic[T]):
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self._package}.{module.name}")
+        for point in metadata.entry_points(group=self._group) if self._group else ():
+            self._plug(point)
+
+    def _plug(self, point: metadata.EntryPoint) -> None:
+        """Import a module of somebody else's package; one that fails is named, for a run must not go on without it."""
+        brings = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+        self._origin = brings
+        try:
+            point.load()
+        except Exception as error:  # whatever other people's code raises
+            raise UsageError(
+                f"the plug-in {brings} ({point.value}) cannot be loaded: {type(error).__name__}: {error}; mend it or "
+                "uninstall it."
+            ) from error
+        finally:
+            self._origin = ""
 
 
 def unknown(kind: str, name: str, known: list[str]) -> str:

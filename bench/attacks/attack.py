@@ -145,4 +145,4 @@ class Attack:
     looks_up_to: Callable[[Settings], float] | None = None
 
 
-ATTACKS: Registry[Attack] = Registry("attack", "bench.attacks.zoo")
+ATTACKS: Registry[Attack] = Registry("attack", "bench.attacks.zoo", "prunebench.attacks")

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from bench import __version__
 from bench.cli.streams import install
 from bench.errors import BenchError
 from bench.text import printable
+from bench.version import __version__
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "evaluate": ("bench.cli.evaluate", "Prune a model, attack it under a protocol, write the result."),

@@ -110,7 +110,7 @@ class DataSource:
     citation: str
 
 
-DATASETS: Registry[DataSource] = Registry("data set", "bench.data.zoo")
+DATASETS: Registry[DataSource] = Registry("data set", "bench.data.zoo", "prunebench.datasets")
 
 
 def data_folder() -> Path:

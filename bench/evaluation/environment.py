@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-import bench
 from bench.errors import BenchError, UsageError
+from bench.version import __version__
 
 _PACKAGES = ("numpy", "safetensors", "timm", "torch", "torchvision")
 
@@ -42,7 +42,7 @@ def environment(on: torch.device) -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name(on) if on.type == "cuda" else "cpu",
         "threads": str(torch.get_num_threads()),
-        "prunebench": bench.__version__,
+        "prunebench": __version__,
     }
     for package in _PACKAGES:
         found[package] = metadata.version(package)
@@ -90,7 +90,7 @@ def exact_arithmetic() -> Iterator[None]:
 
 
 def _git(*arguments: str) -> str:
-    root = Path(bench.__file__).parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""
     try:

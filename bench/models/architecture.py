@@ -148,7 +148,9 @@ def _size(shape: tuple[int, int, int]) -> str:
     return str(height) if height == width else f"{height}x{width}"
 
 
-ARCHITECTURES: Registry[Architecture] = Registry("architecture", "bench.models.architectures")
+ARCHITECTURES: Registry[Architecture] = Registry(
+    "architecture", "bench.models.architectures", "prunebench.architectures"
+)
 
 
 def register(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import ArtefactError, ContractError
+from bench.tensors import Images
 
 _PATIENCE = 8
 """Passes after which tensors that a network changes itself must be at rest."""
@@ -95,3 +96,22 @@ def _ending(given: Tensor) -> str | None:
     if (given <= 0).all() and given.logsumexp(dim=1).abs().max() < _CLOSE:
         return "log-softmax"
     return None
+
+
+def classes_of(network: nn.Module, images: Images) -> int:
+    """Return how many classes a network tells apart, from a pass over two images.
+
+    Raises:
+        ContractError: if it does not take these images, or gives anything but one row of finite logits per image.
+    """
+    shown = images[:1].repeat(2, 1, 1, 1)
+    name = type(network).__name__
+    try:
+        with torch.no_grad():
+            given = network(shown)
+    except Exception as error:  # noqa: BLE001 - layers that do not fit raise whatever their authors chose
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ContractError(f"{name} does not take images of shape {tuple(shown.shape[1:])} ({reason}).") from None
+    width = given.shape[1] if isinstance(given, torch.Tensor) and given.ndim == 2 else 0
+    hold_logits(given, 2, width, name)
+    return width

@@ -35,6 +35,11 @@ class Normalised(nn.Module):
         return self.network((images - self.mean) / self.std)
 
 
+def names_file(text: str) -> bool:
+    """Tell whether a reference is the path of a ``.safetensors`` file; after ``python:`` one may end so, too."""
+    return text.endswith(".safetensors") and text.partition(":")[0] not in SOURCES
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRef:
     """A reference as typed: ``SOURCE:NAME``, or a path to a ``.safetensors`` file with its architecture.
@@ -68,7 +73,7 @@ class ModelRef:
         """
         if ":" not in text:
             refuse_pickled(Path(text))
-        if text.endswith(".safetensors"):
+        if names_file(text):
             if architecture is None:
                 raise UsageError(f"{text!r} is a file of weights; say what network they belong to with --arch NAME.")
             return cls("checkpoint", text, architecture, mean or (0.0,), std or (1.0,))
@@ -123,12 +128,14 @@ class ModelSource:
         blank: a name to its architecture without weights, to read a checkpoint into; None where architectures are
             registered by name.
         names: the models it knows, one line of description each; empty where the list is open.
+        private: why nobody else can load a network from here, so that a run of one is for its owner alone; else empty.
     """
 
     load: Callable[[ModelRef], LoadedModel]
     names: Callable[[], dict[str, str]]
     says: str
     blank: Callable[[str], Architecture] | None = None
+    private: str = ""
 
 
 SOURCES: Registry[ModelSource] = Registry("model source", "bench.models.zoo")

@@ -140,4 +140,4 @@ class Recipe:
     rewrites: bool = False
 
 
-RECIPES: Registry[Recipe] = Registry("recipe", "bench.pruning.zoo")
+RECIPES: Registry[Recipe] = Registry("recipe", "bench.pruning.zoo", "prunebench.recipes")

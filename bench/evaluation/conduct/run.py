@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-import bench
 from bench.attacks.attack import Passes
 from bench.errors import ContractError
 from bench.evaluation import environment
@@ -34,10 +33,12 @@ from bench.evaluation.search.journal import Journal, Tell
 from bench.evaluation.search.meter import clean_logits
 from bench.evaluation.search.recall import Recall
 from bench.lock import held
+from bench.models.zoo.memory import SOURCE as MEMORY
 from bench.pruning.recipe import RECIPES, Needs
 from bench.pruning.regime import REGIMES
 from bench.submission.schema import LatencyRecord
 from bench.threats import Norm
+from bench.version import __version__
 
 Announce = Callable[[Plan], None]
 """Hears of a plan before it is carried out: a parent's, then the one that was asked for."""
@@ -154,9 +155,14 @@ def hand_over(network: torch.nn.Module) -> torch.nn.Module:
     return network
 
 
-def _remaker(cell: Cell) -> Callable[[], torch.nn.Module]:
-    """Return how another process gets the network: made again from the request, or, once trained, as it is."""
+def _remaker(cell: Cell) -> Callable[[], torch.nn.Module] | None:
+    """Return how another process gets the network: made again from the request, or, once trained, as it is.
+
+    None where the network lives in this process alone.
+    """
     request = cell.plan.request
+    if request.model.source == MEMORY:
+        return None
     if Needs.TRAINING in {RECIPES[request.recipe].needs, REGIMES[request.regime].needs}:
         return partial(hand_over, copy.deepcopy(cell.pruned.network).cpu())
     return partial(remake, request)
@@ -172,7 +178,7 @@ def _header(cell: Cell, batch: int) -> dict[str, object]:
         "seed": plan.seed,
         "state of the code": environment.ALTERED if environment.code_is_dirty() else "as committed",
         "batch size": batch if plan.request.engine == "reference" else None,
-        "version": bench.__version__,
+        "version": __version__,
         "commit": environment.environment(torch.device("cpu")).get("commit"),
     }
 

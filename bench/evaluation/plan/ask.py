@@ -11,13 +11,12 @@ from bench.evaluation.plan.manifest import Manifest, manifest_beside
 from bench.evaluation.plan.plan import UNTOLD, Origin, Plan, Request, plan
 from bench.evaluation.plan.reference import Measured, file_named, measured, origin_of
 from bench.evaluation.plan.words import hold_method
-from bench.models.source import ModelRef, load
+from bench.models.source import ModelRef, load, names_file
 from bench.protocol.load import Protocol
 from bench.protocol.own import find as rules
 from bench.submission.schema import PruningRecord
 
 _REGIME = re.compile(r"[a-z0-9][a-z0-9._-]{0,119}")
-_FILE = ".safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def ask(
     again = measured(model, chosen.name)
     if again is not None:
         return plan(_again(again, said, Request(again.model, chosen, **plain)))
-    manifest = manifest_beside(Path(model)) if model.endswith(_FILE) else None
+    manifest = manifest_beside(Path(model)) if names_file(model) else None
     if manifest is not None:
         file = file.over(File(manifest.architecture, manifest.mean, manifest.std))
     ref = file.ref(model)
@@ -177,8 +176,8 @@ def _told(
 
 def _parent_ref(said: Said, file: File) -> ModelRef:
     text = said.parent or ""
-    given = said.parent_file.over(file) if text.endswith(_FILE) else said.parent_file
-    if text.endswith(_FILE) and given.architecture is None:
+    given = said.parent_file.over(file) if names_file(text) else said.parent_file
+    if names_file(text) and given.architecture is None:
         raise UsageError(f"--parent {text!r} is a file of weights; say what network they belong to with --parent-arch.")
     return given.ref(text)
 
@@ -202,7 +201,7 @@ def _made_here(manifest: Manifest, said: Said) -> Origin:
 
 
 def _recorded(manifest: Manifest, folder: Path) -> ModelRef:
-    if not manifest.parent.endswith(_FILE):
+    if not names_file(manifest.parent):
         return ModelRef.parse(manifest.parent)
     path = file_named(manifest.parent, [folder, folder.parent])
     return File(manifest.architecture, manifest.mean, manifest.std).ref(str(path))

@@ -16,7 +16,7 @@ from bench.evaluation.plan.naming import digest, entry_name, model_name
 from bench.evaluation.plan.source import source_of
 from bench.evaluation.plan.words import hold_words
 from bench.evaluation.search.step import Step
-from bench.models.source import ModelRef
+from bench.models.source import SOURCES, ModelRef
 from bench.protocol.load import STANDARD, Protocol, Threat, load, names
 from bench.pruning.recipe import RECIPES, Structure
 from bench.registry import unknown
@@ -304,6 +304,8 @@ def _deviations(request: Request, chosen: list[Threat]) -> list[str]:
     if protocol.origin.folder is not None:
         base = f", which changes {protocol.origin.base}" if protocol.origin.base else ""
         found.append(f"rules of one's own, from {protocol.origin.file}{base}")
+    if reason := SOURCES[request.model.source].private:
+        found.append(reason)
     everything, ids = _everything(protocol), _ids(request)
     if ids != everything:
         found.append(f"points {ids[0]}:{ids[-1] + 1} instead of {everything[0]}:{everything[-1] + 1}")

@@ -2,6 +2,10 @@
 
 import multiprocessing
 import queue
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -62,7 +66,8 @@ def _elsewhere(rebuild: Rebuild, witnesses: Witnesses) -> tuple[str | None, Any]
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     process = context.Process(target=_replay, args=(rebuild, witnesses, answers), daemon=True)
-    process.start()
+    with _no_main_module():
+        process.start()
     while True:
         try:
             found: tuple[str | None, Any] = answers.get(timeout=_WAIT)
@@ -72,6 +77,17 @@ def _elsewhere(rebuild: Rebuild, witnesses: Witnesses) -> tuple[str | None, Any]
             return None, f"the process ended with code {process.exitcode}"
         process.join()
         return found
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Hide the program that runs from a process that starts, which would run it again to find what it defines."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 def _replay(rebuild: Rebuild, witnesses: Witnesses, answers: Any) -> None:

@@ -1,0 +1,58 @@
+"""Takes a network as it lives in somebody's program, without changing it."""
+
+import copy
+
+from torch import nn
+
+from bench.errors import UsageError
+from bench.models.probe import classes_of
+from bench.models.source import LoadedModel, ModelRef, state_digest
+from bench.models.zoo.memory import SOURCE, hold
+from bench.registry import unknown
+from bench.tensors import Images
+from bench.threats import Norm
+
+
+def frozen(network: nn.Module) -> nn.Module:
+    """Return a copy on the CPU, in evaluation mode, with frozen parameters; the network itself stays as it is.
+
+    Raises:
+        UsageError: if it is no network, or cannot be copied.
+    """
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"a network is a torch.nn.Module that maps images in [0, 1] to logits, got {network!r}.")
+    try:
+        return copy.deepcopy(network).cpu().eval().requires_grad_(requires_grad=False)
+    except Exception as error:  # noqa: BLE001 - whatever its modules raise when they are copied
+        raise UsageError(
+            f"{type(network).__name__} cannot be copied ({type(error).__name__}: {error}); detach the tensors that it "
+            "keeps of earlier passes."
+        ) from None
+
+
+def handed_over(network: nn.Module, images: Images) -> ModelRef:
+    """Return a reference to a copy of a network, for as long as this process lives."""
+    copied = frozen(network)
+    name = type(network).__name__
+    channels, height, width = images.shape[1:]
+    loaded = LoadedModel(
+        ref=ModelRef(SOURCE, name),
+        classifier=copied,
+        architecture=name,
+        shape=(channels, height, width),
+        classes=classes_of(copied, images),
+        digest=state_digest(copied),
+        notes={"source": "handed over in Python"},
+    )
+    return hold(loaded)
+
+
+def norm_of(name: str | Norm) -> Norm:
+    """Read the name of a norm.
+
+    Raises:
+        UsageError: if none is called so.
+    """
+    if name not in list(Norm):
+        raise UsageError(unknown("norm", str(name), list(Norm)))
+    return Norm(name)

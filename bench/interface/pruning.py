@@ -1,0 +1,90 @@
+"""Prunes a network by a recipe, and measures what anybody's pruning did."""
+
+from fractions import Fraction
+from typing import Any
+
+from torch import Tensor, nn
+
+from bench.errors import UsageError
+from bench.evaluation.environment import exact_arithmetic
+from bench.interface.network import frozen
+from bench.models.probe import classes_of
+from bench.pruning.measure import Measured
+from bench.pruning.measure import measure as measured
+from bench.pruning.prune import Pruned
+from bench.pruning.prune import prune as pruned
+from bench.pruning.recipe import Calibration, Context
+from bench.threats import ThreatModel
+
+_EXAMPLES = 8
+"""Images shown to a network once to see which weights a forward pass reaches."""
+
+
+def prune(
+    network: nn.Module,
+    recipe: str,
+    sparsity: Any = None,
+    *,
+    calibration: Calibration | None = None,
+    example: Tensor | None = None,
+    threat: ThreatModel | None = None,
+    regime: str = "one-shot",
+    seed: int = 0,
+) -> Pruned:
+    """Prune a copy of a network by one of the benchmark's recipes; the network itself stays as it is.
+
+    Args:
+        network: maps images in [0, 1] to logits.
+        recipe: see ``bench list recipes``.
+        sparsity: share of prunable weights to remove (of parameters, for recipes that remove channels): ``0.9``,
+            ``"9/10"``; None for recipes that have none.
+        calibration: training images (N, C, H, W) in [0, 1] and labels (N,), for recipes and regimes that look at some.
+        example: images (N, C, H, W) where there is no calibration: shown to the network to see which weights work.
+        threat: for recipes and regimes that follow adversarial gradients.
+        regime: what follows pruning.
+        seed: of the recipe's random numbers.
+
+    Returns:
+        The pruned network with its masks and what was measured: sparsity, multiply-accumulates, bytes, layer by layer.
+
+    Raises:
+        UsageError: for an unknown name, or arguments that do not go together.
+        InfeasibleError: if this network cannot reach the sparsity by this recipe.
+        ContractError: if the network gives anything but finite logits.
+    """
+    shown = calibration[0] if example is None and calibration is not None else example
+    if shown is None:
+        raise UsageError("pruning shows the network some images; give calibration=(images, labels) or example=images.")
+    share = None if sparsity is None else share_of(sparsity)
+    with exact_arithmetic():
+        parent = frozen(network)
+        classes_of(parent, shown)
+        context = Context(example=shown[:_EXAMPLES], seed=seed, calibration=calibration, threat=threat)
+        return pruned(parent, recipe, share, context, regime)
+
+
+def measure(parent: nn.Module, network: nn.Module, example: Tensor) -> Measured:
+    """Measure a pruned network against its dense parent, tensor by tensor.
+
+    Args:
+        parent: the dense network.
+        network: the same with zeros, or with channels gone.
+        example: images (N, C, H, W) in [0, 1], to see which weights a forward pass reaches.
+
+    Raises:
+        ContractError: if a network does not take the images.
+        UsageError: if the networks do not belong together.
+    """
+    with exact_arithmetic():
+        dense, child = frozen(parent), frozen(network)
+        for one in (dense, child):
+            classes_of(one, example)
+        return measured(dense, child, example[:_EXAMPLES])
+
+
+def share_of(sparsity: Any) -> Fraction:
+    """Read a sparsity written as a number, a text or a fraction."""
+    try:
+        return Fraction(str(sparsity))
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"a sparsity is a share such as 0.9 or '9/10', got {sparsity!r}.") from None

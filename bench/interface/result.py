@@ -1,0 +1,159 @@
+"""The result of an evaluation as Python code and notebooks look at it."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.errors import UsageError
+from bench.evaluation.record.summary import CAPTION, rows
+from bench.interface.network import norm_of
+from bench.site import charts
+from bench.site.figures import symbol
+from bench.site.render import LIGHT
+from bench.submission import schema
+from bench.submission.arrays import read_arrays
+from bench.submission.files import POINTS_FILE, RESULT_FILE, read_result
+from bench.submission.score import wilson
+from bench.threats import Norm
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished evaluation: its folder and what is in it.
+
+    Attributes:
+        folder: with ``result.json``, ``points.npz`` and the witnesses.
+        record: ``result.json``: counts, curves, scenarios, flags, sparsity, cost.
+    """
+
+    folder: Path
+    record: schema.Result
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Result":
+        """Read the folder of a finished run.
+
+        Raises:
+            SubmissionError: if it is none.
+        """
+        return cls(Path(folder), read_result(Path(folder) / RESULT_FILE))
+
+    @cached_property
+    def points(self) -> Mapping[str, NDArray[Any]]:
+        """Per point: ``id``, ``label``, ``prediction``, ``distance_Linf``, ``broken_Linf_apgd-ce`` and so on."""
+        return read_arrays(self.folder / POINTS_FILE)
+
+    @property
+    def clean(self) -> Fraction:
+        """Share of points that are classified rightly without any attack."""
+        return Fraction(self.record.clean.correct, self.record.data.points)
+
+    def robust(self, norm: str | Norm) -> Fraction:
+        """Return the share of points that survive every attack of a norm.
+
+        Raises:
+            UsageError: if the norm was not attacked.
+        """
+        return Fraction(self._threat(norm_of(norm)).robust, self.record.data.points)
+
+    def standing(self, norm: str | Norm) -> NDArray[np.bool_]:
+        """Tell which points survive every attack of a norm, in the order of ``points["id"]``."""
+        self._threat(norm_of(norm))
+        fallen = [flags.astype(bool) for name, flags in self.points.items() if name.startswith(f"broken_{norm}_")]
+        correct = self.points["prediction"] == self.points["label"]
+        return correct & ~np.logical_or.reduce(fallen or [np.zeros(len(correct), dtype=bool)])
+
+    @property
+    def flags(self) -> tuple[schema.Flag, ...]:
+        """What the reliability checks doubt."""
+        return self.record.flags
+
+    def table(self) -> str:
+        """Return the row that the command line prints, with its columns and what it means."""
+        columns, lines = rows([(self.folder.name, self.record)])
+        widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
+        text = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in (columns, *lines)
+        ]
+        return "\n".join([CAPTION, *text, *(f"{flag.check} ({flag.level.value}): {flag.says}" for flag in self.flags)])
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row per threat model: counts of points, and what was pruned."""
+        record, pruning = self.record, self.record.pruning
+        return pd.DataFrame(
+            [
+                {
+                    "entry": self.folder.name,
+                    "protocol": record.protocol.name,
+                    "norm": threat.norm.value,
+                    "epsilon": threat.epsilon,
+                    "points": record.data.points,
+                    "correct": record.clean.correct,
+                    "robust": threat.robust,
+                    "sparsity": pruning.zeros / pruning.prunable,
+                    "nonzero": pruning.nonzero,
+                    "macs": pruning.macs,
+                    "forwards": sum(attack.forwards for attack in threat.attacks),
+                    "backwards": sum(attack.backwards for attack in threat.attacks),
+                    "standard": record.standard,
+                }
+                for threat in record.threats
+            ]
+        )
+
+    def curve(self, norm: str | Norm | None = None) -> alt.LayerChart:
+        """Return a robustness curve as on the site, as a chart that a notebook shows.
+
+        Args:
+            norm: None takes the first one that was attacked.
+
+        Raises:
+            UsageError: if there is no curve of this norm.
+        """
+        wanted = norm_of(norm) if norm else next(iter(self.record.curves), None)
+        if wanted is None or wanted not in self.record.curves:
+            raise UsageError(f"{self.folder.name} has no curve of {norm}; it has {', '.join(self.record.curves)}.")
+        curve, total = self.record.curves[wanted], self.record.data.points
+        lines = []
+        for says, count in zip(curve.epsilon, curve.robust, strict=True):
+            ends = wilson(count, total)
+            place = {"epsilon": float(Fraction(says)), "says": says, "series": self.folder.name}
+            lines.append(place | {"robust": count / total, "low": ends.low, "high": ends.high})
+        radius = self._threat(wanted).epsilon
+        headline = [{"epsilon": float(Fraction(radius)), "says": radius}]
+        return _filled(charts.curves(symbol(wanted)), {"curves": lines, "headline": headline})
+
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook."""
+        html: str = self.to_pandas().to_html(index=False)
+        return html
+
+    def _threat(self, norm: Norm) -> schema.ThreatRecord:
+        found = self.record.threat(norm)
+        if found is None:
+            known = ", ".join(threat.norm for threat in self.record.threats)
+            raise UsageError(f"{self.folder.name} was not attacked under {norm}; it was under {known}.")
+        return found
+
+
+def _filled(chart: Any, data: Mapping[str, list[dict[str, Any]]]) -> alt.LayerChart:
+    """Put rows into the named data sets of a definition, and colours into the place of the pages' variables."""
+    text = re.sub(r"var\((--[\w-]+)\)", lambda found: LIGHT[found[1]], json.dumps(chart.to_dict()))
+    spec = json.loads(text)
+    for part in [spec, *spec["layer"]]:
+        if (name := part.get("data", {}).get("name")) in data:
+            part["data"] = {"name": name, "values": data[name]}
+    for name in spec.get("datasets", {}).keys() & data.keys():
+        spec["datasets"][name] = data[name]
+    return alt.LayerChart.from_dict(spec)
