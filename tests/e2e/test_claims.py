@@ -133,7 +133,7 @@ def test_a_standard_run_of_anyones_network_can_be_submitted(capsys, monkeypatch,
 
 
 @pytest.mark.material
-def test_the_published_resnet_56_has_263_hundredths_of_its_childs_work(material, monkeypatch, tmp_path):
+def test_the_published_resnet_56_has_263_hundredths_of_the_work_of_its_child(material, monkeypatch, tmp_path):
     """The files' name says 2.55; its tensors say 2.63."""
     from bench.evaluation.plan.ask import File, Said, ask
     from bench.evaluation.plan.prepare import prepare

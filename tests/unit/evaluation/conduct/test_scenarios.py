@@ -108,7 +108,7 @@ def test_a_folder_that_is_named_must_be_the_parents(dense, pruned, tmp_path):
     ("changes", "lacking"),
     [({"limit": 12}, "lacks 2 points"), ({"points": (5, 15), "limit": None}, "5 points"), ({"seed": 7}, "the seed 7")],
 )
-def test_a_parents_run_on_less_than_its_childs_points_is_not_enough(dense, pruned, changes, lacking):
+def test_a_parents_run_on_less_than_the_points_of_its_child_is_not_enough(dense, pruned, changes, lacking):
     settled = half(**changes)
     with pytest.raises(InputError, match=lacking):
         read_parent(dense, settled, pruned[0].parent.digest)
