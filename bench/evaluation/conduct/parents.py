@@ -18,14 +18,14 @@ from bench.submission.schema import Result
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The dense parent's own result under the same rules, with its witnesses.
+    """The dense parent's own run under the same rules."""
 
-    Attributes:
-        witnesses: arrays ``id_<norm>`` and ``image_<norm>`` as a run writes them.
-    """
-
+    folder: Path
     result: Result
-    witnesses: dict[str, np.ndarray]
+
+    def witnesses(self) -> dict[str, np.ndarray]:
+        """Read the arrays ``id_<norm>`` and ``image_<norm>`` as a run writes them."""
+        return read_arrays(self.folder / WITNESSES_FILE)
 
 
 def parent_first(plan: Plan, dense: LoadedModel | None) -> Plan | None:
@@ -73,15 +73,13 @@ def find_parent(plan: Plan, dense: LoadedModel) -> tuple[Parent | None, str]:
 
 
 def _places(plan: Plan, dense: LoadedModel) -> Iterator[Path]:
-    names = (parent_plan(plan, dense.ref).name, entry_name(dense.ref, "dense", None, "one-shot"))
+    names = dict.fromkeys([parent_plan(plan, dense.ref).name, entry_name(dense.ref, "dense", None, "one-shot")])
     beside, published = plan.out.parent, Path("submissions") / plan.protocol.name
+    yield from (beside / name for name in names)
     attacked = f'"weights_sha256": "{dense.digest}"'.encode()
-    yield from (
-        path.parent
-        for path in sorted(beside.glob(f"*/{RESULT_FILE}"))
-        if path.is_file() and attacked in path.read_bytes()
-    )
-    yield from (root / name for root in (beside, published) for name in dict.fromkeys(names))
+    others = sorted(path for path in beside.glob(f"*/{RESULT_FILE}") if path.is_file())
+    yield from (path.parent for path in others if attacked in path.read_bytes())
+    yield from (published / name for name in names)
 
 
 def read_parent(folder: Path, plan: Plan, weights: str) -> Parent:
@@ -108,7 +106,9 @@ def read_parent(folder: Path, plan: Plan, weights: str) -> Parent:
         )
     if lacking := _lacking(folder, result, plan):
         raise InputError(f"{str(folder)!r} lacks {lacking}, which this run needs; run the parent on them too.")
-    return Parent(result, read_arrays(folder / WITNESSES_FILE))
+    if not (folder / WITNESSES_FILE).is_file():
+        raise InputError(f"{str(folder)!r} has lost its {WITNESSES_FILE}, which are replayed; run the parent again.")
+    return Parent(folder, result)
 
 
 def _lacking(folder: Path, result: Result, plan: Plan) -> str:

@@ -42,14 +42,14 @@ def transfer(cascade: Cascade, parent: Parent, threats: Sequence[ThreatModel]) -
     pool, target = cascade.pool, cascade.target
     place = {int(point): row for row, point in enumerate(target.ids.tolist())}
     standing = {threat.norm: pool.correct.clone() for threat in threats}
-    forwards = 0
+    forwards, witnesses = 0, parent.witnesses()
     for norm in Norm:
-        ids = [int(point) for point in parent.witnesses[f"id_{norm}"]]
+        ids = [int(point) for point in witnesses[f"id_{norm}"]]
         keep = [index for index, point in enumerate(ids) if point in place and bool(pool.correct[place[point]])]
         if not keep:
             continue
         rows = torch.tensor([place[ids[index]] for index in keep], device=target.ids.device)
-        candidates = torch.from_numpy(parent.witnesses[f"image_{norm}"][keep]).to(target.images.device)
+        candidates = torch.from_numpy(witnesses[f"image_{norm}"][keep]).to(target.images.device)
         forwards += len(keep)
         for threat in threats:
             verdict = verify(target.classifier, target.images[rows], candidates, target.labels[rows], threat)
