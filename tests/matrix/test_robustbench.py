@@ -24,11 +24,19 @@ LARGEST = 80_000_000
 """Parameters that a network is pruned with at its full size; twice as many need more memory than most machines have."""
 
 UNSEEN = "no input of 'network.fc.weight' was seen"
+SHARED = ("l1-filter-global", "l1-filter-uniform", "l2-inner", "random-filter", "taylor-adv-inner")
 SHORT_LIST = {
     # the last layer multiplies with weights that are normalised in every pass, so its inputs are not seen at a weight
     "cifar10/Linf/Pang2020Boosting": dict.fromkeys(["sparsegpt", "wanda", "wanda-2of4"], UNSEEN),
     # the image of ones that synaptic flow starts from is standardised to zeros
     "cifar10/Linf/Ding2020MMA": {"synflow": "where every image is standardised by itself"},
+    # one layer is kept orthogonal by a parametrisation, so there is no tensor whose zeros would last
+    "cifar10/Linf/Kang2021Stable": dict.fromkeys(RECIPES, "'network.1.fc0.linear' are recomputed in every pass"),
+    # a layer of its own holds numbers for every channel, and nobody but it knows how to cut them
+    "cifar10/Linf/Amini2024MeanSparse_S-WRN-94-16": dict.fromkeys(SHARED, "something else (4)")
+    | {"slimming": "scales of batch norm"},
+    "cifar10/Linf/Amini2024MeanSparse_Ra_WRN_70_16": dict.fromkeys(SHARED, "something else (4)")
+    | {"slimming": "scales of batch norm"},
 }
 """What cannot pass: by network and recipe, words of the refusal."""
 

@@ -29,8 +29,8 @@ _LESS: dict[str, Callable[[Any], Any]] = {
     "num_blocks": lambda blocks: [1 for _ in blocks],
     "depths": lambda blocks: type(blocks)(1 for _ in blocks),
     "depth_configs": lambda blocks: [1 for _ in blocks],
-    "channel_configs": lambda widths: [min(width, 32) for width in widths],
-    "stage_width": lambda widths: [width // 8 for width in widths],
+    "channel_configs": lambda widths: [max(16, width // 128 * 16) for width in widths],
+    "stage_width": lambda widths: [width // 128 * 16 for width in widths],
 }
 """What the small sibling gets in place of an argument of a constructor."""
 
