@@ -43,13 +43,13 @@ def neighbours(folder: Path) -> dict[str, Neighbour]:
 def relation_problems(entries: Mapping[str, Neighbour]) -> dict[str, list[str]]:
     """Return, for each entry of one protocol, one sentence per claim on another one that it has no right to."""
     heirs: defaultdict[str, list[str]] = defaultdict(list)
-    twins: defaultdict[str, list[str]] = defaultdict(list)
+    alike: defaultdict[str, list[str]] = defaultdict(list)
     for name, entry in sorted(entries.items()):
-        twins[entry.weights].append(name)
+        alike[entry.weights].append(name)
         if entry.supersedes is not None:
             heirs[entry.supersedes].append(name)
     return {
-        name: [*_succession(name, entries, heirs), *_copies(name, twins[entry.weights], entries)]
+        name: [*_succession(name, entries, heirs), *_copies(name, alike[entry.weights], entries)]
         for name, entry in entries.items()
     }
 
