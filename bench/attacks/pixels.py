@@ -144,8 +144,8 @@ def eliminate(
     Each sweep tries every changed pixel on its own and gives back the one whose return leaves the lowest margin;
     above 64 pixels it then tries to return the better half of all that may go at once. A point is done when no pixel
     may go, when it has at most ``floor`` changed pixels (fewer would not matter), or when its next sweep would cost
-    more than what is left of its ``budget`` of forward passes. Where already the first sweep would, the least changed
-    pixels are given back many at a time before.
+    more than what is left of its ``budget`` of forward passes. Where already the first sweep of more than 64 pixels
+    would, the least changed ones are given back many at a time before.
     """
     images = candidates.clone(memory_format=torch.contiguous_format)
     left = torch.full_like(labels, budget)
@@ -175,7 +175,7 @@ def _thin(
     """
     share = torch.full_like(labels, 2)
     sizes = count(originals, images)
-    beyond = sizes + (sizes > _GREEDY) > left
+    beyond = (sizes > _GREEDY) & (sizes + 1 > left)
     while True:
         sizes = count(originals, images)
         needed = (sizes + (sizes > _GREEDY) > left) | (share == 2)

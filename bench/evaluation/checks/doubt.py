@@ -1,5 +1,6 @@
 """How a figure becomes a flag, and which points a check looks at."""
 
+import math
 import torch
 from torch import Tensor
 
@@ -23,11 +24,11 @@ def concluding(points: int, seen: str, meaning: str) -> str:
 
 
 def doubt(check: str, level: Level, figure: float | None, threshold: float | None, says: str) -> Flag:
-    """Return a flag with its figures rounded to what a reader can use."""
+    """Return a flag with its figures rounded to what a reader can use; what is no number is left to the words."""
     return Flag(
         check=check,
         level=level,
-        figure=None if figure is None else float(f"{figure:.6g}"),
+        figure=None if figure is None or not math.isfinite(figure) else float(f"{figure:.6g}"),
         threshold=None if threshold is None else float(f"{threshold:.6g}"),
         says=tidy(says, 600),
     )

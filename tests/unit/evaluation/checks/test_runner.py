@@ -19,7 +19,7 @@ def with_checks(**checks):
 
 
 def test_an_unknown_check_is_refused():
-    with pytest.raises(ProtocolError, match=r"\[checks.luck\] is no check"):
+    with pytest.raises(ProtocolError, match=r"checks\.luck is no check"):
         chosen(with_checks(luck={}))
 
 
