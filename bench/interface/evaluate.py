@@ -8,6 +8,7 @@ from torch import nn
 
 from bench.data.dataset import EvalSet
 from bench.errors import UsageError
+from bench.evaluation.conduct.adding import finished
 from bench.evaluation.conduct.run import Announce
 from bench.evaluation.conduct.run import evaluate as carry_out
 from bench.evaluation.plan.ask import File, Said, ask
@@ -62,7 +63,7 @@ def evaluate(
         seed: None takes the protocol's.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``.
         batch_size: points attacked at once; None takes what suits network and device. Verdicts do not depend on it.
-        out: folder to write; None chooses one below ``runs/``, the same for the same question.
+        out: folder to write, or finished run to add to; None chooses one below ``runs/``, one per question.
         progress: hears (threat, attack, rounds done, rounds in all, points standing).
         announce: hears of each plan before its attacks begin, a parent's first.
 
@@ -96,7 +97,7 @@ def evaluate(
         batch_size=batch_size,
         out=None if out is None else Path(out),
     )
-    if plan.out.exists():
+    if finished(plan):
         return Result.read(plan.out)
     return Result.read(carry_out(plan, progress, announce))
 

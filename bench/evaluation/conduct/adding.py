@@ -33,20 +33,19 @@ def adding_to(plan: Plan) -> Plan:
     Raises:
         UsageError: if the folder holds something else, or all of it already.
     """
-    if not plan.out.exists():
-        return plan
-    if not (plan.out / RESULT_FILE).is_file() or not plan.request.resume:
-        raise UsageError(f"{str(plan.out)!r} exists already; remove it or choose another --out.")
-    result = read_result(plan.out / RESULT_FILE)
-    if other := _other(result, plan):
-        raise UsageError(
-            f"{str(plan.out)!r} exists already and holds a run with another {other}; remove it or choose another --out."
-        )
-    ids = tuple(read_arrays(plan.out / POINTS_FILE)["id"].tolist())
-    joined = replace(settle(_joined(plan, result, ids)), out=plan.out)
-    if _holds(result, ids, joined):
+    joined, more = _together(plan)
+    if not more:
         raise UsageError(f"{str(plan.out)!r} exists already and holds all of this; remove it or choose another --out.")
     return joined
+
+
+def finished(plan: Plan) -> bool:
+    """Tell whether the folder of a plan holds all that it asks for.
+
+    Raises:
+        UsageError: if the folder holds something else.
+    """
+    return not _together(plan)[1]
 
 
 def hold_same(plan: Plan, header: Mapping[str, Any]) -> None:
@@ -70,6 +69,22 @@ def hold_same(plan: Plan, header: Mapping[str, Any]) -> None:
             f"{str(plan.out)!r} exists already and holds a run with another {', '.join(names)}; remove it or choose "
             "another --out."
         )
+
+
+def _together(plan: Plan) -> tuple[Plan, bool]:
+    """Return the plan with what its folder holds, and whether that is more than is there."""
+    if not plan.out.exists():
+        return plan, True
+    if not (plan.out / RESULT_FILE).is_file() or not plan.request.resume:
+        raise UsageError(f"{str(plan.out)!r} exists already; remove it or choose another --out.")
+    result = read_result(plan.out / RESULT_FILE)
+    if other := _other(result, plan):
+        raise UsageError(
+            f"{str(plan.out)!r} exists already and holds a run with another {other}; remove it or choose another --out."
+        )
+    ids = tuple(read_arrays(plan.out / POINTS_FILE)["id"].tolist())
+    joined = replace(settle(_joined(plan, result, ids)), out=plan.out)
+    return joined, not _holds(result, ids, joined)
 
 
 def _other(result: Result, plan: Plan) -> str:

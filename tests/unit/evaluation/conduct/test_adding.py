@@ -263,3 +263,22 @@ def test_a_dry_run_tells_that_it_would_add(tmp_path):
     assert "to which this is added: nothing is attacked twice" in " ".join(found.words())
     assert [threat.norm for threat in found.plan.threats] == [Norm.LINF, Norm.L2]
     assert adding_to(adding_to(settled)) == adding_to(settled)
+
+
+def test_the_interface_adds_as_the_command_line_does_and_reads_what_is_there(asked):
+    import bench
+
+    def ask(*threats):
+        return bench.evaluate(
+            "embedded:digits-tiny-linf", protocol="digits-smoke-v1", points=4, threats=threats, out="runs/mine"
+        )
+
+    ask("Linf")
+    ask("L2")
+    done = len(asked)
+    assert done == len(set(asked))
+    ask("Linf", "L2")
+    ask("Linf")
+    assert len(asked) == done, "what is there is read"
+    told = json.loads(Path("runs/mine/result.json").read_text("utf-8"))
+    assert [threat["norm"] for threat in told["threats"]] == ["Linf", "L2"]
