@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.evaluation.conduct.adding import finished
 from bench.evaluation.conduct.run import Announce
 from bench.evaluation.conduct.run import evaluate as carry_out
-from bench.evaluation.plan.ask import File, Said, ask
+from bench.evaluation.plan.ask import Said, ask
 from bench.evaluation.plan.source import source_of
 from bench.evaluation.search.cascade import Watch
 from bench.interface.network import handed_over, norm_of
@@ -44,54 +44,31 @@ def evaluate(
 ) -> Result:
     """Attack a network under a protocol, write the result, and return it; an interrupted run goes on by the same call.
 
-    The functions behind it are those of ``bench evaluate``, so are the numbers. A run of a network that was handed over
-    as an object is marked as not standard, for nobody else can load it.
+    The functions are those of ``bench evaluate``, so are the numbers. ``network`` is a reference, or a module from
+    images in [0, 1], float32, (N, C, H, W), to logits (N, classes), of which a frozen copy is measured; the run of a
+    module is marked as not standard, for nobody else can load it. What is left out is as there.
 
-    Args:
-        network: a module from images in [0, 1], float32, (N, C, H, W), to logits (N, classes); or a reference such as
-            ``"embedded:digits-cnn-linf"``. A frozen copy in evaluation mode is measured.
-        protocol: the rules, by name or as a file.
-        points: how many of the protocol's points, or ids from (inclusive) and to (exclusive); None takes all.
-        threats: norms to run; None takes all of the protocol.
-        preset: other budgets, such as ``"fast"``.
-        parent: the dense network that ``network`` was pruned from: a module, a reference, or the folder of its run.
-        method: how it was pruned, in the words of whoever did.
-        structure: of its zeros, as claimed.
-        recipe: prune here by one of the benchmark's recipes; goes without ``parent`` and ``method``.
-        sparsity: with a recipe, the share of weights to remove; without, what is claimed: ``0.9``, ``"9/10"``.
-        regime: what follows the pruning, or followed it.
-        seed: None takes the protocol's.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``.
-        batch_size: points attacked at once; None takes what suits network and device. Verdicts do not depend on it.
-        out: folder to write, or finished run to add to; None chooses one below ``runs/``, one per question.
-        progress: hears (threat, attack, rounds done, rounds in all, points standing).
-        announce: hears of each plan before its attacks begin, a parent's first.
+    ``points`` are how many of the protocol's, or ids from (inclusive) and to (exclusive). ``parent`` is the dense
+    network that ``network`` was pruned from: a module, a reference, or the folder of its run. ``sparsity`` is the share
+    of weights to remove by ``recipe``; without one, what is claimed. ``out`` is a folder to write, or a finished run to
+    add to. ``progress`` hears (threat, attack, rounds done, rounds in all, points standing), ``announce`` each plan.
 
     Raises:
-        UsageError: if a name is unknown or arguments do not go together.
-        InputError: if data or weights are missing, saying where they go.
+        UsageError, InputError: if arguments do not go together, or data or weights are missing.
         DisagreementError: if what is claimed is not what is measured.
         ContractError: if the network breaks its contract; then there is no number.
     """
     rules = find(protocol)
-    said = Said(
-        recipe=recipe,
-        sparsity=None if sparsity is None else share_of(sparsity),
-        regime=regime,
-        parent=None if parent is None else _ref(parent, rules),
-        method=method,
-        structure=structure,
-    )
-    limit, ids = (points, None) if isinstance(points, int) else (None, points)
+    share = None if sparsity is None else share_of(sparsity)
+    dense = None if parent is None else _ref(parent, rules)
     plan = ask(
         _ref(network, rules),
         rules,
         preset=preset or "standard",
-        file=File(),
-        said=said,
+        said=Said(recipe=recipe, sparsity=share, regime=regime, parent=dense, method=method, structure=structure),
         norms=None if threats is None else tuple(norm_of(norm) for norm in threats),
-        points=ids,
-        limit=limit,
+        points=None if isinstance(points, int) else points,
+        limit=points if isinstance(points, int) else None,
         seed=seed,
         device=device,
         batch_size=batch_size,

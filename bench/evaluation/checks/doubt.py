@@ -1,6 +1,7 @@
 """How a figure becomes a flag, and which points a check looks at."""
 
 import math
+
 import torch
 from torch import Tensor
 
