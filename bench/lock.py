@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import platform
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -58,9 +59,9 @@ def _acquire(out: Path, folder: Path) -> int:
             folder.mkdir(parents=True, exist_ok=True)
             file = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         except (FileExistsError, FileNotFoundError):
-            if not os.path.lexists(folder) or folder.is_dir():
-                continue  # the last holder was just taking the folder away
-            raise
+            if _in_the_way(folder):
+                raise
+            continue  # the last holder was just taking the folder away
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _leads_to(file, folder / FILE):
@@ -77,6 +78,14 @@ def _acquire(out: Path, folder: Path) -> int:
             os.close(file)
             raise
         os.close(file)
+
+
+def _in_the_way(folder: Path) -> bool:
+    """Tell whether something that is no folder has the name: one look, for holders make folders and remove them."""
+    try:
+        return not stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError:
+        return folder.is_symlink()
 
 
 def _leads_to(file: int, path: Path) -> bool:

@@ -17,14 +17,16 @@ if __name__ == "__main__":
         print(pool.submit(os.getpid).result(), flush=True)
         {then}
 """
-REPLAY = """
+MAKER = """
 import os, time
-from bench.evaluation.checks.zoo import replay
 def rebuild():
     print(os.getpid(), flush=True)
     time.sleep(60)
-if __name__ == "__main__":
-    replay._elsewhere(rebuild, {})
+"""
+REPLAY = """
+from bench.evaluation.checks.zoo import replay
+from maker import rebuild
+replay._elsewhere(rebuild, {})  # unguarded, as scripts are: the process that starts does not run this program again
 """
 SCRIPTS = {
     "an idle pool": POOL.format(then="time.sleep(60)"),
@@ -37,6 +39,7 @@ SCRIPTS = {
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_child_ends_with_its_parent(tmp_path, script, how):
     (tmp_path / "driver.py").write_text(SCRIPTS[script])
+    (tmp_path / "maker.py").write_text(MAKER)
     with subprocess.Popen(
         [sys.executable, "driver.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
