@@ -136,9 +136,7 @@ def test_every_architecture_of_the_zoo_loads_from_a_placed_file_of_its_weights(t
         loaded = model(reference)
         network = _made(_entry(reference)[1])
         network.load_state_dict(state)
-        probe(
-            network, loaded.shape, loaded.classes, where=reference, what="the network itself"
-        )  # some change themselves
+        probe(network, loaded.shape, loaded.classes, where=reference, what="one that may change itself")
         stored = loaded.classifier.state_dict()
         assert all(torch.equal(stored[f"network.{key}"], tensor) for key, tensor in network.state_dict().items())
         assert loaded.classifier(torch.full((2, *loaded.shape), 0.5)).shape == (2, loaded.classes)
