@@ -15,6 +15,7 @@ from bench.evaluation.judge.verify import verify
 from bench.evaluation.search.journal import Entry
 from bench.evaluation.search.meter import Meter
 from bench.evaluation.search.recall import Recall, work
+from bench.evaluation.search.step import Step
 from bench.tensors import Classifier, Distances, Ids, Images, Labels, Logits
 from bench.threats import ThreatModel
 
@@ -76,7 +77,7 @@ class Cascade:
         """
         if threat.norm not in attack.norms:
             raise ContractError(f"{attack.name} does not know {threat.norm}.")
-        tally = Tally(attack.name)
+        step, tally = Step(attack, threat, settings), Tally(attack.name)
         rounds = attack.rounds(settings, threat, self.target.logits.shape[1])
         touched = torch.zeros_like(self.pool.correct)
         done = 0
@@ -87,7 +88,7 @@ class Cascade:
                 standing = int(self.pool.standing(threat.norm, float(threat.epsilon)).sum())
                 self.watch(str(threat), attack.name, done, len(rounds), standing)
             turns = rounds[done : done + self._abreast(attack, done, len(rows))]
-            self._rounds(attack, threat, settings, turns, rows, tally)
+            self._rounds(step, turns, rows, tally)
             done += len(turns)
         tally.attempted = int(touched.sum())
         return tally
@@ -99,40 +100,24 @@ class Cascade:
         """
         return max(1, self.batch // max(points, 1)) if attack.alike and done and self.merging else 1
 
-    def _rounds(
-        self,
-        attack: Attack,
-        threat: ThreatModel,
-        settings: Settings,
-        turns: Sequence[Round],
-        rows: Tensor,
-        tally: Tally,
-    ) -> None:
+    def _rounds(self, step: Step, turns: Sequence[Round], rows: Tensor, tally: Tally) -> None:
         """Take the proposals of some rounds from before where they are known, and make the others."""
         if self.recall is None:
-            self._fresh(attack, threat, settings, turns, rows, tally)
+            self._fresh(step, turns, rows, tally)
             return
         for part in rows.split(self.batch if self.recall.whole else max(len(rows), 1)):
-            depth = self._recalled(attack, threat, settings, turns, part, tally)
+            depth = self._recalled(step, turns, part, tally)
             for done in sorted(set(depth) - {len(turns)}):
                 left = part[[place for place, known in enumerate(depth) if known == done]]
                 if done:
-                    left = left[self.pool.standing(threat.norm, turns[done].radius)[left]]
-                self._fresh(attack, threat, settings, turns[done:], left, tally)
+                    left = left[self.pool.standing(step.threat.norm, turns[done].radius)[left]]
+                self._fresh(step, turns[done:], left, tally)
 
-    def _recalled(
-        self,
-        attack: Attack,
-        threat: ThreatModel,
-        settings: Settings,
-        turns: Sequence[Round],
-        rows: Tensor,
-        tally: Tally,
-    ) -> list[int]:
+    def _recalled(self, step: Step, turns: Sequence[Round], rows: Tensor, tally: Tally) -> list[int]:
         """Judge what was proposed for these points before; return how many of the rounds that covers for each."""
         assert self.recall is not None
-        names = self.recall.names(rows, self._seen(attack, settings, threat, rows))
-        known = self.recall.known(work(attack, threat, settings), turns, names)
+        names = self.recall.names(rows, self._seen(step, rows))
+        known = self.recall.known(work(step), turns, names)
         depth = [len(keys) for keys in known]
         for index, turn in enumerate(turns):
             batches: dict[str, list[int]] = {}
@@ -142,56 +127,40 @@ class Cascade:
             for key, places in batches.items():
                 entry = self.recall.find(key)
                 if entry is not None:
-                    self._judge(attack, threat, [turn], rows[places], entry, tally)
+                    self._judge(step, [turn], rows[places], entry, tally)
                     continue
                 for place in places:  # damaged: whatever it held is proposed again
                     depth[place] = index
         return depth
 
-    def _seen(self, attack: Attack, settings: Settings, threat: ThreatModel, rows: Tensor) -> Distances | None:
+    def _seen(self, step: Step, rows: Tensor) -> Distances | None:
         """Return the known distances as far as an attack looks at them; None where it does not."""
-        if attack.looks_up_to is None:
+        if step.attack.looks_up_to is None:
             return None
-        known = self.pool.distance[threat.norm][rows]
-        return known.masked_fill(known > attack.looks_up_to(settings), torch.inf)
+        known = self.pool.distance[step.threat.norm][rows]
+        return known.masked_fill(known > step.attack.looks_up_to(step.settings), torch.inf)
 
-    def _fresh(
-        self,
-        attack: Attack,
-        threat: ThreatModel,
-        settings: Settings,
-        turns: Sequence[Round],
-        rows: Tensor,
-        tally: Tally,
-    ) -> None:
+    def _fresh(self, step: Step, turns: Sequence[Round], rows: Tensor, tally: Tally) -> None:
         waiting = list(rows.split(self.batch)) if len(rows) else []
         while waiting:
             part = waiting.pop(0)
-            seen = self._seen(attack, settings, threat, part)
+            seen = self._seen(step, part)
             try:
-                entry = self._propose(attack, threat, settings, turns, part, seen)
+                entry = self._propose(step, turns, part, seen)
             except torch.OutOfMemoryError:
                 if len(turns) > 1:
                     self.merging = False
                     for turn in turns:
-                        left = part[self.pool.standing(threat.norm, turn.radius)[part]]
-                        self._fresh(attack, threat, settings, [turn], left, tally)
+                        left = part[self.pool.standing(step.threat.norm, turn.radius)[part]]
+                        self._fresh(step, [turn], left, tally)
                     continue
                 waiting = self._shrink(part, waiting)
                 continue
             if self.recall is not None:
-                self.recall.add(work(attack, threat, settings), turns, self.recall.names(part, seen), entry)
-            self._judge(attack, threat, turns, part, entry, tally)
+                self.recall.add(work(step), turns, self.recall.names(part, seen), entry)
+            self._judge(step, turns, part, entry, tally)
 
-    def _propose(
-        self,
-        attack: Attack,
-        threat: ThreatModel,
-        settings: Settings,
-        turns: Sequence[Round],
-        rows: Tensor,
-        seen: Distances | None,
-    ) -> Entry:
+    def _propose(self, step: Step, turns: Sequence[Round], rows: Tensor, seen: Distances | None) -> Entry:
         many = rows.repeat(len(turns))
         indices = torch.tensor([turn.index for turn in turns], device=rows.device).repeat_interleave(len(rows))
         points = Points(
@@ -204,35 +173,35 @@ class Cascade:
         limit = sum((turn.passes for turn in turns), Passes(0, 0))
         budget = Passes(limit.forwards * len(rows), limit.backwards * len(rows))
         meter = Meter(self.target.classifier, self.target.logits.shape[1], budget)
-        draws = Draws(self.seed, attack.name, turns[0].index if len(turns) == 1 else indices)
+        draws = Draws(self.seed, step.attack.name, turns[0].index if len(turns) == 1 else indices)
         try:
-            candidates = attack.propose(meter, points, threat, settings, draws)
+            candidates = step.attack.propose(meter, points, step.threat, step.settings, draws)
         except BenchError:
             raise
         except Exception as error:
             if _memory_ran_out(error):
                 raise torch.OutOfMemoryError(str(error)) from error
-            raise ContractError(f"{attack.name} crashed under {threat}: {type(error).__name__}: {error}.") from error
+            raise ContractError(
+                f"{step.attack.name} crashed under {step.threat}: {type(error).__name__}: {error}."
+            ) from error
         candidates = candidates.detach()
         if candidates.shape != points.images.shape:
             raise ContractError(
-                f"{attack.name} returned shape {tuple(candidates.shape)}; expected {tuple(points.images.shape)}."
+                f"{step.attack.name} returned shape {tuple(candidates.shape)}; expected {tuple(points.images.shape)}."
             )
         moved = (candidates != points.images).flatten(1).any(dim=1)
         images = candidates[moved].contiguous().cpu().numpy()
         ids, numbers = points.ids[moved].cpu().numpy(), indices[moved].cpu().numpy()
         return Entry(ids, images, numbers, meter.forwards, meter.backwards)
 
-    def _judge(
-        self, attack: Attack, threat: ThreatModel, turns: Sequence[Round], rows: Tensor, entry: Entry, tally: Tally
-    ) -> None:
+    def _judge(self, step: Step, turns: Sequence[Round], rows: Tensor, entry: Entry, tally: Tally) -> None:
         """Judge round by round, so that rounds side by side give what they give one after another."""
         tally.forwards += entry.forwards
         tally.backwards += entry.backwards
         target = self.target
         place = {int(point): row for point, row in zip(target.ids[rows].tolist(), rows.tolist(), strict=True)}
         for turn in turns:
-            standing = self.pool.standing(threat.norm, turn.radius)
+            standing = self.pool.standing(step.threat.norm, turn.radius)
             chosen = [
                 index
                 for index, (point, number) in enumerate(zip(entry.ids, entry.rounds, strict=True))
@@ -242,10 +211,10 @@ class Cascade:
                 continue
             where = torch.tensor([place[int(entry.ids[index])] for index in chosen], device=rows.device)
             candidates = torch.from_numpy(entry.images[chosen]).to(target.images.device)
-            verdict = verify(target.classifier, target.images[where], candidates, target.labels[where], threat)
-            if attack.kind is Kind.FIXED_BUDGET:
+            verdict = verify(target.classifier, target.images[where], candidates, target.labels[where], step.threat)
+            if step.attack.kind is Kind.FIXED_BUDGET:
                 tally.rejected += int((verdict.fooled & ~verdict.inside).sum())
-            self.pool.absorb(where, candidates, verdict, attack=attack.name, norm=threat.norm)
+            self.pool.absorb(where, candidates, verdict, attack=step.attack.name, norm=step.threat.norm)
 
     def _shrink(self, part: Tensor, waiting: Sequence[Tensor]) -> list[Tensor]:
         if not self.may_shrink or len(part) == 1:

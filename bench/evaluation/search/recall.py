@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from bench.attacks.attack import Attack, Round, Settings
+from bench.attacks.attack import Round
 from bench.evaluation.search.journal import Batch, Entry, Journal
+from bench.evaluation.search.step import Step
 from bench.tensors import Distances, Ids, Images, Labels
-from bench.threats import ThreatModel
 
 
-def work(attack: Attack, threat: ThreatModel, settings: Settings) -> str:
+def work(step: Step) -> str:
     """Return a name for an attack with its settings under a threat model."""
-    spelled = json.dumps(dict(settings), sort_keys=True, default=list)
-    return f"{threat}/{attack.name}/{hashlib.sha256(spelled.encode()).hexdigest()[:16]}"
+    spelled = json.dumps(dict(step.settings), sort_keys=True, default=list)
+    return f"{step.threat}/{step.attack.name}/{hashlib.sha256(spelled.encode()).hexdigest()[:16]}"
 
 
 @dataclass(slots=True)

@@ -39,17 +39,17 @@ def asked(monkeypatch):
     """Return every proposal that is made, as (weights, attack, threat, settings, round, point, distance it may see)."""
     seen, propose = [], Cascade._propose
 
-    def record(self, attack, threat, settings, turns, rows, known):
+    def record(self, step, turns, rows, known):
         if self.recall is not None:  # checks attack apart, and under other settings
             weights = state_digest(self.target.classifier)
             distances = [None] * len(rows) if known is None else known.tolist()
-            spelled = json.dumps(dict(settings), default=list)
+            spelled = json.dumps(dict(step.settings), default=list)
             for turn in turns:
                 seen.extend(
-                    (weights, attack.name, str(threat), spelled, turn.index, point, distance)
+                    (weights, step.attack.name, str(step.threat), spelled, turn.index, point, distance)
                     for point, distance in zip(self.target.ids[rows].tolist(), distances, strict=True)
                 )
-        return propose(self, attack, threat, settings, turns, rows, known)
+        return propose(self, step, turns, rows, known)
 
     monkeypatch.setattr(Cascade, "_propose", record)
     return seen
