@@ -78,14 +78,14 @@ def _checkpoint(
 def _measure(path: Path, arch: str, parent: str | None, norm: tuple[str | None, str | None]) -> "Measured":
     import torch
 
-    from bench.models.source import ModelRef, load
+    from bench.models.source import ModelRef, load, names_file
     from bench.pruning.measure import measure
 
     mean, std = (reading.numbers(text) for text in norm)
     loaded = load(ModelRef.parse(str(path), architecture=arch, mean=mean, std=std))
     dense = loaded.whole
     if parent is not None:
-        is_file = parent.endswith(".safetensors")
+        is_file = names_file(parent)
         ref = ModelRef.parse(parent, architecture=arch, mean=mean, std=std) if is_file else ModelRef.parse(parent)
         dense = load(ref).classifier
     example = torch.rand(8, *loaded.shape, generator=torch.Generator().manual_seed(0))

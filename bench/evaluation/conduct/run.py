@@ -72,7 +72,7 @@ def evaluate(
         with exact_arithmetic():
             cell = prepare(plan)
         batch = batch_of(cell, device)
-        header = _header(cell, batch)
+        header = _header(cell, batch, altered=altered)
         hold_same(plan, header)
         if lacking := lacking_parent(plan, cell.parent):
             tell(f"Cannot be submitted: {lacking}.")
@@ -158,17 +158,17 @@ def hand_over(network: torch.nn.Module) -> torch.nn.Module:
 def _remaker(cell: Cell) -> Callable[[], torch.nn.Module] | None:
     """Return how another process gets the network: made again from the request, or, once trained, as it is.
 
-    None where the network lives in this process alone.
+    None where the network, or the parent it is held against, lives in this process alone.
     """
     request = cell.plan.request
-    if request.model.source == MEMORY:
+    if MEMORY in {ref.source for ref in request.refs}:
         return None
     if Needs.TRAINING in {RECIPES[request.recipe].needs, REGIMES[request.regime].needs}:
         return partial(hand_over, copy.deepcopy(cell.pruned.network).cpu())
     return partial(remake, request)
 
 
-def _header(cell: Cell, batch: int) -> dict[str, object]:
+def _header(cell: Cell, batch: int, *, altered: bool) -> dict[str, object]:
     """Return what all proposals hang on; the journal names what else they hang on, batch by batch."""
     plan = cell.plan
     return {
@@ -176,7 +176,7 @@ def _header(cell: Cell, batch: int) -> dict[str, object]:
         "weights": cell.digest,
         "engine": plan.request.engine,
         "seed": plan.seed,
-        "state of the code": environment.ALTERED if environment.code_is_dirty() else "as committed",
+        "state of the code": environment.ALTERED if altered else "as committed",
         "batch size": batch if plan.request.engine == "reference" else None,
         "version": __version__,
         "commit": environment.environment(torch.device("cpu")).get("commit"),

@@ -94,6 +94,12 @@ class Request:
         """Nothing was pruned, neither here nor before."""
         return self.origin is None and RECIPES[self.recipe].structure is Structure.DENSE
 
+    @property
+    def refs(self) -> tuple[ModelRef, ...]:
+        """The network, and the dense parent that it is told to come from, if any is."""
+        parent = self.origin.parent if self.origin else None
+        return (self.model,) if parent is None else (self.model, parent)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -139,8 +145,9 @@ class Plan:
 
 def _hold_words(request: Request, source: DataSource) -> None:
     origin = request.origin
-    refs = [str(request.model), *([str(origin.parent)] if origin and origin.parent else [])]
-    hold_words(refs, request.model.architecture, origin.method if origin else None, tuple(source.classes))
+    hold_words(
+        map(str, request.refs), request.model.architecture, origin.method if origin else None, tuple(source.classes)
+    )
 
 
 def plan(request: Request) -> Plan:
@@ -304,8 +311,7 @@ def _deviations(request: Request, chosen: list[Threat]) -> list[str]:
     if protocol.origin.folder is not None:
         base = f", which changes {protocol.origin.base}" if protocol.origin.base else ""
         found.append(f"rules of one's own, from {protocol.origin.file}{base}")
-    if reason := SOURCES[request.model.source].private:
-        found.append(reason)
+    found += dict.fromkeys(reason for ref in request.refs if (reason := SOURCES[ref.source].private))
     everything, ids = _everything(protocol), _ids(request)
     if ids != everything:
         found.append(f"points {ids[0]}:{ids[-1] + 1} instead of {everything[0]}:{everything[-1] + 1}")

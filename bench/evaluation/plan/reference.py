@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.errors import InputError, UsageError
 from bench.evaluation.plan.plan import Origin
-from bench.models.source import ModelRef
+from bench.models.source import ModelRef, names_file
 from bench.models.weights import file_digest, model_folder
 from bench.submission.files import RESULT_FILE, read_result
 from bench.submission.schema import ModelRecord, Normalisation, Result
@@ -113,7 +113,7 @@ def _model(model: ModelRecord, places: Iterable[Path]) -> ModelRef:
 
 def _parent(model: ModelRecord, places: Iterable[Path]) -> ModelRef:
     name = model.parent or ""
-    if not name.endswith(".safetensors"):
+    if not names_file(name):
         return ModelRef.parse(name)
     given = model.parent_normalisation or model.normalisation or Normalisation(mean=(0.0,), std=(1.0,))
     return _file(file_named(name, places), model.parent_architecture or model.architecture, given)
