@@ -26,8 +26,6 @@ class Registry(Generic[T]):
         self._package = package
         self._group = group
         self._entries: dict[str, T] = {}
-        self._origins: dict[str, str] = {}
-        self._origin = ""
         self._searched = False
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -37,7 +35,6 @@ class Registry(Generic[T]):
             if name in self._entries:
                 raise ValueError(f"two components of kind {self._kind} are called {name!r}")
             self._entries[name] = entry
-            self._origins[name] = self._origin
             return entry
 
         return file
@@ -63,15 +60,6 @@ class Registry(Generic[T]):
         self._search()
         return name in self._entries
 
-    def origin(self, name: str) -> str:
-        """Return the package that brought an entry, with its version; empty for the benchmark's own.
-
-        Raises:
-            UsageError: if there is no such entry.
-        """
-        self[name]
-        return self._origins[name]
-
     def _search(self) -> None:
         if self._searched:
             return
@@ -84,17 +72,14 @@ class Registry(Generic[T]):
 
     def _plug(self, point: metadata.EntryPoint) -> None:
         """Import a module of somebody else's package; one that fails is named, for a run must not go on without it."""
-        brings = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-        self._origin = brings
         try:
             point.load()
         except Exception as error:  # whatever other people's code raises
+            brings = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
             raise UsageError(
                 f"the plug-in {brings} ({point.value}) cannot be loaded: {type(error).__name__}: {error}; mend it or "
                 "uninstall it."
             ) from error
-        finally:
-            self._origin = ""
 
 
 def unknown(kind: str, name: str, known: list[str]) -> str:

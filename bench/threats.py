@@ -46,6 +46,17 @@ def exact(text: str) -> Fraction:
     return Fraction(int(found["numerator"]), int(found["denominator"] or 1))
 
 
+def norm_of(name: str) -> Norm:
+    """Read the name of a norm, ``"Linf"``.
+
+    Raises:
+        UsageError: if none is called so.
+    """
+    if name not in list(Norm):
+        raise UsageError(f"No norm is called {name!r}; known: {', '.join(Norm)}.")
+    return Norm(name)
+
+
 @dataclass(frozen=True, slots=True)
 class ThreatModel:
     """A norm and the radius of its ball."""
@@ -64,9 +75,7 @@ class ThreatModel:
     @classmethod
     def parse(cls, norm: str, epsilon: str) -> "ThreatModel":
         """Build from the spelling used in protocols, e.g. ``("Linf", "8/255")``."""
-        if norm not in list(Norm):
-            raise UsageError(f"No norm is called {norm!r}; known: {', '.join(Norm)}.")
-        return cls(Norm(norm), exact(epsilon))
+        return cls(norm_of(norm), exact(epsilon))
 
     def __str__(self) -> str:
         """Spell the threat model as people do: ``Linf 8/255``, ``L0 5``."""

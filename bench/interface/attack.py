@@ -18,13 +18,13 @@ from bench.evaluation.search.batch import automatic_batch
 from bench.evaluation.search.cascade import Cascade, Target, Watch
 from bench.evaluation.search.meter import clean_logits
 from bench.evaluation.search.step import Step
-from bench.interface.network import frozen, norm_of
+from bench.interface.network import frozen
 from bench.models.probe import classes_of
 from bench.protocol.load import Protocol
 from bench.protocol.own import find
 from bench.pruning.cost import macs
 from bench.tensors import Distances, Flags, Images, Labels
-from bench.threats import Norm, ThreatModel, exact
+from bench.threats import Norm, ThreatModel, exact, norm_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from bench.evaluation.conduct.run import evaluate as carry_out
 from bench.evaluation.plan.ask import Said, ask
 from bench.evaluation.plan.source import source_of
 from bench.evaluation.search.cascade import Watch
-from bench.interface.network import handed_over, norm_of
+from bench.interface.network import handed_over
 from bench.interface.pruning import share_of
 from bench.interface.result import Result
 from bench.protocol.load import Protocol
 from bench.protocol.own import find
-from bench.threats import Norm
+from bench.threats import Norm, norm_of
 
 
 def evaluate(

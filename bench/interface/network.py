@@ -8,9 +8,7 @@ from bench.errors import UsageError
 from bench.models.probe import classes_of
 from bench.models.source import LoadedModel, ModelRef, state_digest
 from bench.models.zoo.memory import SOURCE, hold
-from bench.registry import unknown
 from bench.tensors import Images
-from bench.threats import Norm
 
 
 def frozen(network: nn.Module) -> nn.Module:
@@ -45,14 +43,3 @@ def handed_over(network: nn.Module, images: Images) -> ModelRef:
         notes={"source": "handed over in Python"},
     )
     return hold(loaded)
-
-
-def norm_of(name: str | Norm) -> Norm:
-    """Read the name of a norm.
-
-    Raises:
-        UsageError: if none is called so.
-    """
-    if name not in list(Norm):
-        raise UsageError(unknown("norm", str(name), list(Norm)))
-    return Norm(name)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from bench.errors import UsageError
 from bench.evaluation.environment import exact_arithmetic
+from bench.evaluation.plan.prepare import EXAMPLES
 from bench.interface.network import frozen
 from bench.models.probe import classes_of
 from bench.pruning.measure import Measured
@@ -15,9 +16,6 @@ from bench.pruning.prune import Pruned
 from bench.pruning.prune import prune as pruned
 from bench.pruning.recipe import Calibration, Context
 from bench.threats import ThreatModel
-
-_EXAMPLES = 8
-"""Images shown to a network once to see which weights a forward pass reaches."""
 
 
 def prune(
@@ -59,7 +57,7 @@ def prune(
     with exact_arithmetic():
         parent = frozen(network)
         classes_of(parent, shown)
-        context = Context(example=shown[:_EXAMPLES], seed=seed, calibration=calibration, threat=threat)
+        context = Context(example=shown[:EXAMPLES], seed=seed, calibration=calibration, threat=threat)
         return pruned(parent, recipe, share, context, regime)
 
 
@@ -79,7 +77,7 @@ def measure(parent: nn.Module, network: nn.Module, example: Tensor) -> Measured:
         dense, child = frozen(parent), frozen(network)
         for one in (dense, child):
             classes_of(one, example)
-        return measured(dense, child, example[:_EXAMPLES])
+        return measured(dense, child, example[:EXAMPLES])
 
 
 def share_of(sparsity: Any) -> Fraction:

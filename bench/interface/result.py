@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from bench.errors import UsageError
 from bench.evaluation.record.summary import CAPTION, rows
-from bench.interface.network import norm_of
 from bench.site import charts
 from bench.site.figures import symbol
 from bench.site.render import LIGHT
@@ -24,7 +23,7 @@ from bench.submission import schema
 from bench.submission.arrays import read_arrays
 from bench.submission.files import POINTS_FILE, RESULT_FILE, read_result
 from bench.submission.score import wilson
-from bench.threats import Norm
+from bench.threats import Norm, norm_of
 
 
 @dataclass(frozen=True)
