@@ -12,20 +12,6 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.option(
-    "--model",
-    required=True,
-    metavar="REF",
-    help="embedded:NAME, timm:NAME, robustbench:NAME, entry:ID or a .safetensors file.",
-)
-@click.option(
-    "--protocol",
-    "protocol_name",
-    default="digits-v1",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="The rules: see `bench list protocols`, or a .toml file of one's own.",
-)
 @pruned
 @click.option("--limit", type=int, metavar="N", help="Look at the first N points only.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")

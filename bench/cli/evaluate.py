@@ -21,22 +21,8 @@ _NORMS = [norm.value for norm in Norm]
 
 
 @click.command("evaluate")
-@click.option(
-    "--model",
-    required=True,
-    metavar="REF",
-    help="embedded:NAME, timm:NAME, robustbench:NAME, entry:ID or a .safetensors file.",
-)
-@click.option(
-    "--protocol",
-    "protocol_name",
-    default="digits-v1",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="The rules: see `bench list protocols`, or a .toml file of one's own.",
-)
-@click.option("--preset", default="standard", show_default=True, help="Other budgets; see `bench protocol show`.")
 @pruned
+@click.option("--preset", default="standard", show_default=True, help="Other budgets; see `bench protocol show`.")
 @click.option(
     "--threat", "norms", multiple=True, type=click.Choice([norm.value for norm in Norm]), help="Run these norms only."
 )

@@ -1,4 +1,4 @@
-"""The options that say how a network is pruned, or how it came to be pruned: the same for every command."""
+"""The options that name a network, its rules, and how it is or came to be pruned: the same for every command."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,6 +8,10 @@ import click
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS = (
+    click.option("--model", required=True, metavar="REF",
+                 help="embedded:NAME, timm:NAME, robustbench:NAME, entry:ID or a .safetensors file."),
+    click.option("--protocol", "protocol_name", default="digits-v1", show_default=True, metavar="NAME|FILE",
+                 help="The rules: see `bench list protocols`, or a .toml file of one's own."),
     click.option("--recipe", metavar="NAME", help="Prune here by one of `bench list recipes`; by default nothing is."),
     click.option("--sparsity", metavar="SHARE",
                  help="Share of prunable weights, 0.9 or 9/10: to remove with --recipe, claimed to be gone without."),
