@@ -18,11 +18,11 @@ from bench.errors import UsageError
 from bench.evaluation.record.summary import CAPTION, rows
 from bench.site import charts
 from bench.site.figures import symbol
+from bench.site.plots import curve_rows
 from bench.site.render import LIGHT
 from bench.submission import schema
 from bench.submission.arrays import read_arrays
 from bench.submission.files import POINTS_FILE, RESULT_FILE, read_result
-from bench.submission.score import wilson
 from bench.threats import Norm, norm_of
 
 
@@ -123,13 +123,7 @@ class Result:
         wanted = norm_of(norm) if norm else next(iter(self.record.curves), None)
         if wanted is None or wanted not in self.record.curves:
             raise UsageError(f"{self.folder.name} has no curve of {norm}; it has {', '.join(self.record.curves)}.")
-        curve, total = self.record.curves[wanted], self.record.data.points
-        lines = []
-        for says, count in zip(curve.epsilon, curve.robust, strict=True):
-            ends = wilson(count, total)
-            place = {"epsilon": float(Fraction(says)), "says": says, "series": self.folder.name}
-            lines.append(place | {"robust": count / total, "low": ends.low, "high": ends.high})
-        radius = self._threat(wanted).epsilon
+        lines, radius = curve_rows(self.record, wanted, self.folder.name), self._threat(wanted).epsilon
         headline = [{"epsilon": float(Fraction(radius)), "says": radius}]
         return _filled(charts.curves(symbol(wanted)), {"curves": lines, "headline": headline})
 
@@ -150,9 +144,6 @@ def _filled(chart: Any, data: Mapping[str, list[dict[str, Any]]]) -> alt.LayerCh
     """Put rows into the named data sets of a definition, and colours into the place of the pages' variables."""
     text = re.sub(r"var\((--[\w-]+)\)", lambda found: LIGHT[found[1]], json.dumps(chart.to_dict()))
     spec = json.loads(text)
-    for part in [spec, *spec["layer"]]:
-        if (name := part.get("data", {}).get("name")) in data:
-            part["data"] = {"name": name, "values": data[name]}
-    for name in spec.get("datasets", {}).keys() & data.keys():
-        spec["datasets"][name] = data[name]
+    for layer in spec["layer"]:
+        layer["data"]["values"] = data[layer["data"]["name"]]
     return alt.LayerChart.from_dict(spec)

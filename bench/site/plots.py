@@ -11,6 +11,7 @@ from bench.site.figures import p_value, percent, symbol, thousands, threat
 from bench.site.mixture import candidates
 from bench.site.sweetspots import Ladder, ladders
 from bench.submission.coherence import POOLED
+from bench.submission.schema import Result
 from bench.submission.score import rate, wilson
 from bench.threats import Norm
 
@@ -28,7 +29,10 @@ def unique(entries: Sequence[Entry]) -> dict[Entry, str]:
 
 
 def _share(entry: Entry, count: int) -> dict[str, float]:
-    total = entry.result.data.points
+    return _interval(count, entry.result.data.points)
+
+
+def _interval(count: int, total: int) -> dict[str, float]:
     ends = wilson(count, total)
     return {"robust": round(count / total, 6), "low": round(ends.low, 6), "high": round(ends.high, 6)}
 
@@ -88,15 +92,24 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, flo
     return front
 
 
+def curve_rows(result: Result, norm: Norm, series: str) -> list[dict[str, Any]]:
+    """Return the rows of one robustness curve, as ``charts.curves`` takes them."""
+    curve = result.curves[norm]
+    return [
+        {
+            "epsilon": round(float(Fraction(says)), 9),
+            "says": says,
+            "series": series,
+            **_interval(robust, result.data.points),
+        }
+        for says, robust in zip(curve.epsilon, curve.robust, strict=True)
+    ]
+
+
 def curves(entries: Sequence[Entry], norm: Norm, page: str, *, any_norm: bool = False) -> Drawing:
     """Draw robustness curves of up to six entries; of any norm where scripts may put another one's in their place."""
     names = unique(entries)
-    rows = []
-    for entry, name in names.items():
-        curve = entry.result.curves[norm]
-        for says, robust in zip(curve.epsilon, curve.robust, strict=True):
-            epsilon = round(float(Fraction(says)), 9)
-            rows.append({"epsilon": epsilon, "says": says, "series": name, **_share(entry, robust)})
+    rows = [row for entry, name in names.items() for row in curve_rows(entry.result, norm, name)]
     radius = entries[0].protocol.threat(norm).epsilon
     headline = {"epsilon": float(radius), "says": str(radius)}
     says = (
