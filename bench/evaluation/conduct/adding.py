@@ -12,8 +12,8 @@ from bench.evaluation.plan.plan import plan as settle
 from bench.evaluation.search.journal import another
 from bench.lock import unfinished
 from bench.protocol.load import STANDARD
-from bench.submission.arrays import read_arrays
 from bench.submission.files import POINTS_FILE, RESULT_FILE, read_result
+from bench.submission.points import read_points
 from bench.submission.schema import Result
 from bench.threats import Scenario
 
@@ -82,7 +82,7 @@ def _together(plan: Plan) -> tuple[Plan, bool]:
         raise UsageError(
             f"{str(plan.out)!r} exists already and holds a run with another {other}; remove it or choose another --out."
         )
-    ids = tuple(read_arrays(plan.out / POINTS_FILE)["id"].tolist())
+    ids = tuple(read_points(plan.out / POINTS_FILE).id.tolist())
     joined = replace(settle(_joined(plan, result, ids)), out=plan.out)
     return joined, not _holds(result, ids, joined)
 

@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import BenchError, InputError
 from bench.evaluation.plan.naming import entry_name
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.plan import plan as settle
 from bench.models.source import LoadedModel, ModelRef
+from bench.submission.agreement import judge_witnesses, witness_problems
 from bench.submission.arrays import read_arrays
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, read_result
+from bench.submission.points import PointTable, read_points
 from bench.submission.schema import Result
+from bench.threats import Norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +26,25 @@ class Parent:
 
     folder: Path
     result: Result
+    shape: tuple[int, int, int]
 
-    def witnesses(self) -> dict[str, np.ndarray]:
-        """Read the arrays ``id_<norm>`` and ``image_<norm>`` as a run writes them."""
-        return read_arrays(self.folder / WITNESSES_FILE)
+    def witnesses(self) -> dict[str, NDArray[Any]]:
+        """Read the arrays ``id_<norm>`` and ``image_<norm>``, held against the distances that they prove.
+
+        Raises:
+            InputError: if they prove something else, or are images of another shape.
+        """
+        points = read_points(self.folder / POINTS_FILE)
+        arrays = read_arrays(self.folder / WITNESSES_FILE, judge=judge_witnesses)
+        wrong = next(witness_problems(points, arrays), None)
+        if wrong is not None:
+            raise InputError(f"{str(self.folder)!r} is damaged; run the parent again: {wrong}")
+        shape = arrays[f"image_{Norm.LINF}"].shape[1:]
+        if shape != self.shape:
+            raise InputError(
+                f"{str(self.folder)!r} holds images of shape {shape}, expected {self.shape}; run the parent again."
+            )
+        return arrays
 
 
 def parent_first(plan: Plan, dense: LoadedModel | None) -> Plan | None:
@@ -91,7 +110,7 @@ def read_parent(folder: Path, plan: Plan, weights: str) -> Parent:
         weights: digest of the dense network that was pruned.
 
     Raises:
-        InputError: if it is the run of another network, of other rules or of less, or lacks its witnesses.
+        InputError: if it is the run of another network, of other rules or of less, is damaged or lacks its witnesses.
     """
     result = read_result(folder / RESULT_FILE)
     if (result.protocol.digest, result.protocol.preset) != (plan.protocol.digest, plan.protocol.preset):
@@ -104,17 +123,19 @@ def read_parent(folder: Path, plan: Plan, weights: str) -> Parent:
             f"{str(folder)!r} is no run of this model's parent: it attacked weights "
             f"{result.model.weights_sha256[:12]}…, the parent's are {weights[:12]}…."
         )
-    if lacking := _lacking(folder, result, plan):
+    if lacking := _lacking(read_points(folder / POINTS_FILE), result, plan):
         raise InputError(f"{str(folder)!r} lacks {lacking}, which this run needs; run the parent on them too.")
     if not (folder / WITNESSES_FILE).is_file():
         raise InputError(f"{str(folder)!r} has lost its {WITNESSES_FILE}, which are replayed; run the parent again.")
-    return Parent(folder, result)
+    parent = Parent(folder, result, plan.source.shape)
+    parent.witnesses()  # a damaged file is told here, not after the attacks
+    return parent
 
 
-def _lacking(folder: Path, result: Result, plan: Plan) -> str:
+def _lacking(points: PointTable, result: Result, plan: Plan) -> str:
     norms = [str(threat) for threat in plan.threats if result.threat(threat.norm) is None]
-    points = set(plan.ids) - set(read_arrays(folder / POINTS_FILE)["id"].tolist())
-    missing = ([f"the threat {' and '.join(norms)}"] if norms else []) + ([f"{len(points)} points"] if points else [])
+    left = set(plan.ids) - set(points.id.tolist())
+    missing = ([f"the threat {' and '.join(norms)}"] if norms else []) + ([f"{len(left)} points"] if left else [])
     if result.seed != plan.seed:
         missing.append(f"the seed {plan.seed}")
     return " and ".join(missing)
