@@ -1,10 +1,9 @@
 """Takes a network as it lives in somebody's program, without changing it."""
 
-import copy
-
 from torch import nn
 
 from bench.errors import UsageError
+from bench.models.plain import duplicate, settle
 from bench.models.probe import classes_of
 from bench.models.source import LoadedModel, ModelRef, state_digest
 from bench.models.zoo.memory import SOURCE, hold
@@ -12,7 +11,7 @@ from bench.tensors import Images
 
 
 def frozen(network: nn.Module) -> nn.Module:
-    """Return a copy on the CPU, in evaluation mode, with frozen parameters; the network itself stays as it is.
+    """Return a copy on the CPU, in evaluation mode, with plain, frozen weights; the network itself stays as it is.
 
     Raises:
         UsageError: if it is no network, or cannot be copied.
@@ -20,11 +19,11 @@ def frozen(network: nn.Module) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise UsageError(f"a network is a torch.nn.Module that maps images in [0, 1] to logits, got {network!r}.")
     try:
-        return copy.deepcopy(network).cpu().eval().requires_grad_(requires_grad=False)
+        return settle(duplicate(network).cpu())
     except Exception as error:  # noqa: BLE001 - whatever its modules raise when they are copied
         raise UsageError(
-            f"{type(network).__name__} cannot be copied ({type(error).__name__}: {error}); detach the tensors that it "
-            "keeps of earlier passes."
+            f"{type(network).__name__} cannot be copied ({type(error).__name__}: {error}); hand over a network that "
+            "copy.deepcopy can copy."
         ) from None
 
 

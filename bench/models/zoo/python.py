@@ -10,6 +10,7 @@ from torch import nn
 
 from bench.errors import ContractError, UsageError
 from bench.models.architecture import Variant
+from bench.models.plain import settle
 from bench.models.probe import classes_of
 from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, state_digest
 from bench.models.weights import file_digest, fill, read
@@ -29,7 +30,7 @@ def load(ref: ModelRef) -> LoadedModel:
     if weights is not None:
         path = Path(weights)
         fill(network, read(path), where=repr(path.name), what=f"{target}()")
-    network.eval().requires_grad_(requires_grad=False)
+    network = settle(network)
     try:
         classes = classes_of(network, torch.zeros(2, *shape))
     except ContractError as error:
