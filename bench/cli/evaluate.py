@@ -140,31 +140,11 @@ def tell_deviations(*plans: "Plan") -> None:
 def carry_out(settled: "Plan") -> Path:
     """Evaluate under a progress bar; an interruption says how to go on."""
     from bench.evaluation.conduct.run import evaluate
+    from bench.interface.progress import following
 
-    with output.progress() as bars:
-        bar = bars.add_task(f"{settled.name}: loading", total=sum(_rounds(settled)))
-        now, finished = settled, 0
-
-        def announce(plan: "Plan") -> None:
-            nonlocal now, finished
-            now, finished = plan, 0
-            bars.reset(bar, description=f"{plan.name}: loading", total=sum(_rounds(plan)))
-            if plan.out != settled.out:
-                _tell_of_parent(plan)
-
-        def watch(threat: str, attack: str, done: int, rounds: int, standing: int) -> None:
-            nonlocal finished
-            ahead = 0
-            for step, count in zip(now.steps, _rounds(now), strict=True):
-                if (str(step.threat), step.attack.name) == (threat, attack):
-                    break
-                ahead += count
-            finished = max(finished, ahead + done)
-            says = f"{now.name}: {threat} {attack} {done + 1}/{rounds}, {standing} standing"
-            bars.update(bar, completed=finished, description=says)
-
+    with following(settled, progress=True, alone="--no-parent-run") as heard:
         try:
-            return evaluate(settled, watch, announce, output.say)
+            return evaluate(settled, *heard)
         except KeyboardInterrupt:
             output.say("What was finished is kept; the same command goes on from there.")
             raise
@@ -172,17 +152,6 @@ def carry_out(settled: "Plan") -> Path:
             raise IncompleteError(
                 f"stopped by the system ({error.strerror}); the same command goes on from here."
             ) from None
-
-
-def _tell_of_parent(plan: "Plan") -> None:
-    """Say that the parent is measured first, and what that costs at most, before its attacks begin."""
-    from bench.evaluation.conduct.estimate import estimate
-
-    output.say(
-        f"No run of the dense parent {plan.request.model} under these rules is at hand: it is measured first, into "
-        f"{plan.out} (--no-parent-run leaves it out)."
-    )
-    output.say(estimate(plan).words()[0])
 
 
 def show_results(results: "list[tuple[str, Result]]") -> None:
@@ -198,20 +167,16 @@ def show_results(results: "list[tuple[str, Result]]") -> None:
             output.say(f"{name}: {flag.check} ({flag.level.value}): {flag.says}")
 
 
-def _rounds(settled: "Plan") -> list[int]:
-    return [len(step.attack.rounds(step.settings, step.threat, settled.classes)) for step in settled.steps]
-
-
 def _show_plan(settled: "Plan", *, rehearsed: bool, as_json: bool) -> int:
     """Print what a run would do, need and cost, and return the code that it would end with at its start."""
     from bench.evaluation.conduct.estimate import estimate
 
-    with output.progress() as bars:
-        bar = bars.add_task(f"{settled.name}: loading", total=None)
+    with output.bar() as bar:
 
         def show(says: str, done: int, total: int) -> None:
-            bars.update(bar, description=f"{settled.name}: {says}", completed=done, total=total)
+            bar(f"{settled.name}: {says}", done, total)
 
+        show("loading", 0, 0)
         found = estimate(settled, rehearsed=rehearsed, show=show)
     if as_json:
         output.emit(found.document())

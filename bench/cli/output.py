@@ -1,19 +1,19 @@
 """How commands speak: results on standard output, progress and words on standard error."""
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from bench.interface.progress import bar, say
 from bench.text import hidden, printable
+
+__all__ = ["bar", "console", "emit", "line", "say", "show"]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -42,11 +42,6 @@ def line(words: str) -> None:
     click.echo(printable(words), sys.stdout)
 
 
-def say(words: str) -> None:
-    """Print one line for people on standard error, whatever file its words come from."""
-    click.echo(printable(words), sys.stderr)
-
-
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
     """Print a table on standard output; ``numbers`` are the columns to align to the right."""
     # plain text throughout: a name is no markup, and what a file says moves no cursor
@@ -62,21 +57,3 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, n
     if not screen.is_terminal:
         screen.width = 200
     screen.print(table)
-
-
-@contextmanager
-def progress() -> Iterator[Progress]:
-    """Show bars with time left on a terminal, nothing elsewhere."""
-    screen = console(stderr=True)
-    quiet = not screen.is_terminal or bool(os.environ.get("CI"))
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=screen,
-        disable=quiet,
-        transient=True,
-    ) as bars:
-        yield bars

@@ -51,11 +51,11 @@ def command(
     )
     evaluate.tell_deviations(*dense, *pruned)
     results, failed = [], 0
-    with output.progress() as bars, closing(Local(workers, share(workers))) as executor:
-        bar = bars.add_task("cells", total=len(dense) + len(pruned))
+    with output.bar() as bar, closing(Local(workers, share(workers))) as executor:
+        bar("cells", 0, len(dense) + len(pruned))
         try:
-            for outcome in sweep(dense, pruned, executor):
-                bars.advance(bar)
+            for done, outcome in enumerate(sweep(dense, pruned, executor), start=1):
+                bar("cells", done, len(dense) + len(pruned))
                 output.say(f"{outcome.name}: {outcome.says}")
                 if outcome.folder:
                     results.append((outcome.name, read_result(outcome.folder / RESULT_FILE)))

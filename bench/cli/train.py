@@ -1,12 +1,13 @@
 """Train the embedded networks again and say whether they come out as recorded."""
 
 import json
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.output import emit, progress, say, show
+from bench.cli.output import bar, emit, say, show
 from bench.errors import BenchError, UsageError
 from bench.registry import unknown
 
@@ -60,10 +61,15 @@ def _train(name: str, out: Path) -> "Outcome":
     settings, source = rules.models[name], DATASETS[rules.data.dataset]
     lessons, exam = source.load("train", range(rules.data.train)), source.load("test", range(rules.data.test))
     network = ARCHITECTURES[settings.architecture].build()
-    with progress() as bars:
-        bar = bars.add_task(name, total=settings.epochs)
+    epochs = count(1)
+    with bar() as draw:
+        draw(name, 0, settings.epochs)
         training.train(
-            network, lessons.images(), lessons.label_tensor(), settings.course, on_epoch=lambda: bars.advance(bar)
+            network,
+            lessons.images(),
+            lessons.label_tensor(),
+            settings.course,
+            on_epoch=lambda: draw(name, next(epochs), settings.epochs),
         )
     images, labels = exam.images(), exam.label_tensor()
     standing = {

@@ -19,6 +19,7 @@ from bench.evaluation.search.cascade import Cascade, Target, Watch
 from bench.evaluation.search.meter import clean_logits
 from bench.evaluation.search.step import Step
 from bench.interface.network import frozen
+from bench.interface.progress import watching
 from bench.models.probe import classes_of
 from bench.protocol.load import Protocol
 from bench.protocol.own import find
@@ -49,9 +50,9 @@ class Attacked:
     broken: Mapping[str, Flags]
     passes: Passes
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Say the counts in one line."""
-        says = ", ".join(f"{name} {int(points.sum())}" for name, points in self.broken.items())
+        says = ", ".join(f"{name} {int(points.sum())}" for name, points in self.broken.items() if points.any())
         return (
             f"{self.threat}: {int(self.robust.sum())} robust of {len(self.robust)} points "
             f"({int(self.correct.sum())} correct; broken by {says or 'nothing'})"
@@ -71,7 +72,7 @@ def attack(
     seed: int | None = None,
     device: str = "auto",
     batch_size: int | None = None,
-    progress: Watch | None = None,
+    progress: bool | Watch | None = True,
 ) -> Attacked:
     """Attack a network on tensors, with the attacks and budgets that a protocol has for a norm.
 
@@ -91,7 +92,8 @@ def attack(
         seed: None takes the protocol's.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``.
         batch_size: points attacked at once; None takes what suits network and device. Verdicts do not depend on it.
-        progress: hears (threat, attack, rounds done, rounds in all, points standing).
+        progress: True shows a bar on a terminal and in a notebook, False nothing; a callable hears (threat, attack,
+            rounds done, rounds in all, points standing) in its place.
 
     Raises:
         UsageError: if tensors, norm or epsilon are not as described.
@@ -107,17 +109,22 @@ def attack(
         _hold_labels(labels, classes)
         work, _ = macs(model, {}, images[:1])
         size = batch_size or automatic_batch(work, images[0].numel(), place)
-        model, images, labels = model.to(place), images.to(place), labels.to(place)
-        points = torch.arange(len(labels), device=place) if ids is None else ids.to(place, torch.int64)
-        target = Target(model, images, labels, points, clean_logits(model, images, size))
-        pool = Pool(images, target.logits.argmax(dim=1) == labels, [threat])
-        cascade = Cascade(target, pool, rules.seed if seed is None else seed, size, watch=progress)
+        target = _target(model.to(place), images.to(place), labels.to(place), ids, size)
+        pool = Pool(target.images, target.logits.argmax(dim=1) == target.labels, [threat])
         steps = [_at(step, threat) for step in _steps(rules, threat.norm, images)]
         spent = Passes(len(labels), 0)
-        for step in steps:
-            tally = cascade.run(step.attack, threat, step.settings)
-            spent += Passes(tally.forwards, tally.backwards)
+        with watching(type(network).__name__, steps, classes, progress) as watch:
+            cascade = Cascade(target, pool, rules.seed if seed is None else seed, size, watch=watch)
+            for step in steps:
+                tally = cascade.run(step.attack, threat, step.settings)
+                spent += Passes(tally.forwards, tally.backwards)
     return _found(threat, pool, spent)
+
+
+def _target(model: nn.Module, images: Images, labels: Labels, ids: Tensor | None, batch: int) -> Target:
+    points = torch.arange(len(labels)) if ids is None else ids
+    logits = clean_logits(model, images, batch)
+    return Target(model, images, labels, points.to(images.device, torch.int64), logits)
 
 
 def _found(threat: ThreatModel, pool: Pool, spent: Passes) -> Attacked:

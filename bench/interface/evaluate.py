@@ -12,9 +12,11 @@ from bench.evaluation.conduct.adding import finished
 from bench.evaluation.conduct.run import Announce
 from bench.evaluation.conduct.run import evaluate as carry_out
 from bench.evaluation.plan.ask import Said, ask
+from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.source import source_of
 from bench.evaluation.search.cascade import Watch
 from bench.interface.network import handed_over
+from bench.interface.progress import following
 from bench.interface.pruning import share_of
 from bench.interface.result import Result
 from bench.protocol.load import Protocol
@@ -39,7 +41,8 @@ def evaluate(
     device: str = "auto",
     batch_size: int | None = None,
     out: Path | str | None = None,
-    progress: Watch | None = None,
+    parent_run: bool = True,
+    progress: bool | Watch | None = True,
     announce: Announce = lambda _: None,
 ) -> Result:
     """Attack a network under a protocol, write the result, and return it; an interrupted run goes on by the same call.
@@ -51,7 +54,10 @@ def evaluate(
     ``points`` are how many of the protocol's, or ids from (inclusive) and to (exclusive). ``parent`` is the dense
     network that ``network`` was pruned from: a module, a reference, or the folder of its run. ``sparsity`` is the share
     of weights to remove by ``recipe``; without one, what is claimed. ``out`` is a folder to write, or a finished run to
-    add to. ``progress`` hears (threat, attack, rounds done, rounds in all, points standing), ``announce`` each plan.
+    add to. ``parent_run`` is whether the dense parent is measured first, where no run of it is at hand.
+    ``progress`` shows a bar on a terminal and in a notebook, and says on standard error what a run of the parent costs
+    and what is foreseen; False shows nothing, and a callable hears (threat, attack, rounds done, rounds in all, points
+    standing) in its place. ``announce`` hears each plan before its attacks begin.
 
     Raises:
         UsageError, InputError: if arguments do not go together, or data or weights are missing.
@@ -59,8 +65,7 @@ def evaluate(
         ContractError: if the network breaks its contract; then there is no number.
     """
     rules = find(protocol)
-    share = None if sparsity is None else share_of(sparsity)
-    dense = None if parent is None else _ref(parent, rules)
+    share, dense = share_of(sparsity), None if parent is None else _ref(parent, rules)
     plan = ask(
         _ref(network, rules),
         rules,
@@ -73,10 +78,20 @@ def evaluate(
         device=device,
         batch_size=batch_size,
         out=None if out is None else Path(out),
+        parent_first=parent_run,
     )
-    if finished(plan):
-        return Result.read(plan.out)
-    return Result.read(carry_out(plan, progress, announce))
+    with following(plan, progress, alone="parent_run=False") as heard:
+        if not finished(plan):
+            carry_out(plan, heard.watch, _both(heard.announce, announce), heard.tell)
+    return Result.read(plan.out)
+
+
+def _both(first: Announce, second: Announce) -> Announce:
+    def announce(plan: Plan) -> None:
+        first(plan)
+        second(plan)
+
+    return announce
 
 
 def _ref(network: nn.Module | str, rules: Protocol) -> str:

@@ -53,7 +53,7 @@ def prune(
     shown = calibration[0] if example is None and calibration is not None else example
     if shown is None:
         raise UsageError("pruning shows the network some images; give calibration=(images, labels) or example=images.")
-    share = None if sparsity is None else share_of(sparsity)
+    share = share_of(sparsity)
     with exact_arithmetic():
         parent = frozen(network)
         classes_of(parent, shown)
@@ -80,9 +80,9 @@ def measure(parent: nn.Module, network: nn.Module, example: Tensor) -> Measured:
         return measured(dense, child, example[:EXAMPLES])
 
 
-def share_of(sparsity: Any) -> Fraction:
-    """Read a sparsity written as a number, a text or a fraction."""
+def share_of(sparsity: Any) -> Fraction | None:
+    """Read a sparsity written as a number, a text or a fraction; None stays None."""
     try:
-        return Fraction(str(sparsity))
+        return None if sparsity is None else Fraction(str(sparsity))
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"a sparsity is a share such as 0.9 or '9/10', got {sparsity!r}.") from None

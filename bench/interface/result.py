@@ -22,6 +22,7 @@ from bench.site.plots import curve_rows
 from bench.site.render import LIGHT
 from bench.submission import schema
 from bench.submission.arrays import read_arrays
+from bench.submission.compare import outcomes, read_run
 from bench.submission.files import POINTS_FILE, RESULT_FILE, read_result
 from bench.threats import Norm, norm_of
 
@@ -37,6 +38,17 @@ class Result:
 
     folder: Path
     record: schema.Result
+
+    def __repr__(self) -> str:
+        """Say the counts in one line."""
+        points = self.record.data.points
+        says = [f"clean {self.record.clean.correct}/{points}"]
+        says += [f"{threat.norm} {threat.epsilon} {threat.robust}/{points}" for threat in self.record.threats]
+        return f"Result({str(self.folder)!r}: {', '.join(says)})"
+
+    def __str__(self) -> str:
+        """Return the table."""
+        return self.table()
 
     @classmethod
     def read(cls, folder: Path | str) -> "Result":
@@ -111,21 +123,61 @@ class Result:
             ]
         )
 
-    def curve(self, norm: str | Norm | None = None) -> alt.LayerChart:
+    def curve(self, norm: str | Norm | None = None, *others: "Result") -> alt.LayerChart:
         """Return a robustness curve as on the site, as a chart that a notebook shows.
 
         Args:
             norm: None takes the first one that was attacked.
+            others: whose curves to draw beside it.
 
         Raises:
             UsageError: if there is no curve of this norm.
         """
-        wanted = norm_of(norm) if norm else next(iter(self.record.curves), None)
-        if wanted is None or wanted not in self.record.curves:
-            raise UsageError(f"{self.folder.name} has no curve of {norm}; it has {', '.join(self.record.curves)}.")
-        lines, radius = curve_rows(self.record, wanted, self.folder.name), self._threat(wanted).epsilon
-        headline = [{"epsilon": float(Fraction(radius)), "says": radius}]
+        drawn = (threat.norm for threat in self.record.threats if threat.norm in self.record.curves)
+        wanted = norm_of(norm) if norm else next(drawn, None)
+        shown = (self, *others)
+        for one in shown:
+            if wanted is None or wanted not in one.record.curves:
+                has = ", ".join(one.record.curves) or "none"
+                raise UsageError(f"{one.folder.name} has no curve of {wanted or 'any norm'}; it has {has}.")
+        assert wanted is not None
+        lines = [row for one in shown for row in curve_rows(one.record, wanted, one.folder.name)]
+        threats = (threat for one in shown for threat in one.record.threats if threat.norm == wanted)
+        radii = dict.fromkeys(threat.epsilon for threat in threats)
+        headline = [{"epsilon": float(Fraction(radius)), "says": radius} for radius in radii]
         return _filled(charts.curves(symbol(wanted)), {"curves": lines, "headline": headline})
+
+    def compare(self, other: "Result") -> pd.DataFrame:
+        """Compare with another result on the points that both have, as ``bench compare`` does.
+
+        Returns:
+            One row for clean images and one per threat model: shares of points that hold, in this one (``first``) and
+            in the other; their difference with its 95 % interval; counts of points that hold in one alone; the p-value
+            of the exact McNemar test and what it finds of the first; the share of the dense parent's points that the
+            pruned network keeps, NaN where neither is the other's parent.
+
+        Raises:
+            InputError: if they share no point or no threat model, or differ in their data.
+        """
+        return pd.DataFrame(
+            [
+                {
+                    "what": what,
+                    "points": pair.total,
+                    "first": (pair.both + pair.first) / pair.total,
+                    "second": (pair.both + pair.second) / pair.total,
+                    "difference": float(pair.difference),
+                    "low": pair.interval.low,
+                    "high": pair.interval.high,
+                    "only_first": pair.first,
+                    "only_second": pair.second,
+                    "p": pair.p_value,
+                    "verdict": pair.verdict,
+                    "kept": np.nan if kept is None else float(kept),
+                }
+                for what, pair, kept in outcomes(read_run(self.folder), read_run(other.folder))
+            ]
+        )
 
     def _repr_html_(self) -> str:
         """Show the table in a notebook."""

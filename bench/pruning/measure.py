@@ -1,6 +1,7 @@
 """What pruning really did, measured on the tensors that are attacked."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from torch import Tensor, nn
 
@@ -61,6 +62,11 @@ class Measured:
     collapsed_layers: tuple[str, ...]
     layers: tuple[Layer, ...]
     removed: bool
+
+    @property
+    def sparsity(self) -> Fraction:
+        """Zeros as a share of the prunable weights."""
+        return Fraction(self.zeros, self.prunable)
 
 
 def measure(parent: nn.Module | None, network: nn.Module, example: Images) -> Measured:

@@ -1,7 +1,7 @@
 """Applies a recipe and a regime to a network, then holds both to their contracts and measures what came out."""
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -31,10 +31,10 @@ class Pruned:
         target: share of prunable weights asked to be zero, of parameters for structured recipes; None for ``dense``.
     """
 
-    network: nn.Module
+    network: nn.Module = field(repr=False)
     measured: Measured
-    masks: Masks
-    plan: SlicePlan
+    masks: Masks = field(repr=False)
+    plan: SlicePlan = field(repr=False)
     target: Fraction | None
 
 
