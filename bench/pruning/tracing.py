@@ -49,7 +49,7 @@ def traced_groups(network: nn.Module, example: Images) -> Traced:
     """Return what looks like inner groups; nothing of it is proved yet."""
     alive = reached(network, example)
     modules = dict(network.named_modules())
-    heads = tuple(f"{path}." for path, module in modules.items() if path and hasattr(module, "num_heads"))
+    heads = _heads(modules)
     marking = _Marking(network, example)
     found: dict[str, Group] = {}
     obstacles: dict[str, str] = {}
@@ -82,6 +82,13 @@ def traced_groups(network: nn.Module, example: Images) -> Traced:
         if found.pop(path, None):
             obstacles[path] = "several layers share them, as in a sum"
     return Traced(list(found.values()), obstacles)
+
+
+def _heads(modules: dict[str, nn.Module]) -> tuple[str, ...]:
+    """Return where attention heads are made; a block that tells their number on does not make them."""
+    told = [f"{path}." for path, module in modules.items() if path and hasattr(module, "num_heads")]
+    making = [path for path in told if any(name.startswith(path) and _consumes(modules[name]) for name in modules)]
+    return tuple(path for path in making if not any(inner != path and inner.startswith(path) for inner in making))
 
 
 def _obstacle(

@@ -1,10 +1,12 @@
 """Every architecture of RobustBench's zoo: built, saved, loaded strictly, pruned by every recipe, attacked.
 
-The table beside this file sorts all names of the zoo by architecture. Each is run in the classes that RobustBench
-builds it from, told to be narrow and shallow; at the size that its name means it is built, loaded and counted.
+The table beside this file sorts all names of the zoo by architecture, and tells which of them differ from others in
+widths and numbers of classes alone. Each is run in the classes that RobustBench builds it from, told to be narrow and
+shallow; at the size that its name means it is built, saved, loaded and asked for a gradient.
 """
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -14,17 +16,23 @@ from bench.errors import UsageError
 from bench.models.source import ModelRef, load
 from bench.pruning.recipe import RECIPES
 from tests.support import zoo
-from tests.support.matrix import hold, hold_recipe, pictures
+from tests.support.matrix import CHANNEL, hold, hold_recipe, pictures
 
 TABLE = json.loads((Path(__file__).parent / "robustbench.json").read_text("utf-8"))
 NAMES = list(TABLE["architectures"])
+ALIKE = TABLE["alike"]
 REFUSED = [(name, why) for why, refused in TABLE["refused"].items() for name in refused]
 SAMPLE = ["cifar10/Linf/Carmon2019Unlabeled", "cifar10/Linf/Ding2020MMA"]
+OF_EVERY_KIND = ["magnitude-global", "l1-filter-uniform", "l2-inner", "taylor-adv-inner", "wanda-2of4"]
 LARGEST = 80_000_000
 """Parameters that a network is pruned with at its full size; twice as many need more memory than most machines have."""
 
 UNSEEN = "no input of 'network.fc.weight' was seen"
-SHARED = ("l1-filter-global", "l1-filter-uniform", "l2-inner", "random-filter", "taylor-adv-inner")
+FILTERS = ("l1-filter-global", "l1-filter-uniform", "random-filter")
+INNER = (*FILTERS, "l2-inner", "taylor-adv-inner")
+NO_FILTERS = dict.fromkeys(FILTERS, "no inner channels")
+NO_SCALES = {"slimming": "scales of batch norm"}
+OWN_LAYERS = dict.fromkeys(INNER, "something else (4)") | NO_SCALES
 SHORT_LIST = {
     # the last layer multiplies with weights that are normalised in every pass, so its inputs are not seen at a weight
     "cifar10/Linf/Pang2020Boosting": dict.fromkeys(["sparsegpt", "wanda", "wanda-2of4"], UNSEEN),
@@ -33,12 +41,32 @@ SHORT_LIST = {
     # one layer is kept orthogonal by a parametrisation, so there is no tensor whose zeros would last
     "cifar10/Linf/Kang2021Stable": dict.fromkeys(RECIPES, "'network.1.fc0.linear' are recomputed in every pass"),
     # a layer of its own holds numbers for every channel, and nobody but it knows how to cut them
-    "cifar10/Linf/Amini2024MeanSparse_S-WRN-94-16": dict.fromkeys(SHARED, "something else (4)")
-    | {"slimming": "scales of batch norm"},
-    "cifar10/Linf/Amini2024MeanSparse_Ra_WRN_70_16": dict.fromkeys(SHARED, "something else (4)")
-    | {"slimming": "scales of batch norm"},
+    "cifar10/Linf/Amini2024MeanSparse_S-WRN-94-16": OWN_LAYERS,
+    "cifar10/Linf/Amini2024MeanSparse_Ra_WRN_70_16": OWN_LAYERS,
+    "cifar10/L2/Amini2024MeanSparse_S-WRN-70-16": OWN_LAYERS,
+    "imagenet/Linf/Amini2024MeanSparse_ConvNeXt-L": OWN_LAYERS,
+    "imagenet/Linf/Amini2024MeanSparse_Swin-L": OWN_LAYERS,
+    # no convolution stands between two others without a norm over channels, and there is no batch norm
+    **{
+        f"imagenet/Linf/{name}": NO_FILTERS | NO_SCALES
+        for name in (
+            "Singh2023Revisiting_ViT-S-ConvStem",
+            "Singh2023Revisiting_ViT-B-ConvStem",
+            "Singh2023Revisiting_ConvNeXt-T-ConvStem",
+            "Singh2023Revisiting_ConvNeXt-B-ConvStem",
+            "Liu2023Comprehensive_ConvNeXt-B",
+            "Liu2023Comprehensive_Swin-B",
+            "Mo2022When_ViT-B",
+            "Xu2024MIMIR_Swin-B",
+        )
+    },
 }
 """What cannot pass: by network and recipe, words of the refusal."""
+LESS = {
+    # its wide convolutions are grouped, which mixes channels; what is left holds a hundredth of the weights
+    "imagenet/Linf/Peng2023Robust": Fraction(1, 100),
+}
+"""Shares of parameters that are asked to go with whole channels, where a tenth is too much."""
 
 
 def side(name: str) -> int:
@@ -47,10 +75,17 @@ def side(name: str) -> int:
     return 32 if name.startswith("cifar") else 224 if fixed else 64
 
 
+def placed_small(name: str, folder: Path):
+    """Return the small sibling of an architecture as it comes back from a file."""
+    with zoo.small_as(name):
+        return zoo.from_robustbench(name, folder, pictures(32 if name.startswith("cifar") else 224))
+
+
 def test_the_table_names_every_network_of_the_zoo_once():
     sorted_names = [*NAMES, *(name for names in TABLE["architectures"].values() for name in names)]
     assert sorted([*sorted_names, *(name for name, _ in REFUSED)]) == sorted(zoo.names())
-    assert SHORT_LIST.keys() <= set(NAMES)
+    assert {*SHORT_LIST, *LESS} | ALIKE.keys() | set(ALIKE.values()) <= set(NAMES)
+    assert not (ALIKE.keys() & {*SHORT_LIST, *LESS, *ALIKE.values()})
     assert all(recipes.keys() <= set(RECIPES) for recipes in SHORT_LIST.values())
 
 
@@ -62,10 +97,8 @@ def test_what_has_no_single_file_of_weights_is_refused_with_the_reason(name, why
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_two_architectures_go_through_recipes_of_every_kind_and_all_attacks(name, placed):
-    recipes = ["magnitude-global", "l1-filter-uniform", "taylor-adv-inner", "wanda-2of4", "synflow"]
-    with zoo.small_as(name):
-        loaded = zoo.from_robustbench(name, placed, pictures(32))
-    hold(loaded, pictures(32), SHORT_LIST.get(name, {}), recipes)
+    recipes = [*OF_EVERY_KIND, "synflow"]
+    hold(placed_small(name, placed), pictures(32), SHORT_LIST.get(name, {}), recipes)
 
 
 @pytest.mark.matrix
@@ -74,22 +107,31 @@ def test_the_table_puts_names_together_that_are_one_architecture():
         assert {zoo.likeness(zoo.made(name)) for name in others} <= {zoo.likeness(zoo.made(first))}
     kinds = [(name.partition("/")[0], zoo.likeness(zoo.made(name))) for name in NAMES]
     assert len(set(kinds)) == len(kinds)
+    skeletons = {name: zoo.skeleton(zoo.made(name)) for name in NAMES}
+    assert all(skeletons[name] == skeletons[first] for name, first in ALIKE.items())
 
 
 @pytest.mark.matrix
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ALIKE])
 def test_goes_through_every_recipe_and_every_attack(name, placed):
-    with zoo.small_as(name):
-        loaded = zoo.from_robustbench(name, placed, pictures(32 if name.startswith("cifar") else 224))
-    hold(loaded, pictures(side(name)), SHORT_LIST.get(name, {}))
+    loaded = placed_small(name, placed)
+    hold(loaded, pictures(side(name)), SHORT_LIST.get(name, {}), channel=LESS.get(name, CHANNEL))
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(("name", "first"), ALIKE.items())
+def test_what_differs_in_widths_and_classes_goes_through_recipes_of_every_kind_and_all_attacks(name, first, placed):
+    refused = {recipe: why for recipe, why in SHORT_LIST.get(first, {}).items() if recipe in OF_EVERY_KIND}
+    hold(placed_small(name, placed), pictures(side(name)), refused, OF_EVERY_KIND)
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", NAMES)
-def test_at_its_full_size_it_is_built_loaded_and_counted(name, placed):
+def test_at_its_full_size_it_is_built_saved_loaded_and_asked_for_a_gradient(name, placed):
     loaded = zoo.from_robustbench(name, placed, pictures(32 if name.startswith("cifar") else 224))
     images = pictures(side(name)).requires_grad_()
     (gradient,) = torch.autograd.grad(loaded.classifier(images).logsumexp(dim=1).sum(), images)
     assert gradient.isfinite().all()
+    assert gradient.count_nonzero()
     if sum(parameter.numel() for parameter in loaded.classifier.parameters()) <= LARGEST:
         hold_recipe(loaded, "magnitude-uniform", images.detach())

@@ -49,22 +49,26 @@ def given(images: torch.Tensor, classes: int) -> Context:
     return Context(images, calibration=(images, labels), threat=threat, training=Training(epochs=1, batch=2, steps=1))
 
 
-def target_of(recipe: str) -> Fraction | None:
+def target_of(recipe: str, channel: Fraction = CHANNEL) -> Fraction | None:
     """Return a sparsity that goes with the recipe."""
     structure = RECIPES[recipe].structure
     if structure is Structure.CHANNEL:
-        return CHANNEL
+        return channel
     return UNSTRUCTURED if structure is Structure.UNSTRUCTURED else None
 
 
 def hold(
-    loaded: LoadedModel, images: torch.Tensor, refused: Mapping[str, str], recipes: Iterable[str] = RECIPES
+    loaded: LoadedModel,
+    images: torch.Tensor,
+    refused: Mapping[str, str],
+    recipes: Iterable[str] = RECIPES,
+    channel: Fraction = CHANNEL,
 ) -> None:
     """Run every recipe and every attack; what is refused must be what the short list says, for the reason it says."""
     found: dict[str, str] = {}
     for recipe in recipes:
         try:
-            hold_recipe(loaded, recipe, images)
+            hold_recipe(loaded, recipe, images, channel)
         except BenchError as error:
             found[recipe] = f"{type(error).__name__}: {error}"
     assert found.keys() == refused.keys(), found
@@ -72,10 +76,10 @@ def hold(
     hold_attacks(loaded.classifier, images)
 
 
-def hold_recipe(loaded: LoadedModel, recipe: str, images: torch.Tensor) -> None:
+def hold_recipe(loaded: LoadedModel, recipe: str, images: torch.Tensor, channel: Fraction = CHANNEL) -> None:
     """Prune, and hold what was measured against a count by hand; what was cut, against the parent with it unread."""
     parent = loaded.classifier
-    pruned = prune(parent, recipe, target_of(recipe), given(images, loaded.classes))
+    pruned = prune(parent, recipe, target_of(recipe, channel), given(images, loaded.classes))
     total, zeros = by_hand(parent, pruned.network, images)
     measured = pruned.measured
     assert (measured.prunable, measured.zeros) == (total, zeros)

@@ -7,7 +7,7 @@ import inspect
 import pkgutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -25,14 +25,28 @@ _AS_NAMED = frozenset({"DMPreActResNet"})
 """Classes that take one depth and one width alone."""
 _LESS: dict[str, Callable[[Any], Any]] = {
     "widen_factor": lambda times: min(times, 2),
+    "width": lambda times: min(times, 2),
     "layers": lambda blocks: [1 for _ in blocks],
     "num_blocks": lambda blocks: [1 for _ in blocks],
     "depths": lambda blocks: type(blocks)(1 for _ in blocks),
     "depth_configs": lambda blocks: [1 for _ in blocks],
     "channel_configs": lambda widths: [max(16, width // 128 * 16) for width in widths],
     "stage_width": lambda widths: [width // 128 * 16 for width in widths],
+    "stage_widths": lambda widths: [width // 4 for width in widths],
+    "group_widths": lambda widths: [width // 4 for width in widths],
+    "dims": lambda dims: type(dims)(min(dim, 2 * dims[0]) for dim in dims),
 }
 """What the small sibling gets in place of an argument of a constructor."""
+_LESS_IN: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "SwinTransformer": {"embed_dim": lambda dim: dim // 4},
+    "ResNet": {"width_per_group": lambda width: width // 8},
+    "VGG": {"cfg": lambda cfg: [v if v == "M" else v // 8 for v in cfg], "mlp_ratio": lambda ratio: ratio / 8},
+}
+"""The like for arguments that mean something else elsewhere, by the name of the class."""
+_ONE_WIDTH = {"BasicBlock": ("width_per_group",)}
+"""Arguments that a block takes one value of, by the name of its class."""
+_FIXED = {"imagenet/Linf/Amini2024MeanSparse_ConvNeXt-L": ("dims",), "cifar10/Linf/Kang2021Stable": ("width",)}
+"""Arguments of networks whose other parts rely on them."""
 
 
 def names() -> list[str]:
@@ -46,11 +60,14 @@ def names() -> list[str]:
 
 
 @contextlib.contextmanager
-def small(width: int = 2) -> Iterator[None]:
-    """Build networks shallower and narrower than their constructors are told: the same code, a tenth of the time."""
+def small(fixed: Collection[str] = ()) -> Iterator[None]:
+    """Build networks shallower and narrower than their constructors are told: the same code, a tenth of the time.
+
+    Arguments called as in ``fixed`` stay as they are told.
+    """
     with contextlib.ExitStack() as stack:
         for kind in _kinds():
-            stack.enter_context(mock.patch.object(kind, "__init__", _less(kind, width)))
+            stack.enter_context(mock.patch.object(kind, "__init__", _less(kind, fixed)))
         yield
 
 
@@ -63,7 +80,7 @@ def _kinds() -> list[type[nn.Module]]:
 
     modules = [sys.modules.get(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)]
     found = [kind for module in modules if module is not None for kind in vars(module).values()]
-    found += [torchvision.models.ResNet, timm.ConvNeXt, timm.VisionTransformer, timm.SwinTransformer]
+    found += [torchvision.models.ResNet, timm.ConvNeXt, timm.VisionTransformer, timm.SwinTransformer, timm.VGG]
     wholes = {
         kind
         for kind in found
@@ -75,20 +92,21 @@ def _kinds() -> list[type[nn.Module]]:
     return sorted(wholes, key=lambda kind: f"{kind.__module__}.{kind.__qualname__}")
 
 
-def _less(kind: type[nn.Module], width: int) -> Callable[..., None]:
+def _less(kind: type[nn.Module], fixed: Collection[str]) -> Callable[..., None]:
     init = kind.__init__
     signature = inspect.signature(init)
 
     def depth(given: Any) -> Any:
         return [1 for _ in given] if isinstance(given, list) else min(given, _DEPTH.get(kind.__name__, 10))
 
-    rules = _LESS | {"depth": depth, "width": lambda times: min(times, width)}
+    rules = _LESS | _LESS_IN.get(kind.__name__, {}) | {"depth": depth}
 
     @functools.wraps(init)
     def smaller(*args: Any, **kwargs: Any) -> None:
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()
-        for name in given.arguments.keys() & rules.keys():
+        stay = {*fixed, *_ONE_WIDTH.get(getattr(given.arguments.get("block"), "__name__", ""), ())}
+        for name in given.arguments.keys() & rules.keys() - stay:
             given.arguments[name] = rules[name](given.arguments[name])
         init(*given.args, **given.kwargs)
 
@@ -96,8 +114,8 @@ def _less(kind: type[nn.Module], width: int) -> Callable[..., None]:
 
 
 def small_as(name: str) -> contextlib.AbstractContextManager[None]:
-    """Build ``DATASET/THREAT/NAME`` small; a head of a fixed width asks one network to keep its own."""
-    return small(width=16 if name.endswith("Kang2021Stable") else 2)
+    """Build ``DATASET/THREAT/NAME`` small."""
+    return small(fixed=_FIXED.get(name, ()))
 
 
 def made(name: str) -> nn.Module:
@@ -107,10 +125,15 @@ def made(name: str) -> nn.Module:
 
 
 def likeness(network: nn.Module) -> str:
-    """Return what two networks of one architecture have in common: classes of modules, names and shapes of tensors."""
+    """Return what two networks of one architecture have in common: its skeleton, and the shapes of tensors."""
+    shapes = [tuple(tensor.shape) for tensor in network.state_dict().values()]
+    return hashlib.sha256(repr([skeleton(network), shapes]).encode()).hexdigest()
+
+
+def skeleton(network: nn.Module) -> str:
+    """Return what networks have in common that differ in widths and classes: classes of modules, names of tensors."""
     kinds = [(path, type(module).__name__) for path, module in network.named_modules()]
-    shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
-    return hashlib.sha256(repr([kinds, shapes]).encode()).hexdigest()
+    return hashlib.sha256(repr([kinds, list(network.state_dict())]).encode()).hexdigest()
 
 
 def randomise(network: nn.Module, images: torch.Tensor, seed: int = 0) -> nn.Module:
@@ -124,6 +147,10 @@ def randomise(network: nn.Module, images: torch.Tensor, seed: int = 0) -> nn.Mod
                 parameter.copy_(torch.randn(parameter.shape, generator=source) * 0.1)
             elif parameter.ndim == 1:
                 parameter.copy_(torch.rand(parameter.shape, generator=source) * 0.5 + 0.5)
+        for module in network.modules():
+            if {"running_var", "threshold"} <= dict(module.named_buffers(recurse=False)).keys():
+                module.running_var.fill_(1.0)  # what lies nearer to the mean than this share of a deviation becomes it
+                module.threshold.fill_(0.1)
     network.eval().requires_grad_(requires_grad=False)
     recalibrate(network, images, len(images))
     return network

@@ -189,6 +189,63 @@ def test_layers_that_run_twice_or_are_added_to_what_depends_on_no_image_stay_who
     assert found.obstacles["stem"] == found.obstacles["encode"] == "several layers share them, as in a sum"
 
 
+class Attention(nn.Module):
+    """Mixes places, each head in channels of its own."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, places: torch.Tensor) -> torch.Tensor:
+        """Return as many places."""
+        apart = self.qkv(places).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = apart.unbind(0)
+        mixed = (query @ key.transpose(-2, -1)).softmax(dim=-1) @ value
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """Attends, then thinks; it remembers how many heads it ordered."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.attend = Attention(width, num_heads)
+        self.wide = nn.Linear(width, 24)
+        self.narrow = nn.Linear(24, width)
+
+    def forward(self, places: torch.Tensor) -> torch.Tensor:
+        """Return as many places."""
+        places = places + self.attend(places)
+        return places + self.narrow(self.wide(places).relu())
+
+
+def test_only_the_attention_of_a_block_that_knows_the_number_of_heads_stays_whole():
+    network = nn.Sequential(nn.Conv2d(3, 16, 2, 2), nn.Flatten(2), Turned(), Block(16, 4), Turned(), Mean()).eval()
+    found = traced_groups(network.append(nn.Linear(16, 10)).eval(), context().example)
+    assert [group.producer for group in found.groups] == ["3.wide"]
+    assert found.obstacles["3.attend.qkv"] == found.obstacles["3.attend.proj"] == "attention heads are made of them"
+    assert [group.producer for group in inner_groups(network, context())] == ["3.wide"]
+
+
+class Turned(nn.Module):
+    """Exchanges places and channels."""
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        """Return them."""
+        return given.transpose(1, 2)
+
+
+class Mean(nn.Module):
+    """Averages over places."""
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        """Return one number per channel."""
+        return given.mean(dim=2)
+
+
 def test_every_column_of_a_split_a_detour_and_a_concatenation_is_traced_to_its_channel():
     network = Split().eval()
     (stem, detour), obstacles = marked(network)
