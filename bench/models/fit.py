@@ -71,7 +71,7 @@ def _resize(module: nn.Module, stored: Mapping[str, Shape]) -> bool:
         case nn.BatchNorm2d() | nn.BatchNorm1d():
             sizes = _norm_sizes(stored)
         case _:
-            sizes = None
+            sizes = _sizes_of_numbers(module, stored)
     if sizes is None:
         return False
     for name, size in sizes.items():
@@ -106,3 +106,10 @@ def _linear_sizes(module: nn.Linear, stored: Mapping[str, Shape]) -> dict[str, i
 def _norm_sizes(stored: Mapping[str, Shape]) -> dict[str, int] | None:
     sizes = {shape for name, shape in stored.items() if name != "num_batches_tracked"}
     return {"num_features": sizes.pop()[0]} if len(sizes) == 1 else None
+
+
+def _sizes_of_numbers(module: nn.Module, stored: Mapping[str, Shape]) -> dict[str, int] | None:
+    """Return nothing to set for a layer that keeps one buffered number of every channel, such as MeanSparse."""
+    shapes = {shape for shape in stored.values() if shape}
+    plain = len(shapes) == 1 and len(shapes.pop()) == 1
+    return {} if plain and not dict(module.named_parameters(recurse=False)) else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Place: TypeAlias = tuple[str, int]
 """A tensor by its name in the state, and one of its dimensions."""
@@ -54,3 +54,15 @@ def channel_sums(groups: Sequence[Group], values: Mapping[str, Tensor]) -> dict[
                 total.index_add_(0, owner % (group.size + 1), lines)
         sums[group.producer] = total[: group.size]
     return sums
+
+
+def numbered(module: nn.Module) -> int:
+    """Return how many channels a layer keeps buffered numbers of, one each, and nothing else; 0 for all other layers.
+
+    Such as MeanSparse (Amini et al. 2024, arXiv:2406.05927), which sets what is near to a channel's mean to this mean.
+    """
+    if any(parameter.numel() > 1 for parameter in module.parameters(recurse=False)):
+        return 0
+    shapes = {tuple(buffer.shape) for buffer in module.buffers(recurse=False) if buffer.ndim}
+    (shape,) = shapes if len(shapes) == 1 else ((),)
+    return shape[0] if len(shape) == 1 else 0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import ContractError
-from bench.pruning.groups import Group, Place
+from bench.pruning.groups import Group, Place, numbered
 from bench.tensors import Images
 
 SlicePlan: TypeAlias = Mapping[str, Mapping[int, Sequence[int]]]
@@ -123,5 +123,5 @@ def _resize(module: nn.Module) -> None:
             module.out_features, module.in_features = module.weight.shape
         case nn.BatchNorm2d() | nn.BatchNorm1d():
             module.num_features = len(module.weight)
-        case _:
+        case _ if not numbered(module):
             raise ContractError(f"a {type(module).__name__} cannot be made smaller.")

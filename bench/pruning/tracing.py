@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.pruning.cost import plain_attention
-from bench.pruning.groups import Group, Place
+from bench.pruning.groups import Group, Place, numbered
 from bench.pruning.masks import reached
 from bench.tensors import Images
 
@@ -149,7 +149,7 @@ class _Marking:
         for path, module in modules.items():
             if path in self._clean:
                 module.forward = self._answering(path, module)
-            elif path and any(parameter.numel() > 1 for parameter in module.parameters(recurse=False)):
+            elif path and (numbered(module) or any(tensor.numel() > 1 for tensor in module.parameters(recurse=False))):
                 module.register_forward_pre_hook(self._watching(path))
 
     def run(self, path: str) -> tuple[dict[str, _Reader], bool]:
@@ -196,9 +196,11 @@ class _Marking:
         return answer
 
     def _see(self, path: str, module: nn.Module, given: Tensor) -> None:
-        axis, copies = _axis(module) % given.ndim, len(self._marks)
         if not given.isnan().any():
             return
+        axis, copies = _axis(module) % given.ndim, len(self._marks)
+        if (count := numbered(module)) and given.shape[axis] != count == given.shape[-1]:
+            axis = given.ndim - 1
         if len(given) % copies or axis == 0:
             raise ValueError("the images of a batch are not the first dimension")
         marked = given.isnan().movedim(axis, 1).reshape(copies, len(given) // copies, given.shape[axis], -1)
@@ -228,7 +230,7 @@ def _separable(module: nn.Module) -> bool:
     """Tell layers whose channels stand on their own; norms over channels and grouped convolutions mix them."""
     if isinstance(module, nn.Conv2d):
         return module.groups == 1 or _depthwise(module)
-    return isinstance(module, nn.Linear | _BatchNorm)
+    return isinstance(module, nn.Linear | _BatchNorm) or numbered(module) > 0
 
 
 def _depthwise(module: nn.Module) -> bool:

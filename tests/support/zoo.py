@@ -156,6 +156,30 @@ def randomise(network: nn.Module, images: torch.Tensor, seed: int = 0) -> nn.Mod
     return network
 
 
+def name_classes(network: nn.Module, images: torch.Tensor, labels: list[int]) -> None:
+    """Put the rows of the last layer into an order in which the network tells at least the first image rightly."""
+    ran: list[nn.Module] = []
+    hooks = [
+        module.register_forward_hook(lambda module, *_: ran.append(module))
+        for module in network.modules()
+        if isinstance(module, nn.Linear | nn.Conv2d)
+    ]
+    with torch.no_grad():
+        logits = network(images)
+    for hook in hooks:
+        hook.remove()
+    told, classes = logits.argmax(dim=1).tolist(), logits.shape[1]
+    rows: dict[int, int] = {}
+    for row, label in zip(told, labels, strict=True):
+        if label not in rows and row not in rows.values():
+            rows[label] = row
+    left = (row for row in range(classes) if row not in rows.values())
+    order = [rows[label] if label in rows else next(left) for label in range(classes)]
+    with torch.no_grad():
+        for tensor in ran[-1].parameters(recurse=False):
+            tensor.copy_(tensor[order])
+
+
 def from_robustbench(name: str, folder: Path, images: torch.Tensor) -> LoadedModel:
     """Return ``DATASET/THREAT/NAME`` as it comes back from a file of random weights that was placed for it."""
     with warnings.catch_warnings():

@@ -44,6 +44,28 @@ def test_a_fitted_network_computes_what_the_slim_one_does():
     assert {name for name, _ in network.named_parameters()} == {name for name, _ in wanted.named_parameters()}
 
 
+class Shifted(nn.Module):
+    """Adds a number of its own to every channel."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.linspace(-1, 1, width))
+        self.register_buffer("times", torch.tensor(2.0))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return as many maps."""
+        return maps + self.times * self.shift.view(1, -1, 1, 1)
+
+
+def test_layers_that_keep_a_number_of_every_channel_are_fitted_whatever_they_are():
+    wanted = nn.Sequential(*slim()[:2], Shifted(5), *slim()[3:]).eval()
+    network = nn.Sequential(*sequence()[:2], Shifted(8), *sequence()[3:]).eval()
+    fit(network, shapes_of(wanted.state_dict()), where="'w'", what="'dense'")
+    fill(network, wanted.state_dict(), where="'w'", what="'dense'")
+    images = torch.rand(4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(network(images), wanted(images))
+
+
 def test_the_same_shapes_change_nothing():
     network = sequence()
     before = dict(network.named_parameters())

@@ -3,7 +3,6 @@ import torch
 
 from bench.errors import ArtefactError, InputError, UsageError
 from bench.models.architecture import ARCHITECTURES
-from bench.models.probe import probe
 from bench.models.source import ModelRef, load
 from bench.models.weights import save
 
@@ -102,45 +101,6 @@ def test_missing_and_other_tensors_are_refused(tmp_path, state):
 def test_names_that_are_not_offered_are_usage_errors(name, says):
     with pytest.raises(UsageError, match=says):
         model(name)
-
-
-def distinct():
-    """Return the smallest network of every class of the zoo, by data set, with its number of parameters."""
-    from bench.models.zoo.robustbench import _entry, _made, _zoo
-
-    found = {}
-    for kind, norms in _zoo().items():
-        for norm, models in norms.items():
-            for name in models:
-                reference = f"{kind.value}/{norm.value}/{name}"
-                try:
-                    _, entry = _entry(reference)
-                except UsageError:
-                    continue
-                network = _made(entry)
-                size = sum(parameter.numel() for parameter in network.parameters())
-                key = (kind.value, type(network).__module__, type(network).__qualname__)
-                found[key] = min(found.get(key, (size, reference)), (size, reference))
-    return dict(sorted((reference, size) for size, reference in found.values()))
-
-
-@pytest.mark.soak
-def test_every_architecture_of_the_zoo_loads_from_a_placed_file_of_its_weights(tmp_path):
-    from bench.models.zoo.robustbench import _entry, _made
-
-    references = distinct()
-    assert sum(reference.startswith("cifar10/") for reference in references) >= 19
-    for reference in references:
-        state = _made(_entry(reference)[1]).state_dict()
-        place(tmp_path, {f"module.{key}": tensor for key, tensor in state.items()}, reference)
-        loaded = model(reference)
-        network = _made(_entry(reference)[1])
-        network.load_state_dict(state)
-        probe(network, loaded.shape, loaded.classes, where=reference, what="one that may change itself")
-        stored = loaded.classifier.state_dict()
-        assert all(torch.equal(stored[f"network.{key}"], tensor) for key, tensor in network.state_dict().items())
-        assert loaded.classifier(torch.full((2, *loaded.shape), 0.5)).shape == (2, loaded.classes)
-        (tmp_path / "robustbench" / f"{reference}.safetensors").unlink()
 
 
 @pytest.mark.parametrize(

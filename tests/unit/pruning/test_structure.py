@@ -246,6 +246,50 @@ class Mean(nn.Module):
         return given.mean(dim=2)
 
 
+class Near(nn.Module):
+    """Sets what is near to the mean of its channel to this mean."""
+
+    def __init__(self, width: int, axis: int) -> None:
+        super().__init__()
+        self.axis = axis
+        self.register_buffer("running_mean", torch.linspace(-1, 1, width))
+        self.register_buffer("threshold", torch.tensor(0.2))
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        """Return as many numbers."""
+        shape = [1] * given.ndim
+        shape[self.axis] = -1
+        mean = self.running_mean.view(shape)
+        return torch.where((given - mean).abs() < self.threshold, mean, given)
+
+
+class Sparse(nn.Module):
+    """Keeps numbers of every channel, of maps and of what comes last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.maps = Near(16, 1)
+        self.wide = nn.Linear(16, 12)
+        self.last = Near(12, -1)
+        self.head = nn.Linear(12, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        hidden = self.maps(self.stem(images)).relu().permute(0, 2, 3, 1)
+        return self.head(self.last(self.wide(hidden)).mean(dim=(1, 2)))
+
+
+def test_layers_that_keep_numbers_of_every_channel_lose_those_of_the_channels_that_go():
+    network = Sparse().eval()
+    assert [group.producer for group in inner_groups(network, context())] == ["stem", "wide"]
+    plan = slice_plan(inner_groups(network, context()), {"stem": range(0, 16, 3), "wide": (0, 11)})
+    child = materialise(network, plan)
+    assert child.maps.running_mean.tolist() == network.maps.running_mean[::3].tolist()
+    assert child.last.running_mean.tolist() == [-1.0, 1.0]
+    assert child.maps.threshold == network.maps.threshold
+
+
 def test_every_column_of_a_split_a_detour_and_a_concatenation_is_traced_to_its_channel():
     network = Split().eval()
     (stem, detour), obstacles = marked(network)
