@@ -7,7 +7,10 @@ import click
 from bench.cli import output
 
 Listing = tuple[list[str], list[list[str]]]
-"""Columns, and one line per entry."""
+"""Columns, and one line per entry, its name first."""
+
+_MANY = 500
+"""Names of one source that are listed without being asked for."""
 
 
 @click.command("list")
@@ -15,10 +18,18 @@ Listing = tuple[list[str], list[list[str]]]
     "kind",
     type=click.Choice(["models", "recipes", "attacks", "checks", "datasets", "protocols", "architectures"]),
 )
+@click.argument("word", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(*, kind: str, as_json: bool) -> None:
-    """List what has a name and can be asked for."""
-    columns, lines = _LISTINGS[kind]()
+def command(*, kind: str, word: str | None, as_json: bool) -> None:
+    """List what has a name and can be asked for; with WORD, only names that hold it.
+
+    \b
+    bench list models
+    bench list models wide_resnet
+    bench list recipes wanda
+    """  # noqa: D301 - click's mark for lines to keep
+    columns, lines = _models(whole=word is not None) if kind == "models" else _LISTINGS[kind]()
+    lines = [line for line in lines if word is None or word.lower() in line[0].lower()]
     if as_json:
         entries = [dict(zip(columns, line, strict=True)) for line in lines]
         output.emit({"schema": "bench.list/1", "kind": kind, "entries": entries})
@@ -26,17 +37,23 @@ def command(*, kind: str, as_json: bool) -> None:
     output.show("", columns, lines)
 
 
-def _models() -> Listing:
+def _models(*, whole: bool) -> Listing:
+    """List every network of every source; of those with very many, unless ``whole``, what is on disk."""
     from bench.models.source import SOURCES
 
     lines = []
     for name in SOURCES:
         source = SOURCES[name]
         known = source.names()
-        lines += [[f"{name}:{model}", says] for model, says in known.items()]
-        if not known:
-            lines.append([name, source.says])
-    return ["model", "says"], lines
+        found = [[f"{name}:{model}", "yes" if source.at_hand(model) else "no", says] for model, says in known.items()]
+        shown = found if whole or len(found) <= _MANY else [line for line in found if line[1] == "yes"]
+        lines += shown
+        if len(shown) < len(found):
+            says = f"{source.says}; {len(found):,} names, listed by `bench list models WORD` where they hold a word"
+            lines.append([name, "", says])
+        elif not known:
+            lines.append([name, "", source.says])
+    return ["model", "on disk", "says"], lines
 
 
 def _recipes() -> Listing:
@@ -123,7 +140,6 @@ def _architectures() -> Listing:
 
 
 _LISTINGS: dict[str, Callable[[], Listing]] = {
-    "models": _models,
     "recipes": _recipes,
     "attacks": _attacks,
     "checks": _checks,

@@ -128,6 +128,7 @@ class ModelSource:
         blank: a name to its architecture without weights, to read a checkpoint into; None where architectures are
             registered by name.
         names: the models it knows, one line of description each; empty where the list is open.
+        at_hand: whether the weights of a name that it knows are on this machine.
         private: why nobody else can load a network from here, so that a run of one is for its owner alone; else empty.
     """
 
@@ -136,6 +137,7 @@ class ModelSource:
     says: str
     blank: Callable[[str], Architecture] | None = None
     private: str = ""
+    at_hand: Callable[[str], bool] = lambda _: True
 
 
 SOURCES: Registry[ModelSource] = Registry("model source", "bench.models.zoo")

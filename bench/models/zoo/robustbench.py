@@ -103,14 +103,23 @@ def _entry(name: str) -> tuple[str, Mapping[str, Any]]:
     if model not in models:
         raise UsageError(unknown(f"RobustBench model in {dataset}/{threat}", model, list(models)))
     entry = models[model]
-    if not isinstance(entry["gdrive_id"], str) or not entry["gdrive_id"]:
+    if not _offered(entry):
         kind = "an ensemble" if entry["gdrive_id"] else "built with weights that RobustBench downloads unchecked"
         raise UsageError(f"robustbench:{name} is {kind}; only single networks with one file of weights are offered.")
     return dataset, entry
 
 
+def _offered(entry: Mapping[str, Any]) -> bool:
+    """Tell whether a network is a single one with one file of weights."""
+    return isinstance(entry["gdrive_id"], str) and bool(entry["gdrive_id"])
+
+
+def _place(name: str) -> Path:
+    return model_folder() / "robustbench" / f"{name}.safetensors"
+
+
 def _placed(name: str, entry: Mapping[str, Any]) -> Path:
-    path = model_folder() / "robustbench" / f"{name}.safetensors"
+    path = _place(name)
     if not path.is_file():
         model = path.stem
         key = " --key last" if model.startswith(_LAST) else ""
@@ -144,12 +153,22 @@ def known() -> int:
 
 
 def names() -> dict[str, str]:
-    """Return nothing; the zoo is RobustBench's."""
-    return {}
+    """Return the single networks of RobustBench's zoo."""
+    return {
+        f"{dataset.value}/{norm.value}/{name}": f"RobustBench's, {dataset.value}, {norm.value}"
+        for dataset, norms in _zoo().items()
+        for norm, models in norms.items()
+        for name, entry in models.items()
+        if _offered(entry)
+    }
 
 
 SOURCES.register("robustbench")(
     ModelSource(
-        load, names, says="robustbench:DATASET/THREAT/NAME, weights converted from RobustBench's by you", blank=blank
+        load,
+        names,
+        says="robustbench:DATASET/THREAT/NAME, weights converted from RobustBench's by you",
+        blank=blank,
+        at_hand=lambda name: _place(name).is_file(),
     )
 )

@@ -124,8 +124,12 @@ def _tagged(name: str) -> str:
     return f"{name}.{tag}"
 
 
+def _place(name: str) -> Path:
+    return model_folder() / "timm" / f"{name}.safetensors"
+
+
 def _weights(name: str, config: dict[str, Any], revision: str | None) -> tuple[Path, dict[str, str]]:
-    placed = model_folder() / "timm" / f"{name}.safetensors"
+    placed = _place(name)
     if placed.is_file():
         return placed, {"source": f"placed by hand as {placed.name}"}
     hub = config.get("hf_hub_id")
@@ -168,8 +172,16 @@ def _download(name: str, hub: str, revision: str | None, advice: str) -> Path:
 
 
 def names() -> dict[str, str]:
-    """Return nothing; timm has over a thousand."""
-    return {}
+    """Return the names with pretrained weights, over a thousand."""
+    return dict.fromkeys(_library().list_models(pretrained=True), "timm's")
+
+
+def at_hand(name: str) -> bool:
+    """Tell whether the weights of a name with its tag were placed by hand or lie in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    hub = _library().models.get_pretrained_cfg(name).hf_hub_id
+    return _place(name).is_file() or bool(hub and isinstance(try_to_load_from_cache(hub, _FILE), str))
 
 
 SOURCES.register("timm")(
@@ -178,5 +190,6 @@ SOURCES.register("timm")(
         names,
         says="timm:NAME, timm:NAME.TAG or timm:NAME.TAG@REVISION, pretrained weights from the hub",
         blank=blank,
+        at_hand=at_hand,
     )
 )

@@ -45,6 +45,33 @@ def test_models_are_listed_by_the_reference_that_loads_them(capsys):
     assert "embedded:digits-tiny-linf" in {entry["model"] for entry in entries}
 
 
+def test_every_model_of_the_zoo_is_named_and_whether_its_weights_are_here(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_MODEL_DIR", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    for name in ("robustbench/cifar10/Linf/Carmon2019Unlabeled", "timm/resnet18.a2_in1k"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / f"{name}.safetensors").write_bytes(b"")
+    listed = {entry["model"]: entry["on disk"] for entry in printed(capsys, "list", "models", "--json")["entries"]}
+    assert listed["embedded:digits-cnn-linf"] == "yes"
+    zoo = {name: here for name, here in listed.items() if name.startswith("robustbench:")}
+    assert len(zoo) > 150
+    assert [name for name, here in zoo.items() if here == "yes"] == ["robustbench:cifar10/Linf/Carmon2019Unlabeled"]
+    # a thousand names would bury the rest: those on disk, and a line that says how to see the others
+    assert {name for name in listed if name.startswith("timm")} == {"timm", "timm:resnet18.a2_in1k"}
+    found = {
+        entry["model"]: entry["on disk"]
+        for entry in printed(capsys, "list", "models", "ResNet18.", "--json")["entries"]
+    }
+    assert found["timm:resnet18.a1_in1k"] == "no"
+    assert found["timm:resnet18.a2_in1k"] == "yes"
+    assert all("resnet18." in name.lower() for name in found)
+
+
+def test_a_word_shortens_every_list(capsys):
+    entries = printed(capsys, "list", "recipes", "wanda", "--json")["entries"]
+    assert [entry["recipe"] for entry in entries] == ["wanda", "wanda-2of4"]
+
+
 def test_a_list_for_people_is_a_table(capsys):
     assert run(["list", "recipes"]) == 0
     told = capsys.readouterr()
