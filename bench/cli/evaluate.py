@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli import output, reading
+from bench.cli.onward import onward
 from bench.cli.pruned import pruned
 from bench.errors import IncompleteError
 from bench.threats import Norm
@@ -72,6 +73,8 @@ def command(*, dry_run: bool, rehearse: bool, as_json: bool, **options: Any) -> 
         return 0
     show_results([(settled.name, result)])
     output.say(f"Written to {folder}.")
+    for sentence in onward(settled, result, options["protocol_name"]):
+        output.say(sentence)
     return 0
 
 

@@ -64,6 +64,7 @@ def test_every_command_exists_and_is_told_in_one_line():
     files = {path.stem for path in (ROOT / "bench" / "cli").glob("*.py")} - {
         "__init__",
         "main",
+        "onward",
         "output",
         "reading",
         "pruned",

@@ -1,0 +1,64 @@
+"""What to do with a finished run: the commands that may come next."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.evaluation.plan.plan import Plan
+    from bench.submission.schema import Result
+
+_FIRST = ["--recipe", "magnitude-global", "--sparsity", "0.9"]
+"""What most people prune by first."""
+
+
+def onward(settled: "Plan", result: "Result", rules: str) -> Iterator[str]:
+    """Yield a sentence for each command that goes on from a run; ``rules`` is the protocol as it was named."""
+    out = str(settled.out)
+    if parent := _parent_run(settled, result):
+        yield f"To hold it against its parent, point by point: {shlex.join(['bench', 'compare', out, str(parent)])}"
+    if settled.request.dense:
+        words = ["bench", "evaluate", *_same(settled, rules), *_FIRST, "--parent", out]
+        yield f"To see what pruning costs: {shlex.join(words)}"
+    if result.standard:
+        yield f"To submit it: {shlex.join(['bench', 'submission', 'new', out])} --author NAME --licence LICENCE"
+
+
+def _parent_run(settled: "Plan", result: "Result") -> Path | None:
+    """Return the folder of the parent's run under the same rules: the one that was named, else one beside this."""
+    from bench.errors import BenchError
+    from bench.submission.files import RESULT_FILE, read_result
+
+    if settled.request.parent_run or result.model.parent_sha256 in {None, result.model.weights_sha256}:
+        return settled.request.parent_run
+    for path in sorted(settled.out.parent.glob(f"*/{RESULT_FILE}")):
+        if f'"weights_sha256": "{result.model.parent_sha256}"'.encode() in path.read_bytes():
+            try:
+                other = read_result(path)
+            except BenchError:
+                continue  # damaged; it is not what this run is about
+            if (other.protocol, other.data.name) == (result.protocol, result.data.name):
+                return path.parent
+    return None
+
+
+def _same(settled: "Plan", rules: str) -> list[str]:
+    """Return the words that name the same network under the same rules."""
+    request, data = settled.request, settled.protocol.data
+    ref = request.model
+    said = ["--model", ref.name if ref.architecture else str(ref)]
+    if ref.architecture:
+        said += ["--arch", ref.architecture]
+    if (ref.mean, ref.std) != ((0.0,), (1.0,)):
+        # in one word, or a mean below zero would read as an option
+        said += [f"--mean={','.join(map(repr, ref.mean))}", f"--std={','.join(map(repr, ref.std))}"]
+    said += ["--protocol", rules]
+    said += [] if settled.protocol.preset == "standard" else ["--preset", settled.protocol.preset]
+    said += [] if request.seed is None else ["--seed", str(request.seed)]
+    said += [] if request.engine == "native" else ["--engine", request.engine]
+    for norm in request.norms or ():
+        said += ["--threat", norm.value]
+    if settled.ids != tuple(range(data.first, data.first + data.points)):
+        said += ["--points", f"{settled.ids[0]}:{settled.ids[-1] + 1}"]
+    return said

@@ -1,0 +1,75 @@
+"""A finished run says which commands may come next, and they run as they stand."""
+
+import shlex
+from fractions import Fraction
+from importlib import resources
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from bench.cli.main import run
+from bench.cli.onward import onward
+from bench.evaluation.plan.plan import Request, plan
+from bench.models.source import ModelRef
+from bench.protocol.load import load as rules
+from bench.submission.files import read_result
+from tests.support.builders import write
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def said(capsys, start):
+    """Return the words of the one command that a sentence with this start names."""
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith(start)]
+    program, *words = shlex.split(line.removeprefix(start))
+    assert program == "bench"
+    return words
+
+
+def test_the_next_command_prunes_the_same_network_and_the_one_after_compares_both(tmp_path, capsys):
+    tensors = load_file(str(resources.files("bench.models.embedded") / "digits-tiny-linf.safetensors"))
+    save_file(tensors, "my net.safetensors")
+    asked = ["--model", "my net.safetensors", "--arch", "digits-tiny", "--mean=0.125", "--std", "0.5"]
+    asked += ["--protocol", "digits-smoke-v1", "--points", "2:5", "--threat", "Linf", "--seed", "7", "--out", "my run"]
+    assert run(["evaluate", *asked]) == 0
+    words = said(capsys, "To see what pruning costs: ")
+    assert run(words) == 0
+    compare = said(capsys, "To hold it against its parent, point by point: ")
+    assert compare[0] == "compare"
+    assert compare[2] == "my run"
+    pruned, dense = read_result(tmp_path / compare[1] / "result.json"), read_result(tmp_path / "my run" / "result.json")
+    assert pruned.model.parent_sha256 == dense.model.weights_sha256
+    assert (pruned.pruning.recipe, pruned.pruning.target) == ("magnitude-global", "9/10")
+    for name in ("data", "protocol", "seed"):
+        assert getattr(pruned, name) == getattr(dense, name)
+    assert run(compare) == 0
+    told = capsys.readouterr().out
+    assert "3 points that both have" in told
+    assert "kept %" in told
+
+
+def test_a_parents_run_that_lies_beside_is_found_whatever_it_is_called(tmp_path):
+    dense, sparse = (
+        read_result(write(tmp_path, id=name, parent="net", **more) / "result.json")
+        for name, more in (("anything", {}), ("child", {"recipe": "magnitude-global", "sparsity": Fraction(1, 2)}))
+    )
+    sparse = sparse.model_copy(
+        update={"model": sparse.model.model_copy(update={"parent_sha256": dense.model.weights_sha256})}
+    )
+    folder = tmp_path / "digits-v1"
+    asked = plan(
+        Request(
+            ModelRef.parse("embedded:digits-tiny-linf"), rules("digits-v1"), recipe="magnitude-global",
+            sparsity=Fraction(1, 2), out=folder / "child",
+        )
+    )  # fmt: skip
+    first, *rest = onward(asked, sparse, "digits-v1")
+    assert first.endswith(f"bench compare {folder / 'child'} {folder / 'anything'}")
+    assert rest == [f"To submit it: bench submission new {folder / 'child'} --author NAME --licence LICENCE"]
+    (folder / "anything" / "result.json").write_bytes(
+        (folder / "anything" / "result.json").read_bytes().replace(b'"standard"', b'"damaged"')
+    )
+    assert not any("compare" in sentence for sentence in onward(asked, sparse, "digits-v1"))
