@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,21 +27,21 @@ def onward(settled: "Plan", result: "Result", rules: str) -> Iterator[str]:
 
 
 def _parent_run(settled: "Plan", result: "Result") -> Path | None:
-    """Return the folder of the parent's run under the same rules: the one that was named, else one beside this."""
+    """Return the folder of the parent's run under the same rules: the one that was named, else the fullest beside."""
     from bench.errors import BenchError
     from bench.submission.files import RESULT_FILE, read_result
 
     if settled.request.parent_run or result.model.parent_sha256 in {None, result.model.weights_sha256}:
         return settled.request.parent_run
+    found: list[tuple[int, bool, Path]] = []
     for path in sorted(settled.out.parent.glob(f"*/{RESULT_FILE}")):
         if f'"weights_sha256": "{result.model.parent_sha256}"'.encode() in path.read_bytes():
-            try:
+            with suppress(BenchError):  # damaged; it is not what this run is about
                 other = read_result(path)
-            except BenchError:
-                continue  # damaged; it is not what this run is about
-            if (other.protocol, other.data.name) == (result.protocol, result.data.name):
-                return path.parent
-    return None
+                shared = sum(threat.norm in {one.norm for one in other.threats} for threat in result.threats)
+                if shared and (other.protocol, other.data.name) == (result.protocol, result.data.name):
+                    found.append((shared, other.data.digest == result.data.digest, path.parent))
+    return max(found)[2] if found else None
 
 
 def _same(settled: "Plan", rules: str) -> list[str]:

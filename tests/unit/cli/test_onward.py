@@ -3,6 +3,7 @@
 import shlex
 from fractions import Fraction
 from importlib import resources
+from shutil import rmtree
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -12,7 +13,7 @@ from bench.cli.onward import onward
 from bench.evaluation.plan.plan import Request, plan
 from bench.models.source import ModelRef
 from bench.protocol.load import load as rules
-from bench.submission.files import read_result
+from bench.submission.files import canonical, read_result
 from tests.support.builders import write
 
 
@@ -69,6 +70,12 @@ def test_a_parents_run_that_lies_beside_is_found_whatever_it_is_called(tmp_path)
     first, *rest = onward(asked, sparse, "digits-v1")
     assert first.endswith(f"bench compare {folder / 'child'} {folder / 'anything'}")
     assert rest == [f"To submit it: bench submission new {folder / 'child'} --author NAME --licence LICENCE"]
+    # one that was attacked under fewer norms says less
+    less = dense.model_copy(update={"threats": dense.threats[:1]}).model_dump(mode="json", by_alias=True)
+    (folder / "zzz").mkdir()
+    (folder / "zzz" / "result.json").write_bytes(canonical(less))
+    assert next(onward(asked, sparse, "digits-v1")) == first
+    rmtree(folder / "zzz")
     (folder / "anything" / "result.json").write_bytes(
         (folder / "anything" / "result.json").read_bytes().replace(b'"standard"', b'"damaged"')
     )
