@@ -16,12 +16,13 @@ from bench.version import __version__ as __version__
 if TYPE_CHECKING:
     from bench.interface.attack import Attacked, attack
     from bench.interface.evaluate import evaluate
+    from bench.interface.network import load
     from bench.interface.pruning import measure, prune
     from bench.interface.result import Result
     from bench.pruning.measure import Measured
     from bench.pruning.prune import Pruned
 
-__all__ = ["Attacked", "Measured", "Pruned", "Result", "attack", "evaluate", "measure", "prune"]
+__all__ = ["Attacked", "Measured", "Pruned", "Result", "attack", "evaluate", "load", "measure", "prune"]
 
 _HOMES = {
     "Attacked": "bench.interface.attack",
@@ -30,6 +31,7 @@ _HOMES = {
     "Result": "bench.interface.result",
     "attack": "bench.interface.attack",
     "evaluate": "bench.interface.evaluate",
+    "load": "bench.interface.network",
     "measure": "bench.interface.pruning",
     "prune": "bench.interface.pruning",
 }

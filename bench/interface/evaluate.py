@@ -17,7 +17,7 @@ from bench.evaluation.plan.source import source_of
 from bench.evaluation.search.cascade import Watch
 from bench.interface.network import handed_over
 from bench.interface.progress import following
-from bench.interface.pruning import share_of
+from bench.interface.pruning import layers_of, share_of
 from bench.interface.result import Result
 from bench.protocol.load import Protocol
 from bench.protocol.own import find
@@ -29,7 +29,7 @@ def evaluate(
     *,
     protocol: str = "cifar10-v1",
     points: int | tuple[int, int] | None = None,
-    threats: Sequence[str | Norm] | None = None,
+    threats: str | Sequence[str | Norm] | None = None,
     preset: str | None = None,
     parent: nn.Module | str | None = None,
     method: str | None = None,
@@ -37,6 +37,7 @@ def evaluate(
     recipe: str | None = None,
     sparsity: Any = None,
     regime: str | None = None,
+    keep: str | Sequence[str] = (),
     seed: int | None = None,
     device: str = "auto",
     batch_size: int | None = None,
@@ -47,31 +48,30 @@ def evaluate(
 ) -> Result:
     """Attack a network under a protocol, write the result, and return it; an interrupted run goes on by the same call.
 
-    The functions are those of ``bench evaluate``, so are the numbers. ``network`` is a reference, or a module from
-    images in [0, 1], float32, (N, C, H, W), to logits (N, classes), of which a frozen copy is measured; the run of a
-    module is marked as not standard, for nobody else can load it. What is left out is as there.
+    Numbers and defaults are those of ``bench evaluate``. ``network`` is a reference, or a module from images in [0, 1],
+    float32, (N, C, H, W), to logits (N, classes); a frozen copy of it is measured, and its run is no standard one.
 
     ``points`` are how many of the protocol's, or ids from (inclusive) and to (exclusive). ``parent`` is the dense
     network that ``network`` was pruned from: a module, a reference, or the folder of its run. ``sparsity`` is the share
-    of weights to remove by ``recipe``; without one, what is claimed. ``out`` is a folder to write, or a finished run to
-    add to. ``parent_run`` is whether the dense parent is measured first, where no run of it is at hand.
-    ``progress`` shows a bar on a terminal and in a notebook, and says on standard error what a run of the parent costs
-    and what is foreseen; False shows nothing, and a callable hears (threat, attack, rounds done, rounds in all, points
-    standing) in its place. ``announce`` hears each plan before its attacks begin.
+    of weights to remove by ``recipe``, which leaves the layers ``keep`` whole; without one, what is claimed. ``out`` is
+    a folder to write, or a finished run to add to. ``parent_run`` says whether the dense parent is measured first,
+    where no run of it is at hand. ``progress`` shows a bar on a terminal and in a notebook, and says on standard error
+    what a run of the parent costs and what is foreseen; False shows nothing, and a callable hears (threat, attack,
+    rounds done, rounds in all, points standing) in its place. ``announce`` hears each plan before its attacks begin.
 
     Raises:
         UsageError, InputError: if arguments do not go together, or data or weights are missing.
         DisagreementError: if what is claimed is not what is measured.
         ContractError: if the network breaks its contract; then there is no number.
     """
-    rules = find(protocol)
-    share, dense = share_of(sparsity), None if parent is None else _ref(parent, rules)
+    rules, share, kept = find(protocol), share_of(sparsity), layers_of(keep)
+    dense = None if parent is None else _ref(parent, rules)
     plan = ask(
         _ref(network, rules),
         rules,
         preset=preset or "standard",
-        said=Said(recipe=recipe, sparsity=share, regime=regime, parent=dense, method=method, structure=structure),
-        norms=None if threats is None else tuple(norm_of(norm) for norm in threats),
+        said=Said(recipe, share, regime, kept, dense, method=method, structure=structure),
+        norms=_norms(threats),
         points=None if isinstance(points, int) else points,
         limit=points if isinstance(points, int) else None,
         seed=seed,
@@ -92,6 +92,15 @@ def _both(first: Announce, second: Announce) -> Announce:
         second(plan)
 
     return announce
+
+
+def _norms(threats: str | Sequence[str | Norm] | None) -> tuple[Norm, ...] | None:
+    if threats is None:
+        return None
+    names = [threats] if isinstance(threats, str) else threats
+    if not names:
+        raise UsageError("threats should name at least one norm, as ['Linf', 'L2'], or be left out for all.")
+    return tuple(norm_of(norm) for norm in names)
 
 
 def _ref(network: nn.Module | str, rules: Protocol) -> str:

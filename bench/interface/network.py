@@ -1,11 +1,14 @@
 """Takes a network as it lives in somebody's program, without changing it."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from bench.errors import UsageError
 from bench.models.plain import duplicate, settle
 from bench.models.probe import classes_of
 from bench.models.source import LoadedModel, ModelRef, state_digest
+from bench.models.source import load as by_reference
 from bench.models.zoo.memory import SOURCE, hold
 from bench.tensors import Images
 
@@ -25,6 +28,31 @@ def frozen(network: nn.Module) -> nn.Module:
             f"{type(network).__name__} cannot be copied ({type(error).__name__}: {error}); hand over a network that "
             "copy.deepcopy can copy."
         ) from None
+
+
+def load(
+    reference: str,
+    *,
+    arch: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> nn.Module:
+    """Return a network that the command line can name, from images in [0, 1] to logits, its normalisation inside.
+
+    Args:
+        reference: ``"embedded:NAME"``, ``"robustbench:DATASET/THREAT/NAME"``, ``"timm:NAME"``, or the path of a
+            ``.safetensors`` file.
+        arch: of a file; see ``bench list architectures``.
+        mean: of the input normalisation of a file, one number or one a channel; none where left out.
+        std: likewise.
+
+    Raises:
+        UsageError: if the name is unknown, or a file comes without its architecture.
+        InputError: if the weights are not at hand.
+        ArtefactError: if they are unsafe or do not fit.
+    """
+    given = {"mean": None if mean is None else tuple(mean), "std": None if std is None else tuple(std)}
+    return by_reference(ModelRef.parse(reference, architecture=arch, **given)).classifier
 
 
 def handed_over(network: nn.Module, images: Images) -> ModelRef:

@@ -1,5 +1,6 @@
 """Prunes a network by a recipe, and measures what anybody's pruning did."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -27,6 +28,7 @@ def prune(
     example: Tensor | None = None,
     threat: ThreatModel | None = None,
     regime: str = "one-shot",
+    keep: str | Sequence[str] = (),
     seed: int = 0,
 ) -> Pruned:
     """Prune a copy of a network by one of the benchmark's recipes; the network itself stays as it is.
@@ -40,6 +42,7 @@ def prune(
         example: images (N, C, H, W) where there is no calibration: shown to the network to see which weights work.
         threat: for recipes and regimes that follow adversarial gradients.
         regime: what follows pruning.
+        keep: layers that stay whole while the others make up for them, by name: ``["conv1", "fc"]``.
         seed: of the recipe's random numbers.
 
     Returns:
@@ -57,7 +60,9 @@ def prune(
     with exact_arithmetic():
         parent = frozen(network)
         classes_of(parent, shown)
-        context = Context(example=shown[:EXAMPLES], seed=seed, calibration=calibration, threat=threat)
+        context = Context(
+            example=shown[:EXAMPLES], seed=seed, calibration=calibration, threat=threat, keep=frozenset(layers_of(keep))
+        )
         return pruned(parent, recipe, share, context, regime)
 
 
@@ -86,3 +91,8 @@ def share_of(sparsity: Any) -> Fraction | None:
         return None if sparsity is None else Fraction(str(sparsity))
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"a sparsity is a share such as 0.9 or '9/10', got {sparsity!r}.") from None
+
+
+def layers_of(keep: str | Sequence[str]) -> tuple[str, ...]:
+    """Read names of layers; a text alone is one name."""
+    return (keep,) if isinstance(keep, str) else tuple(keep)

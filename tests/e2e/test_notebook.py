@@ -94,11 +94,11 @@ def test_the_table_holds_the_counts_of_the_run(ran):
 
 def test_own_tensors_were_attacked(ran):
     counts = re.fullmatch(
-        r"Linf 1/10: (\d+) robust of 50 points \((\d+) correct; broken by (.*)\)\n", ran.printed("bench.attack(")
+        r"Linf 1/10: (\d+) robust of 50 points \((\d+) correct; broken by (.*)\)\n", ran.printed("bench.attack(network")
     )
     robust, correct = int(counts[1]), int(counts[2])
     assert correct - robust == sum(int(broken.split()[1]) for broken in counts[3].split(", "))
-    told = dict(line.split() for line in ran.shown("bench.attack(")["text/plain"].splitlines()[:8])
+    told = dict(line.split() for line in ran.shown("bench.attack(network")["text/plain"].splitlines()[:8])
     assert int(float(told["count"])) == correct
     assert 0 < float(told["min"]) < float(told["50%"])
 
@@ -158,7 +158,7 @@ def test_the_chart_draws_the_distances_of_both_runs(ran):
 def test_a_network_by_name_is_pruned_and_its_parent_measured_first(ran):
     named = read_result(ran.runs / "named" / "result.json")
     assert (named.pruning.recipe, named.pruning.target) == ("magnitude-global", "4/5")
-    told = ran.printed('"embedded:', "stderr")
+    told = ran.printed("named = bench", "stderr")
     assert "No run of the dense parent embedded:digits-cnn-linf under these rules is at hand" in told
     assert "parent_run=False" in told
     stand = named.scenarios["transfer"].robust[Norm.LINF]
@@ -166,8 +166,15 @@ def test_a_network_by_name_is_pruned_and_its_parent_measured_first(ran):
         f"Of 50 points {stand} stand against what was made for the parent,\n"
         f"{named.threat(Norm.LINF).robust} against attacks of their own, too.\n"
     )
-    (row,) = records(ran.shown('"embedded:')["text/html"])
+    (row,) = records(ran.shown("named = bench")["text/html"])
     assert (row["entry"], int(row["robust"])) == ("named", named.threat(Norm.LINF).robust)
+
+
+def test_the_network_by_name_is_attacked_on_own_tensors(ran):
+    told = ran.shown("bench.load(")["text/plain"]
+    robust, correct = map(int, re.match(r"L0 2: (\d+) robust of 20 points \((\d+) correct; ", told).groups())
+    assert 16 <= correct <= 20
+    assert robust < correct
 
 
 def test_a_bar_moves_while_the_notebook_works_and_leaves_nothing(ran):
@@ -176,7 +183,7 @@ def test_a_bar_moves_while_the_notebook_works_and_leaves_nothing(ran):
         if message["msg_type"] == "update_display_data":
             shown = message["content"]["data"]["text/html"]
             pictures.setdefault(message["content"]["transient"]["display_id"], []).append(shown)
-    assert len(pictures) == 4  # one attack, three evaluations
+    assert len(pictures) == 5  # two attacks, three evaluations
     for seen in pictures.values():
         *moving, last = seen
         done = [re.match(r'<progress value="(\d+)" max="(\d+)"></progress> \1/\2 ', shown) for shown in moving]

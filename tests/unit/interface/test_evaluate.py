@@ -1,8 +1,12 @@
 """Networks that a program holds, measured as the command line measures its own."""
 
+import pytest
 import torch
+from safetensors.torch import save_file
 
 import bench
+from bench.data.dataset import DATASETS
+from bench.errors import UsageError
 from bench.evaluation.plan.plan import Origin, Request, plan
 from bench.models.source import ModelRef, load
 from bench.protocol.load import load as rules
@@ -28,3 +32,35 @@ def test_a_parent_that_nobody_else_can_load_makes_no_standard_run():
     handed = Origin(parent=ModelRef("memory", "Net@0123"))
     settled = plan(Request(ModelRef.parse("embedded:digits-tiny-linf"), rules("digits-smoke-v1"), origin=handed))
     assert settled.deviations == ("the network was handed over in Python, so nobody else can load it",)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"threats": []}, "at least one norm"),
+        ({"threats": ["L1"]}, "No norm is called 'L1'"),
+        ({"points": 0}, "at least one point"),
+        ({"points": (5, 3)}, "name no point"),
+        ({"preset": "quick"}, "No preset of digits-smoke-v1 is called 'quick'"),
+        ({"recipe": "magnitude-global"}, "needs --sparsity"),
+        ({"sparsity": 0.5}, "is to be pruned by which"),
+        ({"network": "mine.safetensors"}, "what network they belong to"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_any_attack(words, says):
+    given = {"network": "embedded:digits-tiny-linf", "protocol": "digits-smoke-v1"} | words
+    with pytest.raises(UsageError, match=says):
+        bench.evaluate(given.pop("network"), **given)
+
+
+def test_a_network_that_the_command_line_can_name_is_loaded_as_a_module(tmp_path):
+    network = bench.load("embedded:digits-tiny-linf")
+    points = DATASETS["digits"].load("test", range(100))
+    assert int((network(points.images()).argmax(dim=1) == points.label_tensor()).sum()) >= 85
+    assert not network.training
+    save_file(network.network.state_dict(), tmp_path / "mine.safetensors")
+    mine = bench.load(str(tmp_path / "mine.safetensors"), arch="digits-tiny", mean=[0.25], std=[0.5])
+    images = points.images()[:4]
+    assert torch.equal(mine(images), network.network((images - 0.25) / 0.5))
+    with pytest.raises(UsageError, match="what network they belong to"):
+        bench.load(str(tmp_path / "mine.safetensors"))

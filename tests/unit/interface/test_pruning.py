@@ -38,6 +38,19 @@ def test_calibration_serves_as_example():
     assert found.measured.zeros * 2 == found.measured.prunable
 
 
+def test_layers_that_are_kept_stay_whole(tmp_path):
+    parent = network()
+    for keep in (["0"], "0"):
+        found = bench.prune(parent, "magnitude-global", 0.5, example=EXAMPLE, keep=keep)
+        assert [layer.zeros for layer in found.measured.layers] == [0, round(0.5 * (36 + 2560))]
+    result = bench.evaluate(
+        parent, recipe="magnitude-global", sparsity=0.5, keep="0", protocol="digits-smoke-v1", points=2, threats="Linf",
+        parent_run=False, out=tmp_path / "run", progress=False,
+    )  # fmt: skip
+    assert [layer.zeros for layer in result.record.pruning.layers] == [0, round(0.5 * (36 + 2560))]
+    assert result.record.pruning.keep == ("0",)
+
+
 def test_anybodys_zeros_are_counted_against_the_parent():
     parent, child = network(), network()
     with torch.no_grad():
