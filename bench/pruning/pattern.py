@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from bench.pruning.blocks import KEPT, blocks, eligible, violations
+from bench.pruning.blocks import BLOCK, KEPT, blocks, eligible, violations
 from bench.pruning.masks import prunable
 from bench.pruning.measure import Measured
 from bench.pruning.recipe import Structure
@@ -29,3 +29,29 @@ def fits_two_of_four(network: nn.Module, example: Images, *, full: bool = False)
     if not layers or any(violations(weight) for weight in layers):
         return False
     return not full or all(int((weight != 0).sum()) == KEPT * len(blocks(weight)) for weight in layers)
+
+
+def why_not(claimed: str, network: nn.Module, example: Images) -> str:
+    """Return in a sentence what of a network speaks against a structure that is claimed of it."""
+    if claimed == Structure.CHANNEL:
+        return (
+            f"No channel is removed: every tensor has its parent's shape ({_silent(network)} channels are all zeros). "
+            "Cut the network down; masked channels still pass a shift on."
+        )
+    if claimed != Structure.TWO_OF_FOUR:
+        return "Some of its tensors are smaller than its parent's."
+    broken, total = broken_blocks(network, example)
+    if not total:
+        return "No layer is eligible for it: none has a multiple of 8 rows and of 16 input channels."
+    return f"{broken:,} of {total:,} blocks of {BLOCK} neighbouring input channels hold more than two weights."
+
+
+def broken_blocks(network: nn.Module, example: Images) -> tuple[int, int]:
+    """Return how many blocks hold more than two weights, and how many there are in eligible layers."""
+    layers = [weight for weight in prunable(network, example).values() if eligible(weight)]
+    return sum(map(violations, layers)), sum(len(blocks(weight)) for weight in layers)
+
+
+def _silent(network: nn.Module) -> int:
+    weights = (module.weight for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear))
+    return sum(int((weight.detach() == 0).flatten(1).all(dim=1).sum()) for weight in weights)

@@ -45,13 +45,13 @@ def gaps(claim: ClaimRecord, measured: Found) -> Iterator[str]:
                 f"sparsity {float(said):.4g} is claimed, {float(found):.4g} was measured ({measured.zeros} zeros of "
                 f"{measured.prunable} prunable weights); claim what the network has, or name its true parent."
             )
-    if claim.structure is not None and not _holds(claim.structure, measured.structure):
+    if claim.structure is not None and not bears_out(claim.structure, measured.structure):
         yield (
             f"structure {claim.structure} is claimed, {measured.structure} was measured; claim what the network has, "
             "or name its true parent."
         )
 
 
-def _holds(claimed: str, measured: str) -> bool:
-    # whatever fits two of four is unstructured too
+def bears_out(claimed: str, measured: str) -> bool:
+    """Tell whether a structure that was measured is what is claimed; whatever fits two of four is unstructured too."""
     return claimed == measured or (claimed, measured) == ("unstructured", "2of4")

@@ -69,7 +69,10 @@ def test_parent_sparsity_transfer_and_claim_stand_in_the_result(capsys, tmp_path
         (["--sparsity", "0.9"], 5, "sparsity 0.9 is claimed, 0.8 was measured (43891 zeros of 54864 prunable weights)"),
         (["--compression", "4"], 5, "sparsity 0.75 is claimed, 0.8 was measured"),
         (["--structure", "2of4"], 5, "structure 2of4 is claimed, unstructured was measured"),
+        # of 32 x 16 x 9 and 96 x 512 weights in blocks of four; the first convolution and the head are not eligible
+        (["--structure", "2of4"], 5, "of 13,440 blocks of 4 neighbouring input channels hold more than two weights"),
         (["--structure", "channel"], 5, "structure channel is claimed, unstructured was measured"),
+        (["--structure", "channel"], 5, "No channel is removed: every tensor has its parent's shape"),
         (["--parent", "embedded:digits-cnn-natural"], 4, "correlate -0.007 with those at the same places of it, and"),
         (["--parent", "embedded:digits-cnn-l2"], 4, "embedded:digits-cnn-l2 is not the parent of mine.safetensors"),
         (["--parent", "embedded:digits-resnet-linf"], 4, "a tensor of the network or of its parent, but not of both"),

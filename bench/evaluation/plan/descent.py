@@ -10,9 +10,9 @@ from bench.evaluation.plan.plan import Origin
 from bench.models.source import LoadedModel, load
 from bench.pruning.kinship import kinship
 from bench.pruning.measure import Measured, measure
-from bench.pruning.pattern import fits_two_of_four, pattern
+from bench.pruning.pattern import fits_two_of_four, pattern, why_not
 from bench.pruning.recipe import Structure
-from bench.submission.claim import gaps
+from bench.submission.claim import bears_out, gaps
 from bench.submission.schema import ClaimRecord
 from bench.tensors import Images
 
@@ -76,7 +76,9 @@ def descend(origin: Origin, loaded: LoadedModel, network: nn.Module, example: Im
         structure = Structure.TWO_OF_FOUR
     found = Descent(parent, measured, structure)
     for problem in _problems(origin, found):
-        raise DisagreementError(f"{loaded.ref}: {problem}")
+        wrong = origin.structure is not None and not bears_out(origin.structure, structure)
+        why = f" {why_not(origin.structure or '', network, example)}" if wrong else ""
+        raise DisagreementError(f"{loaded.ref}: {problem}{why}")
     return found
 
 

@@ -1,11 +1,8 @@
 """Structure: the zeros lie in the pattern that is claimed."""
 
-from torch import nn
-
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt
-from bench.pruning.blocks import BLOCK, blocks, eligible, violations
-from bench.pruning.masks import prunable
+from bench.pruning.pattern import broken_blocks, why_not
 from bench.submission.schema import Flag, Level
 
 
@@ -15,11 +12,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     if measured is None:
         return []
     if claim.structure == "channel" and not measured.removed:
-        silent = _silent_channels(evidence.network)
-        says = (
-            "Channel pruning is claimed, and no channel is removed: every tensor has its parent's shape "
-            f"({silent} channels are all zeros). Cut the network down; masked channels still pass a shift on."
-        )
+        says = f"Channel pruning is claimed. {why_not('channel', evidence.network, evidence.images[:1])}"
         return [doubt("structure", Level.WITHHOLD, 0.0, None, says)]
     if claim.structure == "2of4":
         return _two_of_four(evidence)
@@ -34,22 +27,12 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
 
 
 def _two_of_four(evidence: Evidence) -> list[Flag]:
-    layers = {name: w for name, w in prunable(evidence.network, evidence.images[:1]).items() if eligible(w)}
-    total = sum(len(blocks(weight)) for weight in layers.values())
-    broken = sum(violations(weight) for weight in layers.values())
+    shown = evidence.images[:1]
+    broken, total = broken_blocks(evidence.network, shown)
     if total and not broken:
         return []
-    says = (
-        f"2of4 is claimed, and {broken:,} of {total:,} blocks of {BLOCK} hold more than two weights."
-        if total
-        else "2of4 is claimed, and no layer is eligible for it."
-    )
+    says = f"2of4 is claimed. {why_not('2of4', evidence.network, shown)}"
     return [doubt("structure", Level.WITHHOLD, broken / max(total, 1), 0.0, says)]
-
-
-def _silent_channels(network: nn.Module) -> int:
-    weights = (module.weight for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear))
-    return sum(int((weight.detach() == 0).flatten(1).all(dim=1).sum()) for weight in weights)
 
 
 CHECKS.register("structure")(
