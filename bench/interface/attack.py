@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,7 +68,7 @@ def attack(
     norm: str | Norm,
     epsilon: Any,
     preset: str | None = None,
-    protocol: str = "cifar10-v1",
+    protocol: str | Path = "cifar10-v1",
     ids: Tensor | None = None,
     seed: int | None = None,
     device: str = "auto",
@@ -100,7 +101,7 @@ def attack(
         ContractError: if the network gives anything but finite logits; then there is no number.
     """
     images, labels = _tensors(images, labels)
-    rules = find(protocol).under(preset or "standard")
+    rules = find(str(protocol)).under(preset or "standard")
     threat = ThreatModel(norm_of(norm), _radius(epsilon))
     place = environment.device(device)
     with exact_arithmetic():

@@ -25,13 +25,13 @@ from bench.threats import Norm, norm_of
 
 
 def evaluate(
-    network: nn.Module | str,
+    network: nn.Module | str | Path,
     *,
-    protocol: str = "cifar10-v1",
+    protocol: str | Path = "cifar10-v1",
     points: int | tuple[int, int] | None = None,
     threats: str | Sequence[str | Norm] | None = None,
     preset: str | None = None,
-    parent: nn.Module | str | None = None,
+    parent: nn.Module | str | Path | None = None,
     method: str | None = None,
     structure: Literal["unstructured", "2of4", "channel"] | None = None,
     recipe: str | None = None,
@@ -64,7 +64,7 @@ def evaluate(
         DisagreementError: if what is claimed is not what is measured.
         ContractError: if the network breaks its contract; then there is no number.
     """
-    rules, share, kept = find(protocol), share_of(sparsity), layers_of(keep)
+    rules, share, kept = find(str(protocol)), share_of(sparsity), layers_of(keep)
     dense = None if parent is None else _ref(parent, rules)
     plan = ask(
         _ref(network, rules),
@@ -103,9 +103,9 @@ def _norms(threats: str | Sequence[str | Norm] | None) -> tuple[Norm, ...] | Non
     return tuple(norm_of(norm) for norm in names)
 
 
-def _ref(network: nn.Module | str, rules: Protocol) -> str:
-    if isinstance(network, str):
-        return network
+def _ref(network: nn.Module | str | Path, rules: Protocol) -> str:
+    if isinstance(network, str | Path):
+        return str(network)
     if not isinstance(network, nn.Module):
         raise UsageError(f"a network is a torch.nn.Module or a reference such as 'embedded:NAME', got {network!r}.")
     return str(handed_over(network, _example(rules).images()))

@@ -1,6 +1,7 @@
 """Takes a network as it lives in somebody's program, without changing it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import nn
 
@@ -31,7 +32,7 @@ def frozen(network: nn.Module) -> nn.Module:
 
 
 def load(
-    reference: str,
+    reference: str | Path,
     *,
     arch: str | None = None,
     mean: Sequence[float] | None = None,
@@ -52,7 +53,7 @@ def load(
         ArtefactError: if they are unsafe or do not fit.
     """
     given = {"mean": None if mean is None else tuple(mean), "std": None if std is None else tuple(std)}
-    return by_reference(ModelRef.parse(reference, architecture=arch, **given)).classifier
+    return by_reference(ModelRef.parse(str(reference), architecture=arch, **given)).classifier
 
 
 def handed_over(network: nn.Module, images: Images) -> ModelRef:

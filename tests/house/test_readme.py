@@ -62,7 +62,7 @@ def test_a_shown_evaluation_runs(tmp_path, capsys, monkeypatch):
 
 
 def test_links_lead_somewhere():
-    for page in [*PAGES, ".github/ARCHITECTURE.md"]:
+    for page in [*PAGES, ".github/ARCHITECTURE.md", ".github/MEASURE.ipynb"]:
         text = (ROOT / page).read_text("utf-8")
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             if not target.startswith("https://"):

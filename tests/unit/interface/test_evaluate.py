@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 import bench
+from bench.cli.main import run
 from bench.data.dataset import DATASETS
 from bench.errors import UsageError
 from bench.evaluation.plan.plan import Origin, Request, plan
@@ -59,8 +60,21 @@ def test_a_network_that_the_command_line_can_name_is_loaded_as_a_module(tmp_path
     assert int((network(points.images()).argmax(dim=1) == points.label_tensor()).sum()) >= 85
     assert not network.training
     save_file(network.network.state_dict(), tmp_path / "mine.safetensors")
-    mine = bench.load(str(tmp_path / "mine.safetensors"), arch="digits-tiny", mean=[0.25], std=[0.5])
+    mine = bench.load(tmp_path / "mine.safetensors", arch="digits-tiny", mean=[0.25], std=[0.5])
     images = points.images()[:4]
     assert torch.equal(mine(images), network.network((images - 0.25) / 0.5))
     with pytest.raises(UsageError, match="what network they belong to"):
         bench.load(str(tmp_path / "mine.safetensors"))
+
+
+def test_files_and_folders_are_named_by_paths(tmp_path):
+    assert run(["prune", "--model", "embedded:digits-tiny-linf", "--recipe", "magnitude-global", "--sparsity", "0.5",
+                "--out", str(tmp_path / "thin")]) == 0  # fmt: skip
+    (tmp_path / "mine.toml").write_text('extends = "digits-smoke-v1"\nname = "mine"\n[data]\npoints = 3\n')
+    words = {"protocol": tmp_path / "mine.toml", "threats": "Linf", "progress": False}
+    dense = bench.evaluate("embedded:digits-tiny-linf", **words, out=tmp_path / "dense")
+    thin = bench.evaluate(tmp_path / "thin" / "model.safetensors", **words, parent=dense.folder, out=tmp_path / "run")
+    assert thin.record.model.parent == "embedded:digits-tiny-linf"
+    assert thin.record.data.points == 3
+    assert thin.record.scenarios["transfer"].robust[Norm.LINF] <= thin.record.clean.correct
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["dense", "run", "thin"]
