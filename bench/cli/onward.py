@@ -1,4 +1,4 @@
-"""What to do with a finished run: the commands that may come next."""
+"""What follows from a finished run: what it keeps of its parent's, and the commands that may come next."""
 
 import shlex
 from collections.abc import Iterator
@@ -15,15 +15,38 @@ _FIRST = ["--recipe", "magnitude-global", "--sparsity", "0.9"]
 
 
 def onward(settled: "Plan", result: "Result", rules: str) -> Iterator[str]:
-    """Yield a sentence for each command that goes on from a run; ``rules`` is the protocol as it was named."""
+    """Yield what a run keeps of its parent's, and a sentence for each command that goes on from it.
+
+    Args:
+        settled: what was carried out.
+        result: what came of it.
+        rules: the protocol as it was named.
+    """
     out = str(settled.out)
     if parent := _parent_run(settled, result):
+        yield from _kept(settled.out, parent)
         yield f"To hold it against its parent, point by point: {shlex.join(['bench', 'compare', out, str(parent)])}"
     if settled.request.dense:
         words = ["bench", "evaluate", *_same(settled, rules), *_FIRST, "--parent", out]
         yield f"To see what pruning costs: {shlex.join(words)}"
     if result.standard:
         yield f"To submit it: {shlex.join(['bench', 'submission', 'new', out])} --author NAME --licence LICENCE"
+
+
+def _kept(out: Path, parent: Path) -> Iterator[str]:
+    """Yield how many points are robust, against those of the dense parent; the ratio is the retention."""
+    from bench.errors import BenchError
+    from bench.submission.compare import outcomes, read_run
+
+    with suppress(BenchError):  # of the points or the norms here the other run has none
+        found = outcomes(read_run(out), read_run(parent))
+        shares = [
+            f"{what} {pair.both + pair.first} of {pair.both + pair.second} ({float(100 * kept):.1f} %)"
+            for what, pair, kept in found
+            if kept is not None
+        ]
+        if shares:
+            yield f"Robust points against those of its parent: {', '.join(shares)}."
 
 
 def _parent_run(settled: "Plan", result: "Result") -> Path | None:

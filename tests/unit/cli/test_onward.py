@@ -22,9 +22,9 @@ def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def said(capsys, start):
+def said(told, start):
     """Return the words of the one command that a sentence with this start names."""
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith(start)]
+    (line,) = [line for line in told.splitlines() if line.startswith(start)]
     program, *words = shlex.split(line.removeprefix(start))
     assert program == "bench"
     return words
@@ -36,9 +36,10 @@ def test_the_next_command_prunes_the_same_network_and_the_one_after_compares_bot
     asked = ["--model", "my net.safetensors", "--arch", "digits-tiny", "--mean=0.125", "--std", "0.5"]
     asked += ["--protocol", "digits-smoke-v1", "--points", "2:5", "--threat", "Linf", "--seed", "7", "--out", "my run"]
     assert run(["evaluate", *asked]) == 0
-    words = said(capsys, "To see what pruning costs: ")
+    words = said(capsys.readouterr().err, "To see what pruning costs: ")
     assert run(words) == 0
-    compare = said(capsys, "To hold it against its parent, point by point: ")
+    told = capsys.readouterr().err
+    compare = said(told, "To hold it against its parent, point by point: ")
     assert compare[0] == "compare"
     assert compare[2] == "my run"
     pruned, dense = read_result(tmp_path / compare[1] / "result.json"), read_result(tmp_path / "my run" / "result.json")
@@ -46,6 +47,9 @@ def test_the_next_command_prunes_the_same_network_and_the_one_after_compares_bot
     assert (pruned.pruning.recipe, pruned.pruning.target) == ("magnitude-global", "9/10")
     for name in ("data", "protocol", "seed"):
         assert getattr(pruned, name) == getattr(dense, name)
+    ours, theirs = (result.threats[0].robust for result in (pruned, dense))
+    kept = f"{ours} of {theirs} ({100 * ours / theirs:.1f} %)"
+    assert f"Robust points against those of its parent: Linf 1/10 {kept}." in told
     assert run(compare) == 0
     told = capsys.readouterr().out
     assert "3 points that both have" in told
