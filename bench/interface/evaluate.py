@@ -82,7 +82,7 @@ def evaluate(
     )
     with following(plan, progress, alone="parent_run=False") as heard:
         if not finished(plan):
-            carry_out(plan, heard.watch, _both(heard.announce, announce), heard.tell)
+            carry_out(plan, *heard._replace(announce=_both(heard.announce, announce)))
     return Result.read(plan.out)
 
 

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from bench.evaluation.search.journal import Tell
     from bench.evaluation.search.step import Step
 
-_PAUSE = 0.1
-"""Seconds between two pictures in a notebook, each of which is a message to a browser."""
-
 
 class Heard(NamedTuple):
     """Whom an evaluation tells how it goes.
@@ -35,11 +32,13 @@ class Heard(NamedTuple):
         watch: hears of every round.
         announce: hears of each plan before its attacks begin.
         tell: hears words for people.
+        stage: hears what is at work where no attack is.
     """
 
     watch: "Watch | None"
     announce: "Announce"
     tell: "Tell"
+    stage: "Tell"
 
 
 def say(words: str) -> None:
@@ -94,7 +93,7 @@ def following(asked: "Plan", progress: "bool | Watch | None", alone: str) -> Ite
     """
     shown, watch = _chosen(progress)
     if not shown:
-        yield Heard(watch, lambda _: None, lambda _: None)
+        yield Heard(watch, lambda _: None, lambda _: None, lambda _: None)
         return
     with bar() as show:
         rounds = Rounds(show)
@@ -105,7 +104,7 @@ def following(asked: "Plan", progress: "bool | Watch | None", alone: str) -> Ite
             if plan.out != asked.out:
                 _tell_of_parent(plan, alone)
 
-        yield Heard(rounds.watch, announce, say)
+        yield Heard(rounds.watch, announce, say, rounds.stage)
 
 
 @contextmanager
@@ -145,6 +144,10 @@ class Rounds:
         self._done = max(self._done, self._ahead[threat, attack] + done)
         self._show(f"{self._name}: {threat} {attack} {done + 1}/{rounds}, {standing} standing", self._done, self._total)
 
+    def stage(self, says: str) -> None:
+        """Hear what is at work where no attack is."""
+        self._show(f"{self._name}: {says}", self._done, self._total)
+
 
 class _Picture:
     """A bar in the output of a notebook's cell, which needs no widgets to be installed."""
@@ -152,19 +155,18 @@ class _Picture:
     def __init__(self) -> None:
         from IPython.display import display
 
-        self._began = time.monotonic()
-        self._next = 0.0
+        self._began, self._done = time.monotonic(), 0
         self._handle: Any = display(_bundle("", ""), raw=True, display_id=True)
 
     def show(self, says: str, done: int, total: int) -> None:
-        """Draw the bar anew, unless it was just drawn."""
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + _PAUSE
-        words = f"{printable(says)}, {_clock(now - self._began)}"
+        """Draw the bar anew; an evaluation has some dozens of rounds, so no picture is left out."""
+        if done < self._done:  # a parent's run is over, and the one that was asked for begins
+            self._began = time.monotonic()
+        self._done = done
+        spent = time.monotonic() - self._began
+        words = f"{printable(says)}, {_clock(spent)}"
         if total:
-            left = f", about {_clock((now - self._began) * (total - done) / done)} left" if done else ""
+            left = f", about {_clock(spent * (total - done) / done)} left" if done else ""
             words = f"{done}/{total} {words}{left}"
         share = f' value="{done}" max="{total}"' if total else ""
         self._handle.update(_bundle(words, f"<progress{share}></progress> {html.escape(words)}"), raw=True)

@@ -45,7 +45,11 @@ Announce = Callable[[Plan], None]
 
 
 def evaluate(
-    plan: Plan, watch: Watch | None = None, announce: Announce = lambda _: None, tell: Tell = lambda _: None
+    plan: Plan,
+    watch: Watch | None = None,
+    announce: Announce = lambda _: None,
+    tell: Tell = lambda _: None,
+    stage: Tell = lambda _: None,
 ) -> Path:
     """Carry out a plan and return the folder with its result; an interrupted run resumes by the same call.
 
@@ -58,6 +62,7 @@ def evaluate(
         watch: hears of every round.
         announce: hears of each plan before its attacks begin.
         tell: hears, before the first attack, of a parent that is missing, and of damage to unfinished work.
+        stage: hears what is at work where no attack is.
 
     Raises:
         UsageError: if the folder holds something else or all of this already, or another process is making it.
@@ -78,7 +83,7 @@ def evaluate(
             tell(f"Cannot be submitted: {lacking}.")
         paused = time.perf_counter()
         if (first := parent_first(plan, cell.parent)) is not None:
-            evaluate(first, watch, announce, tell)
+            evaluate(first, watch, announce, tell, stage)
         announce(plan)
         since = began + time.perf_counter() - paused
         with exact_arithmetic():
@@ -90,7 +95,7 @@ def evaluate(
                 tell=tell,
                 others=earlier_work(plan.out) if plan.request.resume else (),
             )
-            found = attack(cell, device, batch, journal, watch, tell)
+            found = attack(cell, device, batch, journal, watch, tell, stage)
         _hold_invariants(plan, found.pool)
         found.spent += journal.unused
         found.deviations += [environment.ALTERED] if altered else []
@@ -108,12 +113,14 @@ def attack(
     journal: Journal | None = None,
     watch: Watch | None = None,
     tell: Tell = lambda _: None,
+    stage: Tell = lambda _: None,
 ) -> Measurement:
     """Run every cascade of the plan, then the scenarios, on one pool of witnesses."""
     plan = cell.plan
     target = aim(cell, device, batch)
     predictions = target.logits.argmax(dim=1)
     pool = Pool(target.images, predictions == target.labels, plan.threats)
+    stage("checking the network")
     evidence = before_attacks(cell, target, _remaker(cell))
     flags = admit(plan.protocol, evidence)
     foreseen = foresee(plan.protocol, evidence)
@@ -127,7 +134,9 @@ def attack(
         for step in plan.steps:
             tallies[step.threat.norm].append(cascade.run(step.attack, step.threat, step.settings))
     then = Snapshot.of(plan, pool)
+    stage("other scenarios")
     scenarios, missing = measure_scenarios(cell, cascade)
+    stage("checking what was found")
     evidence = after_attacks(replace(evidence, heard=heard), plan, cascade, tallies, then, scenarios)
     flags += review(plan.protocol, evidence, foreseen)
     checks = spent_on_checks(evidence)

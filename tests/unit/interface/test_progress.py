@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,9 @@ def test_rounds_add_up_over_attacks_and_never_fall():
     rounds.watch("Linf 1/10", "square", 0, 1, 2)
     rounds.watch("Linf 1/10", "fmn", 0, 1, 2)
     rounds.watch("Linf 1/10", "square", 0, 1, 4)  # once more, alone, for the scenario
-    assert [done for _, done, _ in seen] == [0, 0, 1, 9, 19, 20, 20]
+    rounds.stage("checking what was found")
+    assert [done for _, done, _ in seen] == [0, 0, 1, 9, 19, 20, 20, 20]
+    assert seen[-1][0] == "mine: checking what was found"
     assert {total for *_, total in seen} == {ROUNDS}
     assert seen[3][0] == "mine: Linf 1/10 apgd-t 9/9, 3 standing"
     rounds.begin("parent", asked.steps[:1], asked.classes)
@@ -83,6 +86,25 @@ def test_an_attack_shows_a_bar_unless_it_is_turned_off(terminal, capsys):
     silent = bench.attack(*problem, **WORDS, progress=False)
     assert not any(capsys.readouterr())
     assert torch.equal(found.distances, silent.distances)
+
+
+def test_the_bar_says_what_is_at_work_where_no_attack_is(monkeypatch, tmp_path):
+    seen = []
+
+    @contextmanager
+    def bar():
+        yield lambda *shown: seen.append(shown)
+
+    monkeypatch.setattr(progress, "bar", bar)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    bench.evaluate(network, protocol="digits-smoke-v1", points=2, threats="Linf", out=tmp_path / "run")
+    words = [says.partition(": ")[2] for says, *_ in seen]
+    order = ["checking the network", "Linf 1/10 apgd-ce 1/1, ", "Linf 1/10 fmn 1/1, ", "other scenarios",
+             "checking what was found"]  # fmt: skip
+    places = [next(place for place, says in enumerate(words) if says.startswith(start)) for start in order]
+    assert places == sorted(places)
+    done = [count for _, count, _ in seen]
+    assert done == sorted(done)
 
 
 def test_a_callable_hears_of_every_round_in_place_of_a_bar(terminal, capsys):
