@@ -20,6 +20,11 @@ SETTINGS = {
     "eliminate": 20,
     "iterations": 10,
     "alpha_init": 0.3,
+    "pixels": 4,
+    "first": 64,
+    "others": 56,
+    "beams": 4,
+    "branch": 8,
 }
 """Small values for every setting that an attack of the benchmark has."""
 
