@@ -117,6 +117,20 @@ def unlimited(settings: Settings, shape: tuple[int, int, int]) -> Limit | None:
     return None
 
 
+def unchanged(settings: Settings, radius: float) -> Settings | None:
+    """Return the settings; of an attack that looks no farther than the radius anyway, or cannot tell how far it does."""
+    del radius
+    return settings
+
+
+def grid_within(settings: Settings, radius: float) -> Settings | None:
+    """Return the settings with the numbers of ``grid`` up to a radius; None where there is none."""
+    grid = settings["grid"]
+    assert isinstance(grid, tuple)
+    kept = tuple(step for step in grid if step <= radius)
+    return {**settings, "grid": kept} if kept else None
+
+
 @dataclass(frozen=True, slots=True)
 class Attack:
     """A registered attack.
@@ -130,6 +144,8 @@ class Attack:
             points are then repeated, and ``draws.round`` holds one index per point.
         looks_up_to: settings to the largest known distance that the attack tells from no distance; None where it never
             looks at one, so that what it proposes hangs on the point alone.
+        within: (settings, radius) to settings under which it does the same, but looks for nothing beyond the radius;
+            None where it then looks for nothing.
     """
 
     name: str
@@ -143,6 +159,7 @@ class Attack:
     alike: bool = False
     limit: Callable[[Settings, tuple[int, int, int]], Limit | None] = unlimited
     looks_up_to: Callable[[Settings], float] | None = None
+    within: Callable[[Settings, float], Settings | None] = unchanged
 
 
 ATTACKS: Registry[Attack] = Registry("attack", "bench.attacks.zoo", "prunebench.attacks")

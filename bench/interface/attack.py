@@ -148,10 +148,12 @@ def _steps(rules: Protocol, norm: Norm, images: Images) -> list[Step]:
 
 
 def _at(step: Step, threat: ThreatModel) -> Step:
-    """Return a step under another radius; ladders of pixels get a rung there."""
+    """Return a step under another radius; ladders of pixels get a rung there, beams reach it."""
     settings = dict(step.settings)
     if threat.norm is Norm.L0 and "grid" in settings:
         settings["grid"] = tuple(sorted({*settings["grid"], int(threat.epsilon)}))  # type: ignore[misc]
+    if threat.norm is Norm.L0 and "pixels" in settings:
+        settings["pixels"] = max(int(settings["pixels"]), int(threat.epsilon))  # type: ignore[arg-type]
     return Step(step.attack, threat, settings)
 
 

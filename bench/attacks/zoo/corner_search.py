@@ -69,6 +69,11 @@ def _reach(settings: Settings) -> float:
     return float(pixels.whole(settings, "pixels"))
 
 
+def _within(settings: Settings, radius: float) -> Settings | None:
+    most = min(pixels.whole(settings, "pixels"), int(radius))
+    return {**settings, "pixels": most} if most else None
+
+
 ATTACKS.register("corner-search")(
     Attack(
         "corner-search",
@@ -87,5 +92,6 @@ ATTACKS.register("corner-search")(
         "Croce & Hein 2019, arXiv:1909.05040",
         limit=_limit,
         looks_up_to=_reach,
+        within=_within,
     )
 )

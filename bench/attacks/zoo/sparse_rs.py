@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bench.attacks import pixels
-from bench.attacks.attack import ATTACKS, Access, Attack, Kind, Limit, Passes, Points, Round, Settings
+from bench.attacks.attack import ATTACKS, Access, Attack, Kind, Limit, Passes, Points, Round, Settings, grid_within
 from bench.attacks.draws import Draws
 from bench.tensors import Classifier, Flags, Images
 from bench.threats import Norm, ThreatModel
@@ -262,6 +262,7 @@ ATTACKS.register("sparse-rs")(
         "Croce et al. 2022, arXiv:2006.12834",
         limit=_limit,
         looks_up_to=_reach,
+        within=grid_within,
     )
 )
 
@@ -277,5 +278,6 @@ ATTACKS.register("sparse-rs-ce")(
         "Croce et al. 2022, arXiv:2006.12834",
         limit=_limit,
         looks_up_to=_reach,
+        within=grid_within,
     )
 )

@@ -87,10 +87,12 @@ class _Counted:
 
 
 def at_radius(settings: Settings, threat: ThreatModel) -> Settings:
-    """Return the settings of an attack with its ladder of pixels, if it climbs one, cut to the rung of one radius."""
-    if threat.norm is Norm.L0 and "grid" in settings:
-        return {**settings, "grid": (int(threat.epsilon),)}
-    return settings
+    """Return the settings of an attack that looks for several numbers of pixels, cut to those of one radius."""
+    if threat.norm is not Norm.L0:
+        return settings
+    radius = int(threat.epsilon)
+    at = {"grid": (radius,), "pixels": radius}
+    return {**settings, **{name: value for name, value in at.items() if name in settings}}
 
 
 def gradient_turns(turns: Iterable[Turn]) -> list[Turn]:

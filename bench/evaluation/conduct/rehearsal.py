@@ -133,6 +133,7 @@ def _rest(
     for attack, broken in known.broken[threat.norm].items():
         pool.book(threat.norm, attack, broken[rows])
     cascade = Cascade(some, pool, plan.seed, batch, watch=score.watch)
+    cascade.tried[threat.norm, steps[0].attack.name] = pool.correct.clone()
     total = Passes(0, 0)
     for step in steps[1:]:
         tally = cascade.run(step.attack, threat, step.settings)

@@ -59,30 +59,33 @@ def transfer(cascade: Cascade, parent: Parent, threats: Sequence[ThreatModel]) -
 
 
 def black_box(cascade: Cascade, steps: Sequence[Step], threats: Sequence[ThreatModel]) -> ScenarioRecord:
-    """Attack every correct point with the query attacks of each threat model alone.
+    """Attack every correct point with the query attacks of each threat model alone, at its radius.
 
-    Draws belong to points, so what a query attack did to the points that still stood in the full cascade is what it
-    does here; only the points that another attack had broken before its turn are attacked again.
+    Draws belong to points, so what a query attack did to a point that stood in the full cascade is what it does here;
+    only the points that another attack had broken before its turn are attacked again, and nothing is looked for beyond
+    the radius.
     """
     pool = cascade.pool
     robust: dict[Norm, int] = {}
     forwards = 0
     for threat in threats:
-        fallen = torch.zeros_like(pool.correct)
-        standing = pool.standing(threat.norm, float(threat.epsilon))
+        fallen, radius = torch.zeros_like(pool.correct), float(threat.epsilon)
         for step in steps:
             if step.threat != threat or step.attack.access is not Access.BLACK_BOX:
                 continue
             ledger = pool.broken[threat.norm]
             if step.attack.name in ledger:
                 fallen |= ledger[step.attack.name]
-            again = pool.correct & ~standing & ~fallen
+            again = pool.correct & ~fallen & ~cascade.tried[threat.norm, step.attack.name]
+            settings = step.attack.within(step.settings, radius)
+            if settings is None:
+                continue
             blind = Pool(pool.originals, again, [threat])
             alone = Cascade(
                 cascade.target, blind, cascade.seed, cascade.batch, cascade.recall, cascade.may_shrink, cascade.watch
             )
-            forwards += alone.run(step.attack, threat, step.settings).forwards
-            fallen |= again & ~blind.standing(threat.norm, float(threat.epsilon))
+            forwards += alone.run(step.attack, threat, settings).forwards
+            fallen |= again & ~blind.standing(threat.norm, radius)
             pool.merge(blind, attack=POOLED, norm=threat.norm)
         robust[threat.norm] = int((pool.correct & ~fallen).sum())
     return ScenarioRecord(robust=robust, forwards=forwards)

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ from bench.evaluation.search.journal import Entry
 from bench.evaluation.search.meter import Meter
 from bench.evaluation.search.recall import Recall, work
 from bench.evaluation.search.step import Step
-from bench.tensors import Classifier, Distances, Ids, Images, Labels, Logits
-from bench.threats import ThreatModel
+from bench.tensors import Classifier, Distances, Flags, Ids, Images, Labels, Logits
+from bench.threats import Norm, ThreatModel
 
 Watch = Callable[[str, str, int, int, int], None]
 """(threat model, attack, rounds finished, rounds in all, points standing): what a progress bar shows."""
@@ -58,6 +58,7 @@ class Cascade:
         recall: what was proposed before, and where to keep what is proposed; None keeps nothing.
         may_shrink: verdicts do not depend on the batch size.
         merging: alike rounds run side by side where a batch has room; given up when memory runs out.
+        tried: per norm and attack, the points that it was tried on while they stood.
     """
 
     target: Target
@@ -68,6 +69,7 @@ class Cascade:
     may_shrink: bool = True
     watch: Watch | None = None
     merging: bool = True
+    tried: dict[tuple[Norm, str], Flags] = field(default_factory=dict)
 
     def run(self, attack: Attack, threat: ThreatModel, settings: Settings) -> Tally:
         """Run all rounds of one attack on the points that stand.
@@ -79,7 +81,7 @@ class Cascade:
             raise ContractError(f"{attack.name} does not know {threat.norm}.")
         step, tally = Step(attack, threat, settings), Tally(attack.name)
         rounds = attack.rounds(settings, threat, self.target.logits.shape[1])
-        touched = torch.zeros_like(self.pool.correct)
+        touched, stood = torch.zeros_like(self.pool.correct), self.pool.standing(threat.norm, float(threat.epsilon))
         done = 0
         while done < len(rounds):
             rows = self.pool.standing(threat.norm, rounds[done].radius).nonzero().flatten()
@@ -91,6 +93,7 @@ class Cascade:
             self._rounds(step, turns, rows, tally)
             done += len(turns)
         tally.attempted = int(touched.sum())
+        self.tried[threat.norm, attack.name] = touched & stood
         return tally
 
     def _abreast(self, attack: Attack, done: int, points: int) -> int:
