@@ -71,8 +71,8 @@ def test_a_run_by_path_is_never_standard(tmp_path):
 def test_an_attack_that_gives_no_number_at_this_size_is_refused_before_it_runs(photographs, tmp_path):
     text = (tmp_path / "mine.toml").read_text("utf-8")
     with_corners = text.replace('"sparse-pgd-p", "sparse-rs", ', '"sparse-pgd-p", "corners", "sparse-rs", ')
-    protocol = put(tmp_path / "mine.toml", with_corners)
-    says = r"attacks\.corners \(of cifar10-v1\): corners asks 401,408 images per point of 3×224×224, granted 16,384"
+    protocol = put(tmp_path / "mine.toml", with_corners + "\n[attacks.corners]\nqueries = 16384\n")
+    says = r"attacks\.corners: corners asks 401,408 images per point of 3×224×224, granted 16,384"
     with pytest.raises(ProtocolError, match=says):
         plan(Request(MODEL, protocol))
     with pytest.raises(ProtocolError, match=says):
