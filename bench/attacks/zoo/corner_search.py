@@ -61,7 +61,9 @@ def _rounds(settings: Settings, threat: ThreatModel, classes: int) -> tuple[Roun
 def _limit(settings: Settings, shape: tuple[int, int, int]) -> Limit | None:
     """Tell how few of an image's pixels are asked about."""
     queries, there = pixels.whole(settings, "first"), shape[1] * shape[2]
-    return None if queries >= there else Limit(f"corner-search asks about {queries:,} of the {there:,} pixels of an image")
+    return (
+        None if queries >= there else Limit(f"corner-search asks about {queries:,} of the {there:,} pixels of an image")
+    )
 
 
 def _reach(settings: Settings) -> float:

@@ -50,10 +50,13 @@ def test_a_standing_point_never_costs_more_than_its_round_allows(attack, shape):
     (turn,) = ATTACKS[name].rounds(settings, THREAT, 2)
     assert turn.radius == 1.0
     if shape == (3, 8, 8):
-        assert turn.passes == {
-            "corner-search": Passes(64 + 448 + 5 * 8 * 16, 0),
-            "corner-beam": Passes(1 + 512 + 5 * 8 * 17, 1 + 5 * 8),
-        }[name]
+        assert (
+            turn.passes
+            == {
+                "corner-search": Passes(64 + 448 + 5 * 8 * 16, 0),
+                "corner-beam": Passes(1 + 512 + 5 * 8 * 17, 1 + 5 * 8),
+            }[name]
+        )
         assert (found.forwards, found.backwards) == (3 * turn.passes.forwards, 3 * turn.passes.backwards)
 
 
