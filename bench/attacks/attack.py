@@ -118,7 +118,7 @@ def unlimited(settings: Settings, shape: tuple[int, int, int]) -> Limit | None:
 
 
 def unchanged(settings: Settings, radius: float) -> Settings | None:
-    """Return the settings; of an attack that looks no farther than the radius anyway, or cannot tell how far it does."""
+    """Return the settings; of an attack that looks no farther than the radius, or cannot tell how far it does."""
     del radius
     return settings
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.attacks import pixels
 from bench.attacks.attack import Points
-from bench.tensors import Classifier, Distances, Flags, Ids, Images, Labels
+from bench.tensors import Classifier, Distances, Flags, Ids, Labels
 
 _NAMES = 0x5851F42D4C957F2D
 """Spreads numbers of pixels over 64 bits, so that sums of them tell sets of pixels apart."""
@@ -77,7 +77,7 @@ class Search:
         self.found = points.images.contiguous().clone()
 
     def parts(self, width: int) -> Iterator[Beams]:
-        """Yield the points, as many at a time as fill a pass with ``width`` images each; each image is its only beam."""
+        """Yield the points, as many at a time as fill a pass with ``width`` images each, and no beams but the images."""
         every = torch.arange(len(self._points), device=self.found.device)
         for rows in every.split(max(1, self._rows // width)) if len(every) else ():
             clean = self.found[rows].flatten(2)

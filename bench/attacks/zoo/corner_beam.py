@@ -53,8 +53,8 @@ def corner_beam(model: Classifier, points: Points, threat: ThreatModel, settings
         first = _by_slope(beams, search.slopes(beams), half)
         return first.joined(by_alone(beams, half, first))
 
-    for beams in search.parts(width):
-        beams = search.alone(beams, _singles(beams, search.slopes(beams)[:, 0], pixels.whole(settings, "first")))
+    for part in search.parts(width):
+        beams = search.alone(part, _singles(part, search.slopes(part)[:, 0], pixels.whole(settings, "first")))
         search.climb(beams, pixels.whole(settings, "pixels"), width, lead)
     return search.found
 

@@ -43,9 +43,9 @@ def corner_search(model: Classifier, points: Points, threat: ThreatModel, settin
     del threat
     search, width = Search(model, points), pixels.whole(settings, "beams")
     branch = pixels.whole(settings, "branch")
-    for beams in search.parts(width):
-        beams = search.alone(beams, _farthest(beams, pixels.whole(settings, "first"), draws))
-        beams = search.alone(beams, _others(beams, pixels.whole(settings, "others")))
+    for part in search.parts(width):
+        tried = search.alone(part, _farthest(part, pixels.whole(settings, "first"), draws))
+        beams = search.alone(tried, _others(tried, pixels.whole(settings, "others")))
         search.climb(beams, pixels.whole(settings, "pixels"), width, lambda beams: by_alone(beams, branch))
     return search.found
 
