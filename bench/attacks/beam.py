@@ -77,7 +77,7 @@ class Search:
         self.found = points.images.contiguous().clone()
 
     def parts(self, width: int) -> Iterator[Beams]:
-        """Yield the points, as many at a time as fill a pass with ``width`` images each, and no beams but the images."""
+        """Yield as many points at a time as fill a pass with ``width`` images each, with no beams but the images."""
         every = torch.arange(len(self._points), device=self.found.device)
         for rows in every.split(max(1, self._rows // width)) if len(every) else ():
             clean = self.found[rows].flatten(2)
