@@ -8,8 +8,8 @@ import pytest
 from bench.protocol.load import load, names
 
 DIGESTS = {
-    "cifar10-full-v1": "4c7b5e0788f33696d06182ba35fd79f586d00b870346901dde1f2cc5fa6142af",
-    "cifar10-v1": "1d4278b74c6244fd73d0aa64edf235b6a44f77a92e63c1fe76526de9929eee35",
+    "cifar10-full-v1": "8d44cdae95690f8a4fe6dc5a9b3c648b394c5376e4b86f33c816ffb03226010c",
+    "cifar10-v1": "8d74aa12a19bc15604fe5605e0e0069d50fc3bdc1cd1512c0da772ed50028351",
     "digits-smoke-v1": "41517535a81a291a9e62f6b3ee65fac7c2bbc0da134069eec978d036182eb208",
     "digits-v1": "1af465603c003b422a918da91767d17cb43e841f193dd741ee6660c871985cb6",
 }

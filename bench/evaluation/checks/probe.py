@@ -91,7 +91,7 @@ def at_radius(settings: Settings, threat: ThreatModel) -> Settings:
     if threat.norm is not Norm.L0:
         return settings
     radius = int(threat.epsilon)
-    at = {"grid": (radius,), "pixels": radius}
+    at: Settings = {"grid": (radius,), "pixels": radius}
     return {**settings, **{name: value for name, value in at.items() if name in settings}}
 
 
