@@ -8,7 +8,7 @@ from torch import nn
 from bench.errors import UsageError
 from bench.models.plain import duplicate, settle
 from bench.models.probe import classes_of
-from bench.models.source import LoadedModel, ModelRef, state_digest
+from bench.models.source import LoadedModel, ModelRef, identity
 from bench.models.source import load as by_reference
 from bench.models.zoo.memory import SOURCE, hold
 from bench.tensors import Images
@@ -61,13 +61,14 @@ def handed_over(network: nn.Module, images: Images) -> ModelRef:
     copied = frozen(network)
     name = type(network).__name__
     channels, height, width = images.shape[1:]
+    ref, shape = ModelRef(SOURCE, name), (channels, height, width)
     loaded = LoadedModel(
-        ref=ModelRef(SOURCE, name),
+        ref=ref,
         classifier=copied,
         architecture=name,
-        shape=(channels, height, width),
+        shape=shape,
         classes=classes_of(copied, images),
-        digest=state_digest(copied),
+        digest=identity(ref, copied, shape),
         notes={"source": "handed over in Python"},
     )
     return hold(loaded)

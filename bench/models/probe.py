@@ -1,5 +1,7 @@
 """Try a network on a few images before anything is measured: do its layers fit, are these logits."""
 
+import copy
+import math
 from typing import Any
 
 import torch
@@ -13,6 +15,9 @@ _PATIENCE = 8
 
 _ROUNDING = 2.0**-21
 """Four units in the last place of float32."""
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+"""Its multiples, without their whole parts, cover [0, 1] evenly and hardly ever repeat."""
 
 _CLOSE = 1e-4
 """How near to 1 float32 probabilities sum; logits of four different images do not all come so near by chance."""
@@ -126,3 +131,23 @@ def classes_of(network: nn.Module, images: Images) -> int:
     width = given.shape[1] if isinstance(given, torch.Tensor) and given.ndim == 2 else 0
     hold_logits(given, 2, width, name)
     return width
+
+
+def answers(network: nn.Module, shape: tuple[int, int, int]) -> list[int] | None:
+    """Return what a network answers to two fixed images, in thousandths of its largest logit; the network stays alone.
+
+    Coarse, so that another number of threads answers alike. None where it does not answer the same twice.
+    """
+    count = 2 * math.prod(shape)
+    images = (torch.arange(count, dtype=torch.float64) * _GOLDEN % 1).float().view(2, *shape)
+    asked = copy.deepcopy(network)
+    with torch.no_grad():
+        first, second = (asked(images.to(_place(asked))).detach().double().cpu() for _ in range(2))
+    if not torch.equal(first, second):
+        return None
+    largest = max(float(first.abs().max()), torch.finfo(torch.float32).tiny)
+    return [round(1000 * value / largest) for value in first.flatten().tolist()]
+
+
+def _place(network: nn.Module) -> torch.device:
+    return next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench.errors import UsageError
 from bench.models.architecture import ARCHITECTURES, Architecture, Shape, Variant
+from bench.models.probe import answers
 from bench.models.weights import refuse_infinite, refuse_pickled
 from bench.registry import Registry
 from bench.tensors import Images, Logits
@@ -103,7 +104,7 @@ class LoadedModel:
         shape: channels, height, width of the images it takes.
         classes: number of logits.
         whole: where channels of a checkpoint are gone, the network with all of them; its weights mean nothing.
-        digest: sha256 over names, shapes, types and bytes of every parameter and buffer, in name order.
+        digest: which network it is; see ``identity``.
         file_digest: sha256 of the weights file, where there is one.
         notes: what a reader should know (training, source, licence), by key.
     """
@@ -220,3 +221,15 @@ def state_digest(module: nn.Module) -> str:
         digest.update(f"{name}|{tuple(plain.shape)}|{plain.dtype}|".encode())
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def identity(ref: ModelRef, module: nn.Module, shape: tuple[int, int, int]) -> str:
+    """Return the digest by which a network is told from others: of its state, where its code is known by name.
+
+    What somebody's own code computes from the same weights may change with every edit, so there the digest is of the
+    answers, too.
+    """
+    state = state_digest(module)
+    if not SOURCES[ref.source].private:
+        return state
+    return hashlib.sha256(f"{state}|{answers(module, shape)}".encode()).hexdigest()

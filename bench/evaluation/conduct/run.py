@@ -33,6 +33,7 @@ from bench.evaluation.search.journal import Journal, Tell
 from bench.evaluation.search.meter import clean_logits
 from bench.evaluation.search.recall import Recall
 from bench.lock import held
+from bench.models.probe import answers
 from bench.models.zoo.memory import SOURCE as MEMORY
 from bench.pruning.recipe import RECIPES, Needs
 from bench.pruning.regime import REGIMES
@@ -183,6 +184,7 @@ def _header(cell: Cell, batch: int, *, altered: bool) -> dict[str, object]:
     return {
         "protocol": plan.protocol.digest,
         "weights": cell.digest,
+        "function of the weights": answers(cell.pruned.network, cell.loaded.shape),
         "engine": plan.request.engine,
         "seed": plan.seed,
         "state of the code": environment.ALTERED if altered else "as committed",

@@ -12,7 +12,7 @@ from bench.evaluation.plan.layout import lay_out
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.search.batch import automatic_batch
 from bench.models.architecture import Variant
-from bench.models.source import SOURCES, LoadedModel, architecture, hold_task, load, state_digest
+from bench.models.source import SOURCES, LoadedModel, architecture, hold_task, identity, load
 from bench.pruning.prune import Pruned, needs_images, prune
 from bench.pruning.recipe import RECIPES, Context, Structure, Training
 
@@ -63,7 +63,8 @@ def prepare(plan: Plan) -> Cell:
         found = descend(plan.request.origin, loaded, pruned.network, points.head(EXAMPLES).images())
         pruned, parent, structure = replace(pruned, measured=found.measured), found.parent, found.structure
     lay_out(pruned.network, pruned.measured, environment.device(plan.request.device))
-    return Cell(plan, loaded, points, pruned, parent, structure, state_digest(pruned.network))
+    digest = identity(loaded.ref, pruned.network, loaded.shape)
+    return Cell(plan, loaded, points, pruned, parent, structure, digest)
 
 
 def load_model(plan: Plan) -> LoadedModel:

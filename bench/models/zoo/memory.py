@@ -13,7 +13,7 @@ _HELD: dict[str, LoadedModel] = {}
 def hold(loaded: LoadedModel) -> ModelRef:
     """Keep a network for the rest of the process and return the reference that finds it again.
 
-    The reference carries a digest of the weights, so that no two networks share one.
+    The reference carries a digest of weights and answers, so that no two networks share one.
     """
     name = f"{loaded.architecture}@{loaded.digest[:12]}"
     _HELD[name] = replace(loaded, ref=ModelRef(SOURCE, name))

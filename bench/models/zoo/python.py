@@ -12,7 +12,7 @@ from bench.errors import ContractError, UsageError
 from bench.models.architecture import Variant
 from bench.models.plain import settle
 from bench.models.probe import classes_of
-from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, state_digest
+from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, identity
 from bench.models.weights import file_digest, fill, read
 
 _USUAL = (3, 32, 32)
@@ -42,7 +42,7 @@ def load(ref: ModelRef) -> LoadedModel:
         architecture=target,
         shape=shape,
         classes=classes,
-        digest=state_digest(network),
+        digest=identity(ref, network, shape),
         file_digest=file_digest(path) if path else None,
         notes={"source": f"made by the user's own code, {target}"},
     )

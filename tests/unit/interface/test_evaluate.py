@@ -1,14 +1,20 @@
 """Networks that a program holds, measured as the command line measures its own."""
 
+import importlib
+import shutil
+import sys
+
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 import bench
 from bench.cli.main import run
 from bench.data.dataset import DATASETS
 from bench.errors import UsageError
 from bench.evaluation.plan.plan import Origin, Request, plan
+from bench.models.probe import answers
 from bench.models.source import ModelRef, load
 from bench.protocol.load import load as rules
 from bench.threats import Norm
@@ -78,3 +84,79 @@ def test_files_and_folders_are_named_by_paths(tmp_path):
     assert thin.record.data.points == 3
     assert thin.record.scenarios["transfer"].robust[Norm.LINF] <= thin.record.clean.correct
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["dense", "run", "thin"]
+
+
+class Shifted(nn.Module):
+    """What it computes from its weights hangs on a plain number, which no state dict holds."""
+
+    def __init__(self, shift):
+        super().__init__()
+        self.shift = shift
+        self.linear = nn.Linear(64, 10)
+        self.linear.load_state_dict({"weight": torch.arange(640.0).sin().view(10, 64), "bias": torch.zeros(10)})
+
+    def forward(self, images):
+        return self.linear((images - self.shift).abs().flatten(1))
+
+
+def test_the_same_weights_in_other_code_are_another_network(tmp_path):
+    words = {"protocol": "digits-smoke-v1", "points": 3, "threats": "Linf", "progress": False}
+    first = bench.evaluate(Shifted(0.0), **words, out=tmp_path / "run")
+    again = bench.evaluate(Shifted(0.0), **words, out=tmp_path / "run")
+    assert again.record == first.record
+    with pytest.raises(UsageError, match="holds a run with another model"):
+        bench.evaluate(Shifted(0.9), **words, out=tmp_path / "run")
+    # and no parent of a network that was pruned from the other
+    heard = []
+    child = bench.prune(Shifted(0.9), "magnitude-global", 0.5, example=torch.rand(2, 1, 8, 8)).network
+    other = bench.evaluate(
+        child, parent=Shifted(0.9), method="mine", **words, out=tmp_path / "child", announce=heard.append
+    )
+    assert [plan.request.dense for plan in heard] == [True, False]
+    assert other.record.model.parent_sha256 != first.record.model.weights_sha256
+
+
+def test_code_of_ones_own_that_was_edited_adds_nothing_to_the_run_before(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    code = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+        nn.init.eye_(self.linear.weight)
+    def forward(self, images):
+        return self.linear(images.flatten(1))
+"""
+    words = ["--model", "python:edited:Net?in_chans=1&img_size=8", "--protocol", "digits-smoke-v1", "--limit", "2"]
+    for text, threat, end in ((code, "Linf", 0), (code.replace("images.flat", "(1 - images).flat"), "L2", 2)):
+        (tmp_path / "edited.py").write_text(text)
+        importlib.invalidate_caches()
+        sys.modules.pop("edited", None)
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        assert run(["evaluate", *words, "--threat", threat, "--out", "mine"]) == end
+    assert "holds a run with another" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_answers_are_those_of_the_function_and_not_of_the_machine(threads):
+    network = bench.load("embedded:digits-cnn-linf")
+    before = torch.get_num_threads()
+    expected = answers(network, (1, 8, 8))
+    torch.set_num_threads(threads)
+    assert answers(network, (1, 8, 8)) == expected
+    torch.set_num_threads(before)
+    assert max(map(abs, expected)) == 1000
+    assert len(expected) == 20
+
+
+def test_a_network_that_answers_by_chance_has_no_answers_to_tell_it_by():
+    assert answers(nn.Sequential(nn.Flatten(), nn.Linear(64, 10), Noise()), (1, 8, 8)) is None
+
+
+class Noise(nn.Module):
+    """Adds chance to what passes."""
+
+    def forward(self, logits):
+        return logits + torch.randn_like(logits)
