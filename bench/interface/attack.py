@@ -25,6 +25,7 @@ from bench.models.probe import classes_of
 from bench.protocol.load import Protocol
 from bench.protocol.own import find
 from bench.pruning.cost import macs
+from bench.pruning.prune import Pruned
 from bench.tensors import Distances, Flags, Images, Labels
 from bench.threats import Norm, ThreatModel, exact, norm_of
 
@@ -61,7 +62,7 @@ class Attacked:
 
 
 def attack(
-    network: nn.Module,
+    network: nn.Module | Pruned,
     images: Tensor,
     labels: Tensor,
     *,
@@ -114,7 +115,7 @@ def attack(
         pool = Pool(target.images, target.logits.argmax(dim=1) == target.labels, [threat])
         steps = [_at(step, threat) for step in _steps(rules, threat.norm, images)]
         spent = Passes(len(labels), 0)
-        with watching(type(network).__name__, steps, classes, progress) as watch:
+        with watching(type(model).__name__, steps, classes, progress) as watch:
             cascade = Cascade(target, pool, rules.seed if seed is None else seed, size, watch=watch)
             for step in steps:
                 tally = cascade.run(step.attack, threat, step.settings)

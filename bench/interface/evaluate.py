@@ -21,17 +21,18 @@ from bench.interface.pruning import layers_of, share_of
 from bench.interface.result import Result
 from bench.protocol.load import Protocol
 from bench.protocol.own import find
+from bench.pruning.prune import Pruned
 from bench.threats import Norm, norm_of
 
 
 def evaluate(
-    network: nn.Module | str | Path,
+    network: nn.Module | Pruned | str | Path,
     *,
     protocol: str | Path = "cifar10-v1",
     points: int | tuple[int, int] | None = None,
     threats: str | Sequence[str | Norm] | None = None,
     preset: str | None = None,
-    parent: nn.Module | str | Path | None = None,
+    parent: nn.Module | Result | str | Path | None = None,
     method: str | None = None,
     structure: Literal["unstructured", "2of4", "channel"] | None = None,
     recipe: str | None = None,
@@ -52,11 +53,11 @@ def evaluate(
     float32, (N, C, H, W), to logits (N, classes); a frozen copy of it is measured, and its run is no standard one.
 
     ``points`` are how many of the protocol's, or ids from (inclusive) and to (exclusive). ``parent`` is the dense
-    network that ``network`` was pruned from: a module, a reference, or the folder of its run. ``sparsity`` is the share
-    of weights to remove by ``recipe``, which leaves the layers ``keep`` whole; without one, what is claimed. ``out`` is
-    a folder to write, or a finished run to add to. ``parent_run`` says whether the dense parent is measured first,
-    where no run of it is at hand. ``progress`` shows a bar on a terminal and in a notebook, and says on standard error
-    what a run of the parent costs and what is foreseen; False shows nothing, and a callable hears (threat, attack,
+    network that ``network`` was pruned from: a module, a reference, its result, or the folder of that. ``sparsity`` is
+    the share of weights to remove by ``recipe``, which leaves the layers ``keep`` whole; without one, what is claimed.
+    ``out`` is a folder to write, or a finished run to add to. ``parent_run`` says whether the dense parent is measured
+    first, where no run of it is at hand. ``progress`` shows a bar on a terminal and in a notebook, and says on standard
+    error what a run of the parent costs and what is foreseen; False shows nothing, a callable hears (threat, attack,
     rounds done, rounds in all, points standing) in its place. ``announce`` hears each plan before its attacks begin.
 
     Raises:
@@ -103,10 +104,10 @@ def _norms(threats: str | Sequence[str | Norm] | None) -> tuple[Norm, ...] | Non
     return tuple(norm_of(norm) for norm in names)
 
 
-def _ref(network: nn.Module | str | Path, rules: Protocol) -> str:
-    if isinstance(network, str | Path):
-        return str(network)
-    if not isinstance(network, nn.Module):
+def _ref(network: nn.Module | Pruned | Result | str | Path, rules: Protocol) -> str:
+    if isinstance(network, str | Path | Result):
+        return str(network.folder if isinstance(network, Result) else network)
+    if not isinstance(network, nn.Module | Pruned):
         raise UsageError(f"a network is a torch.nn.Module or a reference such as 'embedded:NAME', got {network!r}.")
     return str(handed_over(network, _example(rules).images()))
 

@@ -11,22 +11,24 @@ from bench.models.probe import classes_of
 from bench.models.source import LoadedModel, ModelRef, identity
 from bench.models.source import load as by_reference
 from bench.models.zoo.memory import SOURCE, hold
+from bench.pruning.prune import Pruned
 from bench.tensors import Images
 
 
-def frozen(network: nn.Module) -> nn.Module:
+def frozen(network: nn.Module | Pruned) -> nn.Module:
     """Return a copy on the CPU, in evaluation mode, with plain, frozen weights; the network itself stays as it is.
 
     Raises:
         UsageError: if it is no network, or cannot be copied.
     """
-    if not isinstance(network, nn.Module):
+    module = network.network if isinstance(network, Pruned) else network
+    if not isinstance(module, nn.Module):
         raise UsageError(f"a network is a torch.nn.Module that maps images in [0, 1] to logits, got {network!r}.")
     try:
-        return settle(duplicate(network).cpu())
+        return settle(duplicate(module).cpu())
     except Exception as error:  # noqa: BLE001 - whatever its modules raise when they are copied
         raise UsageError(
-            f"{type(network).__name__} cannot be copied ({type(error).__name__}: {error}); hand over a network that "
+            f"{type(module).__name__} cannot be copied ({type(error).__name__}: {error}); hand over a network that "
             "copy.deepcopy can copy."
         ) from None
 
@@ -56,10 +58,10 @@ def load(
     return by_reference(ModelRef.parse(str(reference), architecture=arch, **given)).classifier
 
 
-def handed_over(network: nn.Module, images: Images) -> ModelRef:
+def handed_over(network: nn.Module | Pruned, images: Images) -> ModelRef:
     """Return a reference to a copy of a network, for as long as this process lives."""
     copied = frozen(network)
-    name = type(network).__name__
+    name = type(copied).__name__
     channels, height, width = images.shape[1:]
     ref, shape = ModelRef(SOURCE, name), (channels, height, width)
     loaded = LoadedModel(

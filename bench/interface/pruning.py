@@ -66,7 +66,7 @@ def prune(
         return pruned(parent, recipe, share, context, regime)
 
 
-def measure(parent: nn.Module, network: nn.Module, example: Tensor) -> Measured:
+def measure(parent: nn.Module, network: nn.Module | Pruned, example: Tensor) -> Measured:
     """Measure a pruned network against its dense parent, tensor by tensor.
 
     Args:

@@ -160,3 +160,22 @@ class Noise(nn.Module):
 
     def forward(self, logits):
         return logits + torch.randn_like(logits)
+
+
+def test_what_the_functions_return_they_take(tmp_path):
+    words = {"protocol": "digits-smoke-v1", "points": 3, "threats": "Linf", "progress": False}
+    network = bench.load("embedded:digits-tiny-linf")
+    dense = bench.evaluate(network, **words, out=tmp_path / "dense")
+    pruned = bench.prune(network, "magnitude-global", 0.5, example=torch.rand(2, 1, 8, 8))
+    assert bench.measure(network, pruned, torch.rand(2, 1, 8, 8)) == pruned.measured
+    heard = []
+    sparse = bench.evaluate(
+        pruned, parent=dense, method="ours", **words, out=tmp_path / "sparse", announce=heard.append
+    )
+    assert len(heard) == 1  # the parent's result is at hand
+    assert sparse.record.model.parent_sha256 == dense.record.model.weights_sha256
+    images = DATASETS["digits"].load("test", range(3))
+    found = bench.attack(
+        pruned, images.images(), images.label_tensor(), norm="Linf", epsilon="1/10", protocol="digits-smoke-v1"
+    )
+    assert torch.equal(found.robust, torch.from_numpy(sparse.standing("Linf")))
