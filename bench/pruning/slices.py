@@ -122,6 +122,6 @@ def _resize(module: nn.Module) -> None:
         case nn.Linear():
             module.out_features, module.in_features = module.weight.shape
         case nn.BatchNorm2d() | nn.BatchNorm1d():
-            module.num_features = len(module.weight)
+            module.num_features = len(module.weight if module.running_mean is None else module.running_mean)
         case _ if not numbered(module):
             raise ContractError(f"a {type(module).__name__} cannot be made smaller.")

@@ -135,6 +135,14 @@ def unread(parent: nn.Module, pruned: Pruned, images: torch.Tensor) -> bool:
     return bool(((whole - small).abs().max() <= 1e-6 * whole.abs().max()).item())
 
 
+def hold_gradient(loaded: LoadedModel, images: torch.Tensor) -> None:
+    """Ask for what every attack by gradients asks for."""
+    asked = images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loaded.classifier(asked).logsumexp(dim=1).sum(), asked)
+    assert gradient.isfinite().all()
+    assert gradient.count_nonzero()
+
+
 def hold_attacks(network: nn.Module, images: torch.Tensor, settings: Mapping[Norm, Mapping] = TINY) -> None:
     """Attack the network's own answers under every norm; every attack that still finds a point standing asks it."""
     with torch.no_grad():

@@ -27,7 +27,8 @@ _LESS: dict[str, Callable[[Any], Any]] = {
     "widen_factor": lambda times: min(times, 2),
     "width": lambda times: min(times, 2),
     "layers": lambda blocks: [1 for _ in blocks],
-    "num_blocks": lambda blocks: [1 for _ in blocks],
+    "num_blocks": lambda blocks: 1 if isinstance(blocks, int) else [1 for _ in blocks],
+    "block_config": lambda blocks: [2 for _ in blocks],
     "depths": lambda blocks: type(blocks)(1 for _ in blocks),
     "depth_configs": lambda blocks: [1 for _ in blocks],
     "channel_configs": lambda widths: [max(16, width // 128 * 16) for width in widths],
@@ -39,7 +40,9 @@ _LESS: dict[str, Callable[[Any], Any]] = {
 """What the small sibling gets in place of an argument of a constructor."""
 _LESS_IN: dict[str, dict[str, Callable[[Any], Any]]] = {
     "SwinTransformer": {"embed_dim": lambda dim: dim // 4},
-    "ResNet": {"width_per_group": lambda width: width // 8},
+    "ResNet": {"width_per_group": lambda width: width // 4, "channels": lambda wide: [width // 2 for width in wide]},
+    "WidePreActResNet": {"widen_factor": lambda _: 0},
+    "DLA": {"channels": lambda channels: [channel // 2 for channel in channels]},
     "VGG": {"cfg": lambda cfg: [v if v == "M" else v // 8 for v in cfg], "mlp_ratio": lambda ratio: ratio / 8},
 }
 """The like for arguments that mean something else elsewhere, by the name of the class."""
@@ -81,6 +84,7 @@ def _kinds() -> list[type[nn.Module]]:
     modules = [sys.modules.get(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)]
     found = [kind for module in modules if module is not None for kind in vars(module).values()]
     found += [torchvision.models.ResNet, timm.ConvNeXt, timm.VisionTransformer, timm.SwinTransformer, timm.VGG]
+    found += [timm.ResNet, timm.SENet, timm.TResNet, timm.DenseNet, timm.DLA, timm.MlpMixer, timm.MetaFormer]
     wholes = {
         kind
         for kind in found
