@@ -264,11 +264,12 @@ class Near(nn.Module):
 
 
 class Sparse(nn.Module):
-    """Keeps numbers of every channel, of maps and of what comes last."""
+    """Keeps numbers of every channel, of maps and of what comes last, and a norm without scales."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.norm = nn.BatchNorm2d(16, affine=False)
         self.maps = Near(16, 1)
         self.wide = nn.Linear(16, 12)
         self.last = Near(12, -1)
@@ -276,7 +277,7 @@ class Sparse(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits."""
-        hidden = self.maps(self.stem(images)).relu().permute(0, 2, 3, 1)
+        hidden = self.maps(self.norm(self.stem(images))).relu().permute(0, 2, 3, 1)
         return self.head(self.last(self.wide(hidden)).mean(dim=(1, 2)))
 
 
@@ -288,6 +289,7 @@ def test_layers_that_keep_numbers_of_every_channel_lose_those_of_the_channels_th
     assert child.maps.running_mean.tolist() == network.maps.running_mean[::3].tolist()
     assert child.last.running_mean.tolist() == [-1.0, 1.0]
     assert child.maps.threshold == network.maps.threshold
+    assert child.norm.num_features == len(child.norm.running_var) == 6
 
 
 def test_every_column_of_a_split_a_detour_and_a_concatenation_is_traced_to_its_channel():
