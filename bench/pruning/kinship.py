@@ -36,15 +36,15 @@ def kinship(parent: nn.Module, network: nn.Module, example: Images) -> Kinship |
     """Return how the weights that a network kept correlate with those at the same places of its parent.
 
     Means over rows and columns are taken out of each layer first, since all networks of one task share them; layers
-    count by the weights that they kept. None where that says nothing: channels are gone, so that places no longer
-    agree, or hardly a weight is left.
+    count by the weights that they kept. Where channels of a layer are gone, places no longer agree, and it is left out.
+    None where that says nothing: no layer is whole, or hardly a weight is left.
     """
     own = dict(network.named_parameters())
     total, weights = 0.0, 0
     for name, before in prunable(parent, example).items():
         after = own[name].detach()
         if after.shape != before.shape:
-            return None
+            continue
         kept = (after != 0).flatten(1)
         first, second = (_centred(tensor.flatten(1).double(), kept) for tensor in (before, after))
         size = float(first.norm() * second.norm())

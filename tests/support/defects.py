@@ -165,6 +165,13 @@ def pruned(share=Fraction(1, 2), claimed=None, *, parent=True, structure="unstru
     return Suspect(network, dense if parent else None, claim, lines=list(ONE))
 
 
+def pruned_before():
+    suspect = pruned()
+    for weight, before in zip(suspect.network.parameters(), suspect.parent.parameters(), strict=True):
+        before.data = torch.where(weight == 0, 1e-9 * before, before)
+    return suspect
+
+
 def hidden_behind_a_mask():
     suspect = pruned()
     layer = suspect.network.network[7]
@@ -327,6 +334,7 @@ DEFECTS: Mapping[str, Defect] = {
     "false sparsity": _defect(
         "half of the weights are zero, 90 % claimed", lambda: pruned(claimed=Fraction(9, 10)), "sparsity"
     ),
+    "sparse parent": _defect("the parent's weights are zero in all but name", pruned_before, "sparsity"),
     "mask buffer": _defect("a dense layer hidden in a buffer", hidden_behind_a_mask, "hidden-capacity"),
     "false 2of4": _defect("2of4 claimed, unstructured zeros", lambda: pruned(structure="2of4"), "structure"),
     "masked channels": _defect("channels claimed, none removed", lambda: pruned(structure="channel"), "structure"),

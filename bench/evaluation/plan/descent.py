@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from torch import nn
 
@@ -9,12 +10,16 @@ from bench.errors import ArtefactError, DisagreementError, UsageError
 from bench.evaluation.plan.plan import Origin
 from bench.models.source import LoadedModel, load
 from bench.pruning.kinship import kinship
+from bench.pruning.masks import prunable
 from bench.pruning.measure import Measured, measure
-from bench.pruning.pattern import fits_two_of_four, pattern, why_not
+from bench.pruning.pattern import explains, fits_two_of_four, pattern, why_not, zeros_of
 from bench.pruning.recipe import Structure
 from bench.submission.claim import bears_out, gaps
 from bench.submission.schema import ClaimRecord
 from bench.tensors import Images
+
+_PRUNED = Fraction(1, 20)
+"""Share of zeros above which a network is no dense parent: what is sparse by chance or training stays far below."""
 
 SCRATCH = "scratch"
 """The regime of a network that was trained anew after pruning, so that its weights are not its parent's."""
@@ -73,12 +78,15 @@ def descend(origin: Origin, loaded: LoadedModel, network: nn.Module, example: Im
         _hold_kin(parent, loaded, network, example)
     structure = pattern(dense, network, measured, example)
     if origin.structure == "2of4" and structure is Structure.UNSTRUCTURED and fits_two_of_four(network, example):
-        structure = Structure.TWO_OF_FOUR
+        fits = explains(Structure.TWO_OF_FOUR, dense, network, measured, example)
+        structure = Structure.TWO_OF_FOUR if fits else structure
     found = Descent(parent, measured, structure)
     for problem in _problems(origin, found):
         wrong = origin.structure is not None and not bears_out(origin.structure, structure)
-        why = f" {why_not(origin.structure or '', network, example)}" if wrong else ""
+        why = f" {why_not(origin.structure or '', network, measured, example)}" if wrong else ""
         raise DisagreementError(f"{loaded.ref}: {problem}{why}")
+    if parent is not None and origin.parent_weights is None:
+        _hold_dense(parent, example)
     return found
 
 
@@ -106,6 +114,20 @@ def _hold_alike(parent: LoadedModel, loaded: LoadedModel) -> None:
             loaded,
             f"it takes images of shape {parent.shape} and tells {parent.classes} classes apart, the network "
             f"{loaded.shape} and {loaded.classes}",
+        )
+
+
+def _hold_dense(parent: LoadedModel, example: Images) -> None:
+    """Refuse a parent that was pruned itself: its zeros would count as its child's, and cost nothing.
+
+    Whoever prunes a sparse network here may go on, as with a recipe, and a flag says what was sparse before.
+    """
+    zeros = sum(zeros_of(parent.classifier, example).values())
+    total = sum(weight.numel() for weight in prunable(parent.classifier, example).values())
+    if zeros > _PRUNED * total:
+        raise ArtefactError(
+            f"{parent.ref} is no dense parent: {zeros} of its {total} prunable weights are zero already. Name the "
+            "dense network that it was pruned from."
         )
 
 

@@ -2,6 +2,7 @@
 
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt
+from bench.pruning.measure import Measured
 from bench.pruning.pattern import broken_blocks, why_not
 from bench.submission.schema import Flag, Level
 
@@ -12,10 +13,10 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     if measured is None:
         return []
     if claim.structure == "channel" and not measured.removed:
-        says = f"Channel pruning is claimed. {why_not('channel', evidence.network, evidence.images[:1])}"
+        says = f"Channel pruning is claimed. {why_not('channel', evidence.network, measured, evidence.images[:1])}"
         return [doubt("structure", Level.WITHHOLD, 0.0, None, says)]
     if claim.structure == "2of4":
-        return _two_of_four(evidence)
+        return _two_of_four(evidence, measured)
     share = measured.zeros / measured.prunable
     if claim.structure == "dense" and share > thresholds["dense"]:
         says = (
@@ -26,12 +27,12 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     return []
 
 
-def _two_of_four(evidence: Evidence) -> list[Flag]:
+def _two_of_four(evidence: Evidence, measured: Measured) -> list[Flag]:
     shown = evidence.images[:1]
     broken, total = broken_blocks(evidence.network, shown)
     if total and not broken:
         return []
-    says = f"2of4 is claimed. {why_not('2of4', evidence.network, shown)}"
+    says = f"2of4 is claimed. {why_not('2of4', evidence.network, measured, shown)}"
     return [doubt("structure", Level.WITHHOLD, broken / max(total, 1), 0.0, says)]
 
 
