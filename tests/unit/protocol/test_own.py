@@ -51,12 +51,12 @@ def test_settings_of_attacks_are_changed_one_by_one(own):
 
 
 def test_attacks_that_no_cascade_names_any_more_take_their_settings_with_them(own):
-    protocol = own('[[threats]]\nnorm = "L0"\nattacks = ["sparse-rs"]\n')
+    protocol = own('[[threats]]\nnorm = "L0"\nattacks = ["sparse-rs-ce"]\n')
     assert {"sigma-zero", "corner-beam"} & set(protocol.attacks) == set()
     assert protocol.threat(Norm.L0).epsilon == 5
     assert not protocol.keeps(Norm.L0)
     with pytest.raises(ProtocolError, match=r"mine\.toml, line 6, attacks: corner-search belong to no threat"):
-        own('[[threats]]\nnorm = "L0"\nattacks = ["sparse-rs"]\n[attacks.corner-search]\nfirst = 9000\n')
+        own('[[threats]]\nnorm = "L0"\nattacks = ["sparse-rs-ce"]\n[attacks.corner-search]\nfirst = 9000\n')
 
 
 def test_other_points_are_never_held_against_the_digest_of_the_base(own):
