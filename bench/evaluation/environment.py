@@ -3,9 +3,10 @@
 import platform
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
@@ -68,25 +69,65 @@ def code_is_dirty() -> bool:
 
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
-    """Compute in plain float32, deterministically where the device offers it, and put the settings back."""
-    before = (
-        torch.backends.cuda.matmul.allow_tf32,
-        torch.backends.cudnn.allow_tf32,
-        torch.backends.cudnn.deterministic,
-        torch.backends.cudnn.benchmark,
-    )
+    """Compute in plain float32, deterministically where the device offers it, and put the settings back.
 
-    def settle(matmul: bool, convolution: bool, deterministic: bool, search: bool) -> None:  # noqa: FBT001 - in torch's order
-        torch.backends.cuda.matmul.allow_tf32 = matmul
-        torch.backends.cudnn.allow_tf32 = convolution
-        torch.backends.cudnn.deterministic = deterministic
-        torch.backends.cudnn.benchmark = search
+    Whatever a program around has chosen for itself is laid aside: reduced precision of products, autocast, inference
+    mode, another default type or device.
+    """
+    kind, before = torch.get_default_dtype(), _precision()
+    cudnn = torch.backends.cudnn
+    kernels = cudnn.deterministic, cudnn.benchmark
+    with ExitStack() as aside:
+        aside.enter_context(torch.inference_mode(mode=False))
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                aside.enter_context(torch.autocast(device, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            aside.enter_context(torch.device("cpu"))
+        torch.set_default_dtype(torch.float32)
+        _set_precision(_Precision(("highest", False), ("ieee",) * len(before.products)))
+        cudnn.deterministic, cudnn.benchmark = True, False
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(kind)
+            _set_precision(before)
+            cudnn.deterministic, cudnn.benchmark = kernels
 
-    settle(False, False, True, False)
+
+class _Precision(NamedTuple):
+    """How products of float32 are computed.
+
+    Attributes:
+        switches: torch's older ones, of matrix products and of cuDNN; None where a program has mixed both kinds.
+        products: torch's newer ones, product by product.
+    """
+
+    switches: tuple[str, bool] | None
+    products: tuple[str, ...]
+
+
+def _products() -> list[Any]:
+    backends: Any = torch.backends
+    mkl, cudnn = backends.mkldnn, backends.cudnn
+    return [backends.cuda.matmul, cudnn.conv, cudnn.rnn, mkl.matmul, mkl.conv, mkl.rnn]
+
+
+def _precision() -> _Precision:
     try:
-        yield
-    finally:
-        settle(*before)
+        switches = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        switches = None
+    return _Precision(switches, tuple(product.fp32_precision for product in _products()))
+
+
+def _set_precision(wanted: _Precision) -> None:
+    """Set the older switches first, for each of them sets several of the newer."""
+    if wanted.switches is not None:
+        torch.set_float32_matmul_precision(wanted.switches[0])
+        torch.backends.cudnn.allow_tf32 = wanted.switches[1]
+    for product, precision in zip(_products(), wanted.products, strict=True):
+        product.fp32_precision = precision
 
 
 def _git(*arguments: str) -> str:

@@ -61,6 +61,7 @@ class Attacked:
         )
 
 
+@exact_arithmetic()
 def attack(
     network: nn.Module | Pruned,
     images: Tensor,
@@ -105,21 +106,20 @@ def attack(
     rules = find(str(protocol)).under(preset or "standard")
     threat = ThreatModel(norm_of(norm), _radius(epsilon))
     place = environment.device(device)
-    with exact_arithmetic():
-        model = frozen(network)
-        classes = classes_of(model, images)
-        _hold_labels(labels, classes)
-        work, _ = macs(model, {}, images[:1])
-        size = batch_size or automatic_batch(work, images[0].numel(), place)
-        target = _target(model.to(place), images.to(place), labels.to(place), ids, size)
-        pool = Pool(target.images, target.logits.argmax(dim=1) == target.labels, [threat])
-        steps = [_at(step, threat) for step in _steps(rules, threat.norm, images)]
-        spent = Passes(len(labels), 0)
-        with watching(type(model).__name__, steps, classes, progress) as watch:
-            cascade = Cascade(target, pool, rules.seed if seed is None else seed, size, watch=watch)
-            for step in steps:
-                tally = cascade.run(step.attack, threat, step.settings)
-                spent += Passes(tally.forwards, tally.backwards)
+    model = frozen(network)
+    classes = classes_of(model, images)
+    _hold_labels(labels, classes)
+    work, _ = macs(model, {}, images[:1])
+    size = batch_size or automatic_batch(work, images[0].numel(), place)
+    target = _target(model.to(place), images.to(place), labels.to(place), ids, size)
+    pool = Pool(target.images, target.logits.argmax(dim=1) == target.labels, [threat])
+    steps = [_at(step, threat) for step in _steps(rules, threat.norm, images)]
+    spent = Passes(len(labels), 0)
+    with watching(type(model).__name__, steps, classes, progress) as watch:
+        cascade = Cascade(target, pool, rules.seed if seed is None else seed, size, watch=watch)
+        for step in steps:
+            tally = cascade.run(step.attack, threat, step.settings)
+            spent += Passes(tally.forwards, tally.backwards)
     return _found(threat, pool, spent)
 
 

@@ -11,6 +11,7 @@ from bench.errors import UsageError
 from bench.evaluation.conduct.adding import finished
 from bench.evaluation.conduct.run import Announce
 from bench.evaluation.conduct.run import evaluate as carry_out
+from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.plan.ask import Said, ask
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.source import source_of
@@ -25,6 +26,7 @@ from bench.pruning.prune import Pruned
 from bench.threats import Norm, norm_of
 
 
+@exact_arithmetic()
 def evaluate(
     network: nn.Module | Pruned | str | Path,
     *,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from bench.errors import UsageError
@@ -24,12 +25,14 @@ def frozen(network: nn.Module | Pruned) -> nn.Module:
     module = network.network if isinstance(network, Pruned) else network
     if not isinstance(module, nn.Module):
         raise UsageError(f"a network is a torch.nn.Module that maps images in [0, 1] to logits, got {network!r}.")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UsageError("a TorchScript network cannot be frozen; hand over the module that it was made of.")
     try:
         return settle(duplicate(module).cpu())
     except Exception as error:  # noqa: BLE001 - whatever its modules raise when they are copied
         raise UsageError(
-            f"{type(module).__name__} cannot be copied ({type(error).__name__}: {error}); hand over a network that "
-            "copy.deepcopy can copy."
+            f"{type(module).__name__} cannot be copied and frozen ({type(error).__name__}: {error}); hand over one "
+            "that copy.deepcopy can copy and whose weights are all there."
         ) from None
 
 

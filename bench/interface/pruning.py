@@ -19,6 +19,7 @@ from bench.pruning.recipe import Calibration, Context
 from bench.threats import ThreatModel
 
 
+@exact_arithmetic()
 def prune(
     network: nn.Module,
     recipe: str,
@@ -57,15 +58,15 @@ def prune(
     if shown is None:
         raise UsageError("pruning shows the network some images; give calibration=(images, labels) or example=images.")
     share = share_of(sparsity)
-    with exact_arithmetic():
-        parent = frozen(network)
-        classes_of(parent, shown)
-        context = Context(
-            example=shown[:EXAMPLES], seed=seed, calibration=calibration, threat=threat, keep=frozenset(layers_of(keep))
-        )
-        return pruned(parent, recipe, share, context, regime)
+    parent = frozen(network)
+    classes_of(parent, shown)
+    context = Context(
+        example=shown[:EXAMPLES], seed=seed, calibration=calibration, threat=threat, keep=frozenset(layers_of(keep))
+    )
+    return pruned(parent, recipe, share, context, regime)
 
 
+@exact_arithmetic()
 def measure(parent: nn.Module, network: nn.Module | Pruned, example: Tensor) -> Measured:
     """Measure a pruned network against its dense parent, tensor by tensor.
 
@@ -78,11 +79,10 @@ def measure(parent: nn.Module, network: nn.Module | Pruned, example: Tensor) -> 
         ContractError: if a network does not take the images.
         UsageError: if the networks do not belong together.
     """
-    with exact_arithmetic():
-        dense, child = frozen(parent), frozen(network)
-        for one in (dense, child):
-            classes_of(one, example)
-        return measured(dense, child, example[:EXAMPLES])
+    dense, child = frozen(parent), frozen(network)
+    for one in (dense, child):
+        classes_of(one, example)
+    return measured(dense, child, example[:EXAMPLES])
 
 
 def share_of(sparsity: Any) -> Fraction | None:
