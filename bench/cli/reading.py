@@ -42,7 +42,7 @@ def numbers(text: str | None) -> tuple[float, ...] | None:
         return None
     try:
         return tuple(_number(part) for part in text.split(","))
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise UsageError(f"{text!r} is no list of numbers; write R,G,B such as 0.5,0.5,0.5.") from None
 
 

@@ -105,8 +105,15 @@ def connected(network: nn.Module, names: list[str], example: Images) -> dict[str
     followed = _followed(network)
     weights = {name: followed.get_parameter(name).requires_grad_() for name in names}
     image = uniform(example[:1].numel(), seed=0, purpose="connection").view(example[:1].shape).to(example.device) + 1
-    with torch.enable_grad(), plain_attention(), _NeverFlat():
-        flow = followed(image).sum()
+    try:
+        with torch.enable_grad(), plain_attention(), _NeverFlat():
+            flow = followed(image).sum()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ContractError(
+            f"the paths of this network cannot be followed in double precision ({reason}); register its constants as "
+            "buffers, and keep no number format in its code."
+        ) from None
     if not flow.isfinite():
         raise ContractError("the paths of this network cannot be followed: their sum is not finite.")
     gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)

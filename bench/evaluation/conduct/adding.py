@@ -11,6 +11,7 @@ from bench.evaluation.plan.plan import Plan, Request
 from bench.evaluation.plan.plan import plan as settle
 from bench.evaluation.search.journal import another
 from bench.lock import unfinished
+from bench.models.source import SOURCES, load
 from bench.protocol.load import STANDARD
 from bench.submission.files import POINTS_FILE, RESULT_FILE, read_result
 from bench.submission.points import read_points
@@ -84,22 +85,43 @@ def _together(plan: Plan) -> tuple[Plan, bool]:
         )
     ids = tuple(read_points(plan.out / POINTS_FILE).id.tolist())
     joined = replace(settle(_joined(plan, result, ids)), out=plan.out)
-    return joined, not _holds(result, ids, joined)
+    if not _holds(result, ids, joined):
+        return joined, True
+    if other := _changed(result, plan.request):
+        raise UsageError(
+            f"{str(plan.out)!r} exists already and holds a run of another {other} of this name; remove it or choose "
+            "another --out."
+        )
+    return joined, False
+
+
+def _changed(result: Result, request: Request) -> str:
+    """Return which network of a finished run is no longer what its reference names; empty where both are.
+
+    What more is asked for goes through another door: the journal knows whose proposals it holds.
+    """
+    model, origin = result.model, request.origin
+    found = {"model": (request.model, model.weights_sha256 if request.recipe == "dense" else model.parent_sha256)}
+    if origin is not None and origin.parent is not None:
+        found["parent"] = (origin.parent, model.parent_sha256)
+    changes = {name: ref.source == "checkpoint" or SOURCES[ref.source].private for name, (ref, _) in found.items()}
+    return " and ".join(name for name, (ref, digest) in found.items() if changes[name] and load(ref).digest != digest)
 
 
 def _other(result: Result, plan: Plan) -> str:
     """Return what a finished run was made by that this one is not; empty where they go together."""
     request, stamp, pruning = plan.request, result.protocol, result.pruning
-    pruned = None if request.origin else (request.recipe, request.regime, _text(request.sparsity))
+    ours = pruning.recipe is not None or request.recipe != "dense"
+    pruned = (request.recipe, request.regime, _text(request.sparsity), request.keep)
     found = {
         "protocol": stamp.digest != plan.protocol.digest,
         "preset, and none replaces the protocol's own budgets": (
             stamp.preset != plan.protocol.preset and stamp.preset == STANDARD
         ),
         "model": result.model.ref != str(request.model),
-        "recipe": pruned is not None
-        and pruning.recipe is not None
-        and pruned != (pruning.recipe, pruning.regime, pruning.target),
+        "recipe": request.origin is None
+        and ours
+        and pruned != (pruning.recipe, pruning.regime, pruning.target, pruning.keep),
         "seed": result.seed != plan.seed,
         "engine": result.engine != request.engine,
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from bench.evaluation.plan.naming import entry_name
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.plan import plan as settle
 from bench.models.source import LoadedModel, ModelRef
-from bench.submission.agreement import judge_witnesses, witness_problems
+from bench.submission.agreement import judge_witnesses, point_problems, witness_problems
 from bench.submission.arrays import read_arrays
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, read_result
 from bench.submission.points import PointTable, read_points
@@ -36,7 +37,7 @@ class Parent:
         """
         points = read_points(self.folder / POINTS_FILE)
         arrays = read_arrays(self.folder / WITNESSES_FILE, judge=judge_witnesses)
-        wrong = next(witness_problems(points, arrays), None)
+        wrong = next(chain(point_problems(self.result, points), witness_problems(points, arrays)), None)
         if wrong is not None:
             raise InputError(f"{str(self.folder)!r} is damaged; run the parent again: {wrong}")
         shape = arrays[f"image_{Norm.LINF}"].shape[1:]

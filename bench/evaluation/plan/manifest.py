@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import ArtefactError
 from bench.pruning.recipe import Structure
+from bench.submission.fields import Count, Exact, Figure, Slug
 
 SCHEMA = "bench.prune/1"
 WEIGHTS, MANIFEST = "model.safetensors", "manifest.json"
@@ -20,8 +21,8 @@ class _Told(BaseModel):
 
 
 class _Recipe(_Told):
-    name: str
-    version: int
+    name: Slug
+    version: Count
     structure: Structure
 
 
@@ -29,11 +30,11 @@ class _File(_Told):
     schema_: Annotated[str, Field(alias="schema", pattern=f"^{SCHEMA}$")]
     model: str
     architecture: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: Annotated[tuple[Figure, ...], Field(min_length=1)]
+    std: Annotated[tuple[Annotated[Figure, Field(gt=0)], ...], Field(min_length=1)]
     recipe: _Recipe
-    regime: str
-    target: Annotated[str | None, Field(pattern=r"^\d+(/[1-9]\d*)?$")]
+    regime: Slug
+    target: Exact | None
     parent_sha256: str
     weights_sha256: str
 
@@ -71,7 +72,7 @@ def manifest_beside(weights: Path) -> Manifest | None:
         return None
     try:
         told = _File.model_validate(_read(path))
-    except (ValidationError, ValueError) as error:
+    except (OSError, ValidationError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise ArtefactError(
             f"{str(path)!r} is no manifest of bench prune ({reason}); prune again, or move it away and say where the "

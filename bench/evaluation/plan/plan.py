@@ -14,7 +14,7 @@ from bench.errors import ProtocolError, UsageError
 from bench.evaluation.checks.runner import chosen as checks_of
 from bench.evaluation.plan.naming import digest, entry_name, model_name
 from bench.evaluation.plan.source import source_of
-from bench.evaluation.plan.words import hold_words
+from bench.evaluation.plan.words import hold_share, hold_words
 from bench.evaluation.search.step import Step
 from bench.models.source import SOURCES, ModelRef
 from bench.protocol.load import STANDARD, Protocol, Threat, load, names
@@ -169,6 +169,8 @@ def plan(request: Request) -> Plan:
             f"{request.recipe} prunes the network here, so the network itself is the parent; leave out --recipe for a "
             "network that came pruned, or leave out what is told of its pruning."
         )
+    if request.origin is not None and request.origin.sparsity is not None:
+        hold_share(request.origin.sparsity)
     _hold_words(request, source)
     if RECIPES[request.recipe].structure is Structure.TWO_OF_FOUR:
         request = replace(request, sparsity=Fraction(1, 2))  # the target even where it goes without saying
@@ -200,8 +202,7 @@ def check_recipe(recipe: str, sparsity: Fraction | None) -> None:
     if structure in {Structure.UNSTRUCTURED, Structure.CHANNEL}:
         if sparsity is None:
             raise UsageError(f"{recipe} needs --sparsity (a share such as 0.9) or --compression (a rate such as 10).")
-        if not 0 < sparsity < 1:
-            raise UsageError(f"a sparsity lies strictly between 0 and 1, got {float(sparsity):g}.")
+        hold_share(sparsity)
 
 
 def _audited(name: str) -> Attack:

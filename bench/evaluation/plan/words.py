@@ -1,14 +1,16 @@
 """Whether the words of a request fit into the record of its result: told before a run, not after it."""
 
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from bench.errors import InputError, UsageError
-from bench.submission.fields import Line, Title
+from bench.submission.fields import Exact, Line, Title
 
-_LINE, _TITLE = TypeAdapter[str](Line), TypeAdapter[str](Title)
+_READABLE = 10**30
+_EXACT, _LINE, _TITLE = TypeAdapter[str](Exact), TypeAdapter[str](Line), TypeAdapter[str](Title)
 
 
 def hold_words(refs: Iterable[str], architecture: str | None, method: str | None, classes: tuple[str, ...]) -> None:
@@ -28,6 +30,20 @@ def hold_words(refs: Iterable[str], architecture: str | None, method: str | None
     for name in classes:
         if found := _fault(_LINE, name):
             raise InputError(f"the class {name!r} {found}; give it another name.")
+
+
+def hold_share(share: Fraction) -> None:
+    """Refuse a sparsity that no record may hold, or that leaves nothing or all, with a UsageError."""
+    if not 0 < share < 1:
+        raise UsageError(f"a sparsity lies strictly between 0 and 1, got {_short(share)}.")
+    if _fault(_EXACT, str(share)):
+        raise UsageError(
+            f"a sparsity is recorded exactly, as a fraction of at most 12 digits a part, got {_short(share)}; round it."
+        )
+
+
+def _short(share: Fraction) -> str:
+    return str(share) if max(abs(share.numerator), share.denominator) < _READABLE else "a number of very many digits"
 
 
 def hold_method(method: str) -> None:
