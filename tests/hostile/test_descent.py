@@ -21,6 +21,7 @@ from bench.pruning.pattern import fits_two_of_four, pattern
 from bench.pruning.recipe import Structure
 from bench.submission.files import canonical
 from bench.threats import Norm
+from tests.support.builders import write
 
 PARENT = "embedded:digits-cnn-linf"
 
@@ -206,3 +207,24 @@ def test_a_constant_that_is_no_buffer_is_told_in_a_sentence():
     network = Constant()
     with pytest.raises(ContractError, match=r"cannot be followed in double precision .* register its constants"):
         measure(network, network, torch.rand(2, 1, 8, 8))
+
+
+def test_no_file_makes_code_run(monkeypatch, half):
+    """The module would tell by a file that it ran; only who names it in words of their own runs it."""
+    (half.parents[1] / "evil.py").write_text("import pathlib; pathlib.Path('ran').touch()", "utf-8")
+    monkeypatch.syspath_prepend(half.parents[1])
+    code = "python:evil:make?in_chans=1&img_size=8"
+    told = json.loads((half.parent / "manifest.json").read_text("utf-8"))
+    (half.parent / "manifest.json").write_text(json.dumps(told | {"model": code}), "utf-8")
+    with pytest.raises(UsageError, match=r"manifest.json' asks for code to be run, python:evil:make.*name it yourself"):
+        ask(str(half), "digits-smoke-v1")
+    folder = write(half.parents[1] / "submissions", id="evil-dense", parent="evil")
+    record = json.loads((folder / "result.json").read_text("utf-8"))
+    record["model"] |= {"ref": code, "normalisation": None}
+    (folder / "result.json").write_bytes(canonical(record))
+    for model, parent in ((str(folder), None), ("entry:evil-dense", None), (str(half), str(folder))):
+        with pytest.raises(UsageError, match="asks for code to be run"):
+            ask(model, "digits-smoke-v1", said=Said(parent=parent))
+    assert not (half.parents[1] / "ran").exists()
+    mine = ask("python:evil:other", "digits-smoke-v1", said=Said(parent=str(folder), method="theirs"))
+    assert str(mine.request.origin.parent) == code

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import UsageError
-from bench.evaluation.plan.manifest import Manifest, manifest_beside
+from bench.evaluation.plan.manifest import MANIFEST, Manifest, manifest_beside
 from bench.evaluation.plan.plan import UNTOLD, Origin, Plan, Request, plan
-from bench.evaluation.plan.reference import Measured, file_named, measured, origin_of
+from bench.evaluation.plan.reference import Measured, file_named, hold_typed, measured, origin_of
 from bench.evaluation.plan.words import hold_method
 from bench.models.source import ModelRef, load, names_file
 from bench.protocol.load import Protocol
@@ -161,10 +161,10 @@ def _told(
                 f"--parent {said.parent} is the run of a network that was pruned itself ({found.result.pruning.how}); "
                 "name the dense one."
             )
-        parent = found.model if found else _parent_ref(said, file)
+        parent = hold_typed(found.model, found.folder, ref) if found else _parent_ref(said, file)
         return replace(told, parent=parent), found.folder if found else None
     if told.weights is not None and manifest is not None:
-        return replace(told, parent=_recorded(manifest, Path(ref.name).parent)), None
+        return replace(told, parent=_recorded(manifest, Path(ref.name))), None
     silent = not said.of_others and said.sparsity is None and said.regime is None
     if not silent and ref.source != "checkpoint":
         raise UsageError(
@@ -200,10 +200,10 @@ def _made_here(manifest: Manifest, said: Said) -> Origin:
     )
 
 
-def _recorded(manifest: Manifest, folder: Path) -> ModelRef:
+def _recorded(manifest: Manifest, weights: Path) -> ModelRef:
     if not names_file(manifest.parent):
-        return ModelRef.parse(manifest.parent)
-    path = file_named(manifest.parent, [folder, folder.parent])
+        return hold_typed(ModelRef.parse(manifest.parent), weights.with_name(MANIFEST))
+    path = file_named(manifest.parent, [weights.parent, weights.parent.parent])
     return File(manifest.architecture, manifest.mean, manifest.std).ref(str(path))
 
 
@@ -214,12 +214,15 @@ def _again(found: Measured, said: Said, request: Request) -> Request:
             f"{str(found.folder)!r} says itself where its network comes from; leave out --parent, --method and "
             "--structure."
         )
+    hold_typed(found.model, found.folder)
     if found.dense:
         return _by_recipe(said, request)
     if said != Said():
         raise UsageError(f"{str(found.folder)!r} is pruned already; name its dense parent to prune by a recipe.")
     origin = origin_of(found)
     if origin is not None:
+        if origin.parent is not None:
+            hold_typed(origin.parent, found.folder)
         return replace(request, origin=origin)
     pruning: PruningRecord = found.result.pruning
     target = None if pruning.target is None else Fraction(pruning.target)

@@ -10,6 +10,7 @@ from bench.errors import InputError, UsageError
 from bench.evaluation.plan.plan import Origin
 from bench.models.source import ModelRef, names_file
 from bench.models.weights import file_digest, model_folder
+from bench.models.zoo.python import SOURCE as CODE
 from bench.submission.files import RESULT_FILE, read_result
 from bench.submission.schema import ModelRecord, Normalisation, Result
 
@@ -72,6 +73,22 @@ def origin_of(found: Measured) -> Origin | None:
         weights=model.weights_sha256,
         parent_weights=model.parent_sha256,
     )
+
+
+def hold_typed(ref: ModelRef, file: Path, typed: ModelRef | None = None) -> ModelRef:
+    """Return a reference that a file names, unless it would run code that nobody asked for.
+
+    Args:
+        ref: as the file spells it.
+        file: which says so; it may have come from anywhere.
+        typed: what the user named in words of their own; whoever runs their code runs more of it.
+
+    Raises:
+        UsageError: if only the file asks for the code.
+    """
+    if ref.source == CODE and (typed is None or typed.source != CODE):
+        raise UsageError(f"{str(file)!r} asks for code to be run, {ref}; if you trust that, name it yourself.")
+    return ref
 
 
 def file_named(name: str, places: Iterable[Path], digest: str | None = None) -> Path:

@@ -15,6 +15,7 @@ from bench.models.probe import classes_of
 from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, identity
 from bench.models.weights import file_digest, fill, read
 
+SOURCE = "python"
 _USUAL = (3, 32, 32)
 """Images that a network takes where nothing else is said."""
 
@@ -82,7 +83,7 @@ def names() -> dict[str, str]:
     return {}
 
 
-SOURCES.register("python")(
+SOURCES.register(SOURCE)(
     ModelSource(
         load,
         names,
