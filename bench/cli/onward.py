@@ -50,21 +50,24 @@ def _kept(out: Path, parent: Path) -> Iterator[str]:
 
 
 def _parent_run(settled: "Plan", result: "Result") -> Path | None:
-    """Return the folder of the parent's run under the same rules: the one that was named, else the fullest beside."""
+    """Return the folder of the parent's run under the same rules: as named, else the fullest beside or published."""
     from bench.errors import BenchError
+    from bench.evaluation.plan.reference import SUBMISSIONS
     from bench.submission.files import RESULT_FILE, read_result
 
     if settled.request.parent_run or result.model.parent_sha256 in {None, result.model.weights_sha256}:
         return settled.request.parent_run
-    found: list[tuple[int, bool, Path]] = []
-    for path in sorted(settled.out.parent.glob(f"*/{RESULT_FILE}")):
+    found: list[tuple[int, bool, bool, Path]] = []
+    folders = settled.out.parent, SUBMISSIONS / settled.protocol.name
+    for path in sorted(path for folder in folders for path in folder.glob(f"*/{RESULT_FILE}")):
         if f'"weights_sha256": "{result.model.parent_sha256}"'.encode() in path.read_bytes():
             with suppress(BenchError):  # damaged; it is not what this run is about
                 other = read_result(path)
                 shared = sum(threat.norm in {one.norm for one in other.threats} for threat in result.threats)
                 if shared and (other.protocol, other.data.name) == (result.protocol, result.data.name):
-                    found.append((shared, other.data.digest == result.data.digest, path.parent))
-    return max(found)[2] if found else None
+                    same, beside = other.data.digest == result.data.digest, path.parent.parent == settled.out.parent
+                    found.append((shared, same, beside, path.parent))
+    return max(found)[-1] if found else None
 
 
 def _same(settled: "Plan", rules: str) -> list[str]:

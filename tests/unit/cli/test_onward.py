@@ -1,9 +1,9 @@
 """A finished run says which commands may come next, and they run as they stand."""
 
 import shlex
+import shutil
 from fractions import Fraction
 from importlib import resources
-from shutil import rmtree
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -74,12 +74,17 @@ def test_a_parents_run_that_lies_beside_is_found_whatever_it_is_called(tmp_path)
     first, *rest = onward(asked, sparse, "digits-v1")
     assert first.endswith(f"bench compare {folder / 'child'} {folder / 'anything'}")
     assert rest == [f"To submit it: bench submission new {folder / 'child'} --author NAME --licence LICENCE"]
+    # so is a published one, where none lies beside
+    (tmp_path / "submissions" / "digits-v1").mkdir(parents=True)
+    elsewhere = shutil.move(folder / "anything", tmp_path / "submissions" / "digits-v1" / "anything")
+    assert next(onward(asked, sparse, "digits-v1")).endswith(" submissions/digits-v1/anything")
+    shutil.move(elsewhere, folder / "anything")
     # one that was attacked under fewer norms says less
     less = dense.model_copy(update={"threats": dense.threats[:1]}).model_dump(mode="json", by_alias=True)
     (folder / "zzz").mkdir()
     (folder / "zzz" / "result.json").write_bytes(canonical(less))
     assert next(onward(asked, sparse, "digits-v1")) == first
-    rmtree(folder / "zzz")
+    shutil.rmtree(folder / "zzz")
     (folder / "anything" / "result.json").write_bytes(
         (folder / "anything" / "result.json").read_bytes().replace(b'"standard"', b'"damaged"')
     )
