@@ -151,6 +151,12 @@ def test_answers_are_those_of_the_function_and_not_of_the_machine(threads):
     assert len(expected) == 20
 
 
+def test_answers_that_are_no_numbers_tell_nothing():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    nn.init.constant_(network[1].bias, torch.inf)
+    assert answers(network, (1, 8, 8)) == []
+
+
 def test_a_network_that_answers_by_chance_has_no_answers_to_tell_it_by():
     assert answers(nn.Sequential(nn.Flatten(), nn.Linear(64, 10), Noise()), (1, 8, 8)) is None
 
