@@ -141,6 +141,17 @@ class MaskedLinear(nn.Linear):
         return nn.functional.linear(values, self.weight + self.rest, self.bias)
 
 
+class Closed(nn.Module):
+    """Shows a sparse layer and computes with another."""
+
+    def __init__(self, shown, real):
+        super().__init__()
+        self.shown, self.real = shown, real
+
+    def forward(self, values):
+        return self.real(values) + self.shown.bias + 0 * self.shown(values)
+
+
 def dropout_left_on():
     network = Between(embedded(ROBUST), 5, nn.Dropout(0.3))
     network.network[5].train()
@@ -179,6 +190,13 @@ def hidden_behind_a_mask():
     masked.load_state_dict(layer.state_dict())
     masked.register_buffer("rest", suspect.parent.network[7].weight.detach() - layer.weight.detach())
     suspect.network.network[7] = masked.requires_grad_(False).eval()
+    return suspect
+
+
+def hidden_in_a_closure():
+    suspect = pruned()
+    layer, dense = suspect.network.network[7], suspect.parent.network[7].weight.detach().clone()
+    suspect.network.network[7] = Closed(layer, lambda values: values @ dense.to(values.dtype).T)
     return suspect
 
 
@@ -336,6 +354,7 @@ DEFECTS: Mapping[str, Defect] = {
     ),
     "sparse parent": _defect("the parent's weights are zero in all but name", pruned_before, "sparsity"),
     "mask buffer": _defect("a dense layer hidden in a buffer", hidden_behind_a_mask, "hidden-capacity"),
+    "closure": _defect("a dense layer hidden in the code", hidden_in_a_closure, "hidden-capacity"),
     "false 2of4": _defect("2of4 claimed, unstructured zeros", lambda: pruned(structure="2of4"), "structure"),
     "masked channels": _defect("channels claimed, none removed", lambda: pruned(structure="channel"), "structure"),
     "emptied layer": _defect(

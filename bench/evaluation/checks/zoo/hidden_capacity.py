@@ -1,13 +1,18 @@
 """Hidden capacity: everything that computes is counted."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt
+from bench.pruning.masks import evaluating
 from bench.submission.schema import Flag, Level
+from bench.tensors import Images
 
 _NORMALISATION = ("mean", "std", "mu", "sigma", "running_mean", "running_var", "num_batches_tracked")
 SMALL = 16
@@ -18,6 +23,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     """Look for masks kept beside weights, tensors that the parent lacks or that are not registered, and hooks."""
     del thresholds
     found = [*_masks(evidence.network), *_unregistered(evidence.network), *_hooks(evidence.network)]
+    found += [] if found else _foreign(evidence.network, evidence.images[:1])
     if evidence.parent is not None:
         found += _strangers(evidence.network, evidence.parent)
     if not found:
@@ -40,6 +46,45 @@ def _unregistered(network: nn.Module) -> Iterator[str]:
         for name, value in vars(module).items():
             if isinstance(value, Tensor) and value.numel() > SMALL:
                 yield f"tensor {_join(path, name)!r} is no parameter and no buffer"
+
+
+class _Watch(TorchDispatchMode):
+    """Notes every tensor of many numbers that a computation takes from elsewhere than what it is given or made."""
+
+    def __init__(self, known: list[Tensor]) -> None:
+        """Know these tensors, and views of them."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.known, self.found = {_place(tensor) for tensor in known}, dict[int, tuple[int, ...]]()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run the operation; look at what goes in, and know what comes out."""
+        del types
+        for taken in _tensors((args, kwargs)):
+            if taken.is_floating_point() and taken.numel() > SMALL and _place(taken) not in self.known:
+                self.found[_place(taken)] = tuple(taken.shape)
+        made = func(*args, **(kwargs or {}))
+        self.known |= {_place(tensor) for tensor in _tensors(made)}
+        return made
+
+
+def _foreign(network: nn.Module, images: Images) -> Iterator[str]:
+    """Find what a forward pass computes with and no module holds: weights in a list, a closure, the code itself."""
+    watch = _Watch([images, *network.parameters(), *network.buffers()])
+    with torch.no_grad(), evaluating(network), watch:
+        network(images)
+    for shape in watch.found.values():
+        yield f"a tensor of shape {shape} that no module holds is computed with"
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _place(tensor: Tensor) -> int:
+    """Return where the numbers of a tensor lie, the same for all of its views."""
+    return tensor.untyped_storage().data_ptr()
 
 
 def _hooks(network: nn.Module) -> Iterator[str]:
