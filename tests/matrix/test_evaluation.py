@@ -22,9 +22,7 @@ from bench.threats import Norm
 from tests.matrix.test_robustbench import NAMES
 from tests.support import zoo
 
-SMALLER = {"cifar10/Linf/Gowal2020Uncovering_70_16": "cifar10/Linf/Gowal2020Uncovering_28_10_extra"}
-"""Another name for the same architecture in place of the first, which is seven times as large."""
-CIFAR10 = [SMALLER.get(name, name) for name in NAMES if name.startswith("cifar10/")]
+CIFAR10 = [name for name in NAMES if name.startswith("cifar10/")]
 SHOWN = "robustbench:cifar10/Linf/Carmon2019Unlabeled"
 POINTS = 4
 RULES = """\

@@ -1,8 +1,8 @@
 """Every architecture of RobustBench's zoo: built, saved, loaded strictly, pruned by every recipe, attacked.
 
-The table beside this file sorts all names of the zoo by architecture, and tells which of them differ from others in
-widths and numbers of classes alone. Each is run in the classes that RobustBench builds it from, told to be narrow and
-shallow; at the size that its name means it is built, saved, loaded and asked for a gradient.
+The table beside this file sorts all names of the zoo by architecture, a small one first, and tells which of them differ
+from others in widths and numbers of classes alone. Each is run in the classes that RobustBench builds it from, told to
+be narrow and shallow; at the size that its name means it is built, saved, loaded and asked for a gradient.
 """
 
 import json
