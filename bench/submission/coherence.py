@@ -80,6 +80,8 @@ def _pruning(pruning: PruningRecord) -> Iterator[str]:
     if not pruning.nonzero_macs <= pruning.macs <= pruning.parent_macs:
         got = f"{pruning.nonzero_macs}, {pruning.macs}, {pruning.parent_macs}"
         yield f"{where}: expected nonzero_macs ≤ macs ≤ parent_macs, got {got}."
+    if pruning.structure == "channel" and pruning.macs == pruning.parent_macs:
+        yield f"{where}: channels are gone, yet {pruning.macs} MACs are left of {pruning.parent_macs}."
     yield from _target(pruning)
 
 

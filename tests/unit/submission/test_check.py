@@ -76,6 +76,7 @@ def test_every_kind_of_synthetic_entry_is_valid(tmp_path):
         ({"model__normalisation": {"mean": [0.5], "std": [0.25]}}, "goes with a .safetensors file"),
         ({"model__ref": "net.safetensors"}, "goes with a .safetensors file"),
         ({"cost__latency": LATENCY}, "cost.latency goes with removed channels"),
+        ({"pruning__structure": "channel"}, "channels are gone, yet"),
         ({"pruning__collapsed_layers": ["head"]}, "collapsed_layers"),
         ({"pruning__target": "1/2"}, "a dense model has no target"),
         ({"model__weights_sha256": "1" * 64}, "weights.sha256"),
