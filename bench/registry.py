@@ -26,6 +26,7 @@ class Registry(Generic[T]):
         self._package = package
         self._group = group
         self._entries: dict[str, T] = {}
+        self._foreign: dict[str, str] = {}
         self._searched = False
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -60,6 +61,11 @@ class Registry(Generic[T]):
         self._search()
         return name in self._entries
 
+    def plugged(self, name: str) -> str | None:
+        """Return which package of others brought an entry; None for one of ours."""
+        self._search()
+        return self._foreign.get(name)
+
     def _search(self) -> None:
         if self._searched:
             return
@@ -72,14 +78,15 @@ class Registry(Generic[T]):
 
     def _plug(self, point: metadata.EntryPoint) -> None:
         """Import a module of somebody else's package; one that fails is named, for a run must not go on without it."""
+        brings, before = f"{point.dist.name} {point.dist.version}" if point.dist else point.value, set(self._entries)
         try:
             point.load()
         except Exception as error:  # whatever other people's code raises
-            brings = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
             raise UsageError(
                 f"the plug-in {brings} ({point.value}) cannot be loaded: {type(error).__name__}: {error}; mend it or "
                 "uninstall it."
             ) from error
+        self._foreign |= dict.fromkeys(self._entries.keys() - before, brings)
 
 
 def unknown(kind: str, name: str, known: list[str]) -> str:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @click.command("prune")
 @click.option(
-    "--model", required=True, metavar="REF", help="embedded:NAME, timm:NAME, robustbench:NAME or a .safetensors file."
+    "--model",
+    required=True,
+    metavar="REF",
+    help="embedded:NAME, timm:NAME, robustbench:NAME, a .safetensors file, or python:MODULE:FACTORY[?weights=FILE].",
 )
 @click.option("--recipe", required=True, help="How to prune; see `bench list recipes`.")
 @click.option("--sparsity", metavar="SHARE", help="Share of prunable weights (or parameters) to remove: 0.9 or 9/10.")
@@ -91,7 +94,7 @@ def command(
         "keep": sorted(context.keep),
         "protocol": protocol.name,
         "calibration": calibration,
-        "evaluate": _command(Path(), protocol.name),
+        "evaluate": _command(Path(), protocol_name, loaded, recipe),
     }
     _write(out, pruned, manifest)
     if as_json:
@@ -102,7 +105,7 @@ def command(
     output.say(faster(RECIPES[recipe].structure, _ratio(loaded, pruned, context)))
     for sentence in seen(protocol, loaded, pruned):
         output.say(sentence)
-    output.say(f"To attack it: {_command(out, protocol.name)}")
+    output.say(f"To attack it: {_command(out, protocol_name, loaded, recipe)}")
     output.say(f"Written to {out}.")
 
 
@@ -181,11 +184,22 @@ def _manifest(loaded: "LoadedModel", pruned: "Pruned", recipe: str, regime: str,
     }
 
 
-def _command(folder: Path, protocol: str) -> str:
-    """Return the command that attacks what was pruned; the manifest beside the weights says the rest."""
-    from bench.evaluation.plan.manifest import WEIGHTS
+def _command(folder: Path, protocol: str, parent: "LoadedModel", recipe: str) -> str:
+    """Return the command that attacks what was pruned; the manifest beside the weights says the rest.
 
-    return shlex.join(["bench", "evaluate", "--model", str(folder / WEIGHTS), "--protocol", protocol])
+    It holds neither code to be run nor the folder of the parent's file, so both are spelled out.
+    """
+    from bench.evaluation.plan.manifest import WEIGHTS, method
+    from bench.models.zoo.python import SOURCE, filled
+    from bench.pruning.recipe import RECIPES
+
+    ref, weights = parent.ref, str(folder / WEIGHTS)
+    said = ["--model", str(filled(ref, weights)) if ref.source == SOURCE else weights, "--protocol", protocol]
+    if ref.source == SOURCE:
+        said += ["--parent", str(ref), "--method", method(recipe, RECIPES[recipe].version)]
+    elif ref.source == "checkpoint" and Path(ref.name).parent != Path():
+        said += ["--parent", ref.name]
+    return shlex.join(["bench", "evaluate", *said])
 
 
 def _write(out: Path, pruned: "Pruned", manifest: dict[str, Any]) -> None:

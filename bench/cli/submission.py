@@ -75,7 +75,7 @@ def new(
     result = read_result(run / RESULT_FILE)
     pinned = locator or make.locator(result)
     known = result.model.file_sha256 if locator and result.model.file_sha256 else result.model.weights_sha256
-    identity = identity or run.resolve().name
+    identity = identity or run.resolve().name.lower()
     try:
         submission = Submission(
             schema_="bench.submission/1",

@@ -51,8 +51,8 @@ def evaluate(
 ) -> Result:
     """Attack a network under a protocol, write the result, and return it; an interrupted run goes on by the same call.
 
-    Numbers and defaults are those of ``bench evaluate``. ``network`` is a reference, or a module from images in [0, 1],
-    float32, (N, C, H, W), to logits (N, classes); a frozen copy of it is measured, and its run is no standard one.
+    Numbers are those of ``bench evaluate``, whose default is another protocol. ``network`` is a reference, or a module
+    from images in [0, 1], (N, C, H, W), to logits; a frozen copy is measured, and its run is no standard one.
 
     ``points`` are how many of the protocol's, or ids from (inclusive) and to (exclusive). ``parent`` is the dense
     network that ``network`` was pruned from: a module, a reference, its result, or the folder of that. ``sparsity`` is

@@ -24,7 +24,10 @@ def threat_of(context: Context, who: str) -> ThreatModel:
         UsageError: if there is none, or none that a gradient step can follow.
     """
     if context.threat is None or context.threat.norm is Norm.L0:
-        raise UsageError(f"{who} follows adversarial gradients; it needs a threat model in Linf or L2.")
+        raise UsageError(
+            f"{who} follows adversarial gradients; it needs a threat model in Linf or L2, such as "
+            "bench.threats.ThreatModel.parse('Linf', '8/255')."
+        )
     return context.threat
 
 

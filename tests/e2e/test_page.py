@@ -22,10 +22,11 @@ def page(root):
 
 def test_every_command_of_the_page_runs_in_its_order(page, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    (script,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    script, module = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(compile(script, "page", "exec"), {})
+    (tmp_path / "mynet.py").write_text(module)
     commands = [line for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
-    assert len(commands) == 7
+    assert len(commands) == 8
     said = ""
     for line in commands:
         program, *words = shlex.split(line)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,8 @@ def test_a_plugged_architecture_is_evaluated_pruned_and_checked(place):
     result = read_result(place / "run" / "result.json")
     assert result.model.architecture == "plugged-wide"
     assert result.pruning.zeros == result.pruning.prunable // 2
+    of = "is of the plug-in prunebench-plugin 1.2.3"
+    assert {f"the recipe plugged-first {of}", f"the architecture plugged-wide {of}"} <= set(result.deviations)
     bench(place, "prune", *model, *rules, "--recipe", "plugged-first", "--sparsity", "1/4", "--out", place / "pruned")
     doubted = json.loads(bench(place, "check", *model, *rules, "--json", code=1).stdout)  # its weights are random
     assert (doubted["schema"], doubted["withheld"]) == ("bench.checks/1", True)
@@ -120,6 +123,33 @@ def test_code_of_ones_own_is_measured_and_said_to_be_ones_own(place):
     file = read_result(place / "file" / "result.json")
     assert own.clean == file.clean
     assert own.threats == file.threats
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ["--model", "python:mine:wide?weights=weights/w.safetensors&in_chans=1&img_size=8"],
+        ["--model", "weights/w.safetensors", "--arch", "plugged-wide"],
+        ["--model", "embedded:digits-tiny-linf"],
+    ],
+    ids=["code", "file", "embedded"],
+)
+def test_the_command_that_pruning_prints_runs_as_it_stands(place, tmp_path, model):
+    (place / "weights").mkdir(exist_ok=True)
+    save_file(network().state_dict(), place / "weights" / "w.safetensors")
+    (place / "short.toml").write_text('name = "short"\nextends = "digits-smoke-v1"\n')
+    thin = tmp_path / "thin"
+    done = bench(
+        place, "prune", *model, "--protocol", "short.toml", "--recipe", "magnitude-global", "--sparsity", "1/2",
+        "--out", thin,
+    )  # fmt: skip
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("To attack it: bench ")]
+    words = shlex.split(line.removeprefix("To attack it: bench "))
+    bench(place, *words, "--points", "0:3", "--threat", "Linf", "--dry-run")
+    bench(place, *words, "--points", "0:3", "--threat", "Linf", "--no-parent-run", "--out", tmp_path / "run")
+    result = read_result(tmp_path / "run" / "result.json")
+    assert result.pruning.how == "magnitude-global version 1 (bench prune)"
+    assert result.pruning.zeros == result.pruning.prunable // 2
 
 
 @pytest.mark.parametrize(

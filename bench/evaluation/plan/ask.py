@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import UsageError
+from bench.errors import InputError, UsageError
 from bench.evaluation.plan.manifest import MANIFEST, Manifest, manifest_beside
 from bench.evaluation.plan.plan import UNTOLD, Origin, Plan, Request, plan
 from bench.evaluation.plan.reference import Measured, file_named, hold_typed, measured, origin_of
@@ -203,7 +203,12 @@ def _made_here(manifest: Manifest, said: Said) -> Origin:
 def _recorded(manifest: Manifest, weights: Path) -> ModelRef:
     if not names_file(manifest.parent):
         return hold_typed(ModelRef.parse(manifest.parent), weights.with_name(MANIFEST))
-    path = file_named(manifest.parent, [weights.parent, weights.parent.parent])
+    try:
+        path = file_named(manifest.parent, [weights.parent, weights.parent.parent])
+    except InputError as error:
+        raise InputError(
+            f"the dense parent of {str(weights)!r} is not at hand, and --parent FILE says where it is: {error}"
+        ) from None
     return File(manifest.architecture, manifest.mean, manifest.std).ref(str(path))
 
 

@@ -88,11 +88,16 @@ def manifest_beside(weights: Path) -> Manifest | None:
         mean=told.mean,
         std=told.std,
         weights_sha256=told.weights_sha256,
-        method=f"{told.recipe.name} version {told.recipe.version} (bench prune)",
+        method=method(told.recipe.name, told.recipe.version),
         structure=told.recipe.structure,
         regime=told.regime,
         target=Fraction(told.target) if exact and told.target else None,
     )
+
+
+def method(recipe: str, version: int) -> str:
+    """Return the words for what ``bench prune`` did."""
+    return f"{recipe} version {version} (bench prune)"
 
 
 def _read(path: Path) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench.attacks.attack import ATTACKS, Attack, Passes
 from bench.attacks.reference import covers, reference
@@ -16,10 +16,12 @@ from bench.evaluation.plan.naming import digest, entry_name, model_name
 from bench.evaluation.plan.source import source_of
 from bench.evaluation.plan.words import hold_share, hold_words
 from bench.evaluation.search.step import Step
+from bench.models.architecture import ARCHITECTURES
 from bench.models.source import SOURCES, ModelRef
 from bench.protocol.load import STANDARD, Protocol, Threat, load, names
 from bench.pruning.recipe import RECIPES, Structure
-from bench.registry import unknown
+from bench.pruning.regime import REGIMES
+from bench.registry import Registry, unknown
 from bench.threats import Norm, ThreatModel
 
 Engine = Literal["native", "reference"]
@@ -131,8 +133,13 @@ class Plan:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What its attacks leave undone on images of this size."""
-        return remarks_on(self.steps, self.source.shape)
+        """What its attacks leave undone on images of this size, and a normalisation that may have been forgotten."""
+        ref, raw = self.request.model, tuple[str, ...]()
+        if ref.architecture in ARCHITECTURES and (ref.mean, ref.std) == ((0.0,), (1.0,)):
+            raw = (
+                f"{ref} gets images as they are, in [0, 1]; were they normalised in training, say --mean and --std.",
+            )
+        return raw + remarks_on(self.steps, self.source.shape)
 
     @property
     def passes(self) -> Passes:
@@ -307,12 +314,25 @@ def _everything(protocol: Protocol) -> tuple[int, ...]:
     return tuple(range(protocol.data.first, protocol.data.first + protocol.data.points))
 
 
+def _plugged(request: Request) -> list[str]:
+    """Return what of a run only other people's packages have, so that nobody else can make it again from ours."""
+    used: list[tuple[str, str, Registry[Any]]] = [
+        ("recipe", request.recipe, RECIPES),
+        ("regime", request.regime, REGIMES),
+    ]
+    named = dict.fromkeys(ref.architecture.partition("?")[0] for ref in request.refs if ref.architecture)
+    used += [("architecture", name, ARCHITECTURES) for name in named]
+    brought = [(kind, name, registry.plugged(name)) for kind, name, registry in used if name in registry]
+    return [f"the {kind} {name} is of the plug-in {package}" for kind, name, package in brought if package]
+
+
 def _deviations(request: Request, chosen: list[Threat]) -> list[str]:
     protocol, found = request.protocol, []
     if protocol.origin.folder is not None:
         base = f", which changes {protocol.origin.base}" if protocol.origin.base else ""
         found.append(f"rules of one's own, from {protocol.origin.file}{base}")
     found += dict.fromkeys(reason for ref in request.refs if (reason := SOURCES[ref.source].private))
+    found += _plugged(request)
     everything, ids = _everything(protocol), _ids(request)
     if ids != everything:
         found.append(f"points {ids[0]}:{ids[-1] + 1} instead of {everything[0]}:{everything[-1] + 1}")

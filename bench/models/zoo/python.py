@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -58,6 +59,13 @@ def _read(ref: ModelRef) -> tuple[str, str | None, tuple[int, int, int]]:
     if len(weights) > 1 or variant.classes:
         raise UsageError(f"{ref}: weights stands once, and a factory says itself how many classes there are.")
     return target, weights[0] if weights else None, variant.shape(_USUAL)
+
+
+def filled(ref: ModelRef, weights: str) -> ModelRef:
+    """Return the reference of the same network with a file of weights."""
+    target, _, options = ref.name.partition("?")
+    others = [pair for pair in parse_qsl(options, keep_blank_values=True) if pair[0] != "weights"]
+    return replace(ref, name=f"{target}?{urlencode([('weights', weights), *others], safe='/')}")
 
 
 def _made(ref: ModelRef, target: str) -> nn.Module:
