@@ -172,6 +172,8 @@ def test_a_file_that_was_written_anew_is_not_the_network_of_a_finished_run(monke
 
     evaluate(settled())
     assert finished(settled())
+    with pytest.raises(UsageError, match="holds a run with another method, of which nothing is said here"):
+        finished(ask("mine.safetensors", "digits-smoke-v1", file=File("digits-tiny"), limit=3, out=root / "child"))
     save_file(threshold(tensors("digits-tiny-linf"), Fraction(3, 5)), "mine.safetensors")
     with pytest.raises(UsageError, match="holds a run of another model of this name"):
         finished(settled())

@@ -122,6 +122,7 @@ def _other(result: Result, plan: Plan) -> str:
         "recipe": request.origin is None
         and ours
         and pruned != (pruning.recipe, pruning.regime, pruning.target, pruning.keep),
+        "method, of which nothing is said here": request.dense and pruning.method is not None,
         "seed": result.seed != plan.seed,
         "engine": result.engine != request.engine,
     }
