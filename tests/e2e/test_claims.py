@@ -44,6 +44,7 @@ def test_parent_sparsity_transfer_and_claim_stand_in_the_result(capsys, tmp_path
     assert run(["evaluate", *THEIRS, *SMOKE, "--sparsity", "0.8", "--regime", "ft-adv", *out]) == 0
     said = capsys.readouterr()
     lines = [line for line in said.err.splitlines() if not line.startswith("Cannot be submitted")]
+    assert lines.pop(0).startswith("mine.safetensors gets images as they are, in [0, 1]")
     assert lines[0].startswith(f"No run of the dense parent {PARENT} under these rules is at hand: it is measured")
     assert lines[1].startswith("If every point stood to the end: ")
     assert "backward passes, about " in lines[1]
