@@ -30,8 +30,9 @@ SHORT_LIST = {
 }
 """What cannot pass: by network and recipe, words of the refusal."""
 LESS = {
-    # its wide convolutions are grouped, which mixes channels
+    # their wide convolutions are grouped, which mixes channels
     "regnetx_002": Fraction(1, 2000),
+    "resnext50_32x4d": Fraction(1, 200),
     # what is not attention is mostly linear, and four recipes cut convolutions alone
     "xcit_nano_12_p8_224": Fraction(1, 50),
 }
