@@ -24,7 +24,8 @@ from bench.submission import schema
 from bench.submission.arrays import read_arrays
 from bench.submission.compare import outcomes, read_run
 from bench.submission.files import POINTS_FILE, RESULT_FILE, read_result
-from bench.threats import Norm, norm_of
+from bench.submission.score import retention
+from bench.threats import Norm, Scenario, norm_of
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,19 @@ class Result:
             UsageError: if the norm was not attacked.
         """
         return Fraction(self._threat(norm_of(norm)).robust, self.record.data.points)
+
+    def retention(self, norm: str | Norm) -> Fraction | None:
+        """Return the robust points as a share of those of the dense parent; None where none of its runs was at hand.
+
+        It is None, too, where the parent has no robust point.
+
+        Raises:
+            UsageError: if the norm was not attacked.
+        """
+        found, transfer = self._threat(norm_of(norm)), self.record.scenarios.get(Scenario.TRANSFER)
+        if transfer is None or transfer.parent is None:
+            return None
+        return retention(found.robust, transfer.parent[found.norm])
 
     def standing(self, norm: str | Norm) -> NDArray[np.bool_]:
         """Tell which points survive every attack of a norm, in the order of ``points["id"]``."""

@@ -10,6 +10,7 @@ from bench.registry import unknown
 from bench.submission.claim import gaps
 from bench.submission.files import RESULT_FILE, dump
 from bench.submission.schema import PruningRecord, Result, ThreatRecord
+from bench.threats import Scenario
 
 POOLED = "pooled"
 """The record that counts points broken by a witness which an attack of another norm found."""
@@ -41,6 +42,7 @@ def result_problems(result: Result, written: bytes) -> Iterator[str]:
     if result.clean.correct > result.data.points:
         yield f"{RESULT_FILE}: {result.clean.correct} of {result.data.points} points cannot be correct."
     yield from _curves(result)
+    yield from _scenarios(result)
     if result.protocol.name not in names():
         yield f"{RESULT_FILE}: {unknown('protocol', result.protocol.name, names())}"
     else:
@@ -53,7 +55,19 @@ def _curves(result: Result) -> Iterator[str]:
             yield f"{RESULT_FILE}: curves.{norm} has {len(curve.epsilon)} radii and {len(curve.robust)} counts."
         if any(later > earlier for earlier, later in zip(curve.robust, curve.robust[1:], strict=False)):
             yield f"{RESULT_FILE}: curves.{norm} rises; more room for the adversary cannot leave more points standing."
+
+
+def _scenarios(result: Result) -> Iterator[str]:
     for name, scenario in result.scenarios.items():
+        if scenario.parent is not None and (
+            name != Scenario.TRANSFER
+            or scenario.parent.keys() != scenario.robust.keys()
+            or max(scenario.parent.values(), default=0) > result.data.points
+        ):
+            yield (
+                f"{RESULT_FILE}: scenarios.{name} counts points that its parent leaves standing, expected of transfer "
+                f"alone, per norm, and at most {result.data.points}."
+            )
         for norm, robust in scenario.robust.items():
             threat_record = result.threat(norm)
             worst = threat_record.robust if threat_record else 0

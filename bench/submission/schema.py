@@ -196,6 +196,8 @@ class ScenarioRecord(Frozen):
 
     robust: dict[Norm, Count]
     forwards: Count
+    parent: dict[Norm, Count] | None = None
+    """Of these points, how many the dense parent's own run leaves standing; goes with ``transfer`` alone."""
 
 
 class Level(StrEnum):

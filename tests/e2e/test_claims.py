@@ -8,10 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from bench import Result
 from bench.cli.main import run
 from bench.models.source import ModelRef, load
 from bench.submission.files import read_result
 from bench.submission.score import rate
+from bench.threats import Norm
 
 PARENT = "embedded:digits-cnn-linf"
 SMOKE = ["--protocol", "digits-smoke-v1", "--limit", "10"]
@@ -44,7 +46,6 @@ def test_parent_sparsity_transfer_and_claim_stand_in_the_result(capsys, tmp_path
     assert run(["evaluate", *THEIRS, *SMOKE, "--sparsity", "0.8", "--regime", "ft-adv", *out]) == 0
     said = capsys.readouterr()
     lines = [line for line in said.err.splitlines() if not line.startswith("Cannot be submitted")]
-    assert lines.pop(0).startswith("mine.safetensors gets images as they are, in [0, 1]")
     assert lines[0].startswith(f"No run of the dense parent {PARENT} under these rules is at hand: it is measured")
     assert lines[1].startswith("If every point stood to the end: ")
     assert "backward passes, about " in lines[1]
@@ -61,6 +62,10 @@ def test_parent_sparsity_transfer_and_claim_stand_in_the_result(capsys, tmp_path
     beside = read_result(tmp_path / "digits-cnn-linf--dense--points-0-10" / "result.json")
     assert beside.model.weights_sha256 == result.model.parent_sha256
     assert [threat.norm for threat in beside.threats] == [threat.norm for threat in result.threats]
+    assert result.scenarios["transfer"].parent == {threat.norm: threat.robust for threat in beside.threats}
+    assert Result.read(tmp_path / "mine").retention("Linf") == Fraction(
+        result.threat(Norm.LINF).robust, beside.threat(Norm.LINF).robust
+    )
     assert json.loads(said.out)["pruning"]["method"] == "LAMP + TRADES"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from bench.attacks.attack import Access
@@ -11,6 +12,8 @@ from bench.evaluation.judge.verify import verify
 from bench.evaluation.plan.prepare import Cell
 from bench.evaluation.search.cascade import Cascade
 from bench.evaluation.search.step import Step
+from bench.submission.files import POINTS_FILE
+from bench.submission.points import read_points
 from bench.submission.schema import ScenarioRecord
 from bench.threats import Norm, Scenario, ThreatModel
 
@@ -55,7 +58,13 @@ def transfer(cascade: Cascade, parent: Parent, threats: Sequence[ThreatModel]) -
             verdict = verify(target.classifier, target.images[rows], candidates, target.labels[rows], threat)
             standing[threat.norm][rows] &= ~(verdict.fooled & verdict.inside)
             pool.absorb(rows, candidates, verdict, attack=POOLED, norm=threat.norm)
-    return ScenarioRecord(robust={norm: int(left.sum()) for norm, left in standing.items()}, forwards=forwards)
+    table = read_points(parent.folder / POINTS_FILE)
+    here = np.isin(table.id, list(place))
+    return ScenarioRecord(
+        robust={norm: int(left.sum()) for norm, left in standing.items()},
+        forwards=forwards,
+        parent={threat.norm: int((table.robust(threat.norm) & here).sum()) for threat in threats},
+    )
 
 
 def black_box(cascade: Cascade, steps: Sequence[Step], threats: Sequence[ThreatModel]) -> ScenarioRecord:

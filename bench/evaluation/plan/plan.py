@@ -133,9 +133,12 @@ class Plan:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What its attacks leave undone on images of this size, and a normalisation that may have been forgotten."""
+        """What its attacks leave undone on images of this size, and a normalisation that may have been forgotten.
+
+        Networks for grey images hardly ever have one.
+        """
         ref, raw = self.request.model, tuple[str, ...]()
-        if ref.architecture in ARCHITECTURES and (ref.mean, ref.std) == ((0.0,), (1.0,)):
+        if ref.architecture in ARCHITECTURES and self.source.shape[0] > 1 and (ref.mean, ref.std) == ((0.0,), (1.0,)):
             raw = (
                 f"{ref} gets images as they are, in [0, 1]; were they normalised in training, say --mean and --std.",
             )

@@ -50,6 +50,10 @@ def test_every_kind_of_synthetic_entry_is_valid(tmp_path):
         assert problems(write(tmp_path, cell)) == []
 
 
+STOOD = {"robust": {"Linf": 3}, "forwards": 9, "parent": {"Linf": 3}}
+"""What a scenario leaves, and the dense parent's own run."""
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -68,6 +72,9 @@ def test_every_kind_of_synthetic_entry_is_valid(tmp_path):
         ({"curves__Linf__robust": lambda counts: [*counts[:-1], counts[0] + 1]}, "rises"),
         ({"curves__L2__robust": lambda counts: [counts[0], counts[1] + 1, *counts[2:]]}, "curves.L2 says"),
         ({"curves__L0__epsilon": lambda radii: [*radii[:-1], "60"]}, "reads curves at"),
+        ({"scenarios": {"black-box": STOOD}}, "expected of transfer alone"),
+        ({"scenarios": {"transfer": STOOD | {"parent": {"Linf": 501}}}}, "per norm, and at most 500"),
+        ({"scenarios": {"transfer": STOOD | {"parent": {"L2": 3}}}}, "per norm, and at most 500"),
         ({"pruning__zeros": 5}, "pruning.zeros is 5"),
         ({"pruning__nonzero": 10**9}, "more than"),
         ({"pruning__nonzero_macs": 10**9}, "nonzero_macs ≤ macs"),

@@ -62,6 +62,7 @@ def test_transferred_witnesses_are_judged_on_the_pruned_network(dense, pruned):
         standing = int(cascade.pool.standing(threat.norm, float(threat.epsilon)).sum())
         assert standing <= record.robust[threat.norm] <= int(cascade.pool.correct.sum())
     assert record.forwards > 0
+    assert record.parent == {threat.norm: threat.robust for threat in parent.result.threats}
     assert min(record.robust.values()) < int(cascade.pool.correct.sum()), "no witness of the parent fooled its child"
 
 

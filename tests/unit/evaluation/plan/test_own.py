@@ -98,3 +98,20 @@ def test_images_are_pinned_one_by_one_where_the_format_has_a_table(photographs, 
     assert [line.rpartition(",")[0] for line in lines[1:]] == ["bee/0.png,1", "bee/1.png,1"]
     with pytest.raises(UsageError, match="in the format folder; cifar10-v1 has cifar10"):
         own.pin(load("cifar10-v1"))
+
+
+@pytest.mark.parametrize(
+    ("rules", "architecture", "said"),
+    [
+        ("cifar10-v1", "cnn-a", {}),
+        ("cifar10-v1", "cnn-a", {"mean": (0.5,), "std": (0.25,)}),
+        ("digits-v1", "digits-cnn", {}),
+    ],
+    ids=["forgotten", "said", "grey"],
+)
+def test_a_normalisation_that_may_have_been_forgotten_is_mentioned(tmp_path, rules, architecture, said):
+    file = tmp_path / "net.safetensors"
+    file.write_bytes(b"")
+    found = plan(Request(ModelRef.parse(str(file), architecture=architecture, **said), load(rules))).remarks
+    says = "net.safetensors gets images as they are, in [0, 1]; were they normalised in training, say --mean and --std."
+    assert found == ((says,) if (rules, said) == ("cifar10-v1", {}) else ())
