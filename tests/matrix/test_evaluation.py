@@ -29,20 +29,16 @@ RULES = """\
 name = "hardly-a-step"
 extends = "cifar10-v1"
 
-[[threats]]
-norm = "L0" # without the corners of every pixel, which are 8,192 images a point
-attacks = ["sigma-zero", "sparse-pgd-u", "sparse-pgd-p", "sparse-rs", "sparse-rs-ce"]
-
 [attacks]
 apgd-ce = { steps = 2 }
 apgd-t = { steps = 2, targets = 1 }
 fab-t = { steps = 2, targets = 1 }
 square = { queries = 3 }
 fmn = { steps = 2 }
+corner-search = { pixels = 2, first = 4, others = 4, beams = 1, branch = 2 }
+corner-beam = { pixels = 2, first = 4, beams = 1, branch = 2 }
 sigma-zero = { steps = 2, grid = [5, 20] }
 sparse-pgd-u = { iterations = 2, grid = [5, 20] }
-sparse-pgd-p = { iterations = 2, grid = [5, 20] }
-sparse-rs = { queries = 3, grid = [5, 20] }
 sparse-rs-ce = { queries = 3, grid = [5, 20] }
 """
 
