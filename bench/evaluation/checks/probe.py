@@ -87,12 +87,18 @@ class _Counted:
 
 
 def at_radius(settings: Settings, threat: ThreatModel) -> Settings:
-    """Return the settings of an attack that looks for several numbers of pixels, cut to those of one radius."""
+    """Return the settings of an attack that looks for several numbers of pixels, cut to those of one radius.
+
+    A search that grows pixel by pixel never goes farther than it did: to the whole image it would take a step a pixel.
+    """
     if threat.norm is not Norm.L0:
         return settings
-    radius = int(threat.epsilon)
-    at: Settings = {"grid": (radius,), "pixels": radius}
-    return {**settings, **{name: value for name, value in at.items() if name in settings}}
+    radius, cut = int(threat.epsilon), dict(settings)
+    if "grid" in cut:
+        cut["grid"] = (radius,)
+    if isinstance(most := cut.get("pixels"), int):
+        cut["pixels"] = min(most, radius)
+    return cut
 
 
 def gradient_turns(turns: Iterable[Turn]) -> list[Turn]:
