@@ -1,12 +1,14 @@
 """Prunes a network by a recipe, and measures what anybody's pruning did."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from bench.errors import UsageError
+from bench.errors import ContractError, UsageError
 from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.plan.prepare import EXAMPLES
 from bench.interface.network import frozen
@@ -17,6 +19,9 @@ from bench.pruning.prune import Pruned
 from bench.pruning.prune import prune as pruned
 from bench.pruning.recipe import Calibration, Context
 from bench.threats import ThreatModel
+
+USUAL = ((3, 32, 32), (1, 28, 28), (1, 8, 8), (3, 224, 224))
+"""Sizes of images of the data sets that networks are mostly made for."""
 
 
 @exact_arithmetic()
@@ -67,22 +72,35 @@ def prune(
 
 
 @exact_arithmetic()
-def measure(parent: nn.Module, network: nn.Module | Pruned, example: Tensor) -> Measured:
+def measure(parent: nn.Module, network: nn.Module | Pruned, example: Tensor | None = None) -> Measured:
     """Measure a pruned network against its dense parent, tensor by tensor.
 
     Args:
         parent: the dense network.
         network: the same with zeros, or with channels gone.
-        example: images (N, C, H, W) in [0, 1], to see which weights a forward pass reaches.
+        example: images (N, C, H, W) in [0, 1], to see which weights a forward pass reaches; work hangs on their size.
+            Where left out, the first size of USUAL that both networks take.
 
     Raises:
         ContractError: if a network does not take the images.
-        UsageError: if the networks do not belong together.
+        UsageError: if the networks do not belong together, or take none of the usual sizes.
     """
     dense, child = frozen(parent), frozen(network)
+    if example is None:
+        example = _usual(dense, child)
     for one in (dense, child):
         classes_of(one, example)
     return measured(dense, child, example[:EXAMPLES])
+
+
+def _usual(*networks: nn.Module) -> Tensor:
+    for shape in USUAL:
+        grey = torch.full((2, *shape), 0.5)
+        with suppress(ContractError):
+            for one in networks:
+                classes_of(one, grey)
+            return grey
+    raise UsageError("the networks take none of the usual sizes of images; give some of theirs as example.")
 
 
 def share_of(sparsity: Any) -> Fraction | None:

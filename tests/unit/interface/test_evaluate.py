@@ -174,6 +174,10 @@ def test_what_the_functions_return_they_take(tmp_path):
     dense = bench.evaluate(network, **words, out=tmp_path / "dense")
     pruned = bench.prune(network, "magnitude-global", 0.5, example=torch.rand(2, 1, 8, 8))
     assert bench.measure(network, pruned, torch.rand(2, 1, 8, 8)) == pruned.measured
+    assert bench.measure(network, pruned) == pruned.measured
+    odd = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(7, 2))
+    with pytest.raises(UsageError, match="none of the usual sizes"):
+        bench.measure(odd, odd)
     heard = []
     sparse = bench.evaluate(
         pruned, parent=dense, method="ours", **words, out=tmp_path / "sparse", announce=heard.append
