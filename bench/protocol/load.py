@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import ProtocolError, UsageError
+from bench.protocol import released
 from bench.protocol.origin import Origin
 from bench.registry import unknown
 from bench.threats import Norm, Scenario, ThreatModel, exact
@@ -267,9 +268,11 @@ def load(name: str) -> Protocol:
 
     Raises:
         UsageError: if there is none of this name.
-        ProtocolError: if its file breaks the rules for rules.
+        ProtocolError: if its file breaks the rules for rules, or is not what was released under its name.
     """
-    return parse(shipped(name), where=f"{name}.toml")
+    protocol = parse(shipped(name), where=f"{name}.toml")
+    released.hold(name, protocol.status, protocol.digest)
+    return protocol
 
 
 def parse(text: str, *, where: str) -> Protocol:

@@ -35,8 +35,6 @@ SHORT_LIST = {
     "cifar10/Linf/Pang2020Boosting": dict.fromkeys(["sparsegpt", "wanda", "wanda-2of4"], UNSEEN),
     # the image of ones that synaptic flow starts from is standardised to zeros
     "cifar10/Linf/Ding2020MMA": {"synflow": "where every image is standardised by itself"},
-    # one layer is kept orthogonal by a parametrisation, so there is no tensor whose zeros would last
-    "cifar10/Linf/Kang2021Stable": dict.fromkeys(RECIPES, "'network.1.fc0.linear' are recomputed in every pass"),
     # its batch norms have no scales
     "cifar10/corruptions/Diffenderfer2021Winning_Binary": NO_SCALES,
     # no convolution stands between two others without a norm over channels, and there is no batch norm

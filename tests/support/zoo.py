@@ -140,8 +140,15 @@ def skeleton(network: nn.Module) -> str:
     return hashlib.sha256(repr([kinds, list(network.state_dict())]).encode()).hexdigest()
 
 
-def randomise(network: nn.Module, images: torch.Tensor, seed: int = 0) -> nn.Module:
-    """Fill a network with random weights under which activations neither vanish nor explode, and no weight is zero."""
+def randomise(
+    network: nn.Module, images: torch.Tensor, seed: int = 0, gain: float = 1.0, threshold: float = 0.1
+) -> nn.Module:
+    """Fill a network with random weights under which activations neither vanish nor explode, and no weight is zero.
+
+    Random layers in great number are chaotic: they blow rounding up to the size of the logits, as trained ones do not.
+    ``gain`` below 1 weakens what norms pass on, ``threshold`` is how far from the mean MeanSparse keeps a value, in
+    deviations; both calm them.
+    """
     source = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -150,11 +157,11 @@ def randomise(network: nn.Module, images: torch.Tensor, seed: int = 0) -> nn.Mod
             elif name.endswith("bias"):
                 parameter.copy_(torch.randn(parameter.shape, generator=source) * 0.1)
             elif parameter.ndim == 1:
-                parameter.copy_(torch.rand(parameter.shape, generator=source) * 0.5 + 0.5)
+                parameter.copy_((torch.rand(parameter.shape, generator=source) * 0.5 + 0.5) * gain)
         for module in network.modules():
             if {"running_var", "threshold"} <= dict(module.named_buffers(recurse=False)).keys():
                 module.running_var.fill_(1.0)  # what lies nearer to the mean than this share of a deviation becomes it
-                module.threshold.fill_(0.1)
+                module.threshold.fill_(threshold)
     network.eval().requires_grad_(requires_grad=False)
     recalibrate(network, images, len(images))
     return network

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from bench.errors import InputError, UsageError
 from bench.models.architecture import Architecture
@@ -28,6 +29,9 @@ _CONSTANTS = frozenset({"mu", "sigma", "mean", "std"})
 _LAST = ("Kireev2021Effectiveness", "Andriushchenko2020Understanding")
 """Checkpoints that hold two state dicts, of which RobustBench takes ``last``."""
 
+_SOLVERS = frozenset({"ODEBlock"})
+"""Classes that integrate in steps chosen for the whole batch: an image's answer would hang on the images beside it."""
+
 
 def load(ref: ModelRef) -> LoadedModel:
     """Load ``DATASET/THREAT/NAME``; normalisation is inside the network, as RobustBench has it."""
@@ -36,6 +40,7 @@ def load(ref: ModelRef) -> LoadedModel:
     network = _made(entry)
     what = f"RobustBench's {ref.name!r}"
     fill(network, _aligned(read(path), network), where=repr(path.name), what=what)
+    _settle(network)
     shape, classes = (3, _SIDE[dataset], _SIDE[dataset]), _CLASSES[dataset]
     probe(network, shape, classes, where=repr(path.name), what=what)
     classifier = Normalised(network, (0.0,), (1.0,))
@@ -69,7 +74,27 @@ def _made(entry: Mapping[str, Any]) -> nn.Module:
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network: nn.Module = entry["model"]()
+    for module in network.modules():
+        if type(module).__name__ in _SOLVERS:
+            module.__class__ = _alone(type(module))
     return network
+
+
+def _settle(network: nn.Module) -> None:
+    """Compute once what parametrizations would compute in every pass: the weights are given, nothing trains them."""
+    for module in network.modules():
+        if parametrize.is_parametrized(module):
+            for name in list(module.parametrizations):
+                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+
+
+def _alone(kind: type[nn.Module]) -> type[nn.Module]:
+    """Return the class whose forward pass takes each image by itself, as the network answers on a single one."""
+
+    def forward(self: nn.Module, images: Tensor) -> Tensor:
+        return torch.cat([kind.forward(self, image) for image in images.split(1)])
+
+    return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
 
 
 def _zoo() -> Mapping[Any, Mapping[Any, Mapping[str, Any]]]:

@@ -1,10 +1,14 @@
+import copy
+
 import pytest
 import torch
+from torch import nn
 
 from bench.errors import ArtefactError, InputError, UsageError
 from bench.models.architecture import ARCHITECTURES
 from bench.models.source import ModelRef, load
 from bench.models.weights import save
+from bench.models.zoo import robustbench
 
 NAME = "cifar10/Linf/Addepalli2022Efficient_RN18"
 
@@ -120,3 +124,26 @@ def test_networks_of_every_data_set_load_from_a_placed_file_of_their_weights(tmp
     place(tmp_path, state, reference)
     loaded = model(reference)
     assert all(torch.equal(loaded.classifier.state_dict()[f"network.{key}"], state[key]) for key in state)
+
+
+def test_an_adaptive_solver_takes_each_image_by_itself_and_parametrizations_are_computed_once():
+    robustbench._zoo()
+    from robustbench.model_zoo.architectures import sodef_layers as layers
+
+    block = layers.ODEBlock(layers.ODEfunc_mlp(0))
+    network = robustbench._made({"model": lambda: nn.Sequential(layers.MLP_OUT_ORTH1024(), block)}).eval()
+    features = torch.rand(3, 1024, generator=torch.Generator().manual_seed(1)) * torch.tensor([[1], [10], [100]])
+    before = network(features)
+    robustbench._settle(network)
+    assert [*network.state_dict()] == [
+        "0.fc0.linear.weight",
+        "1.odefunc.fc1._layer.weight",
+        "1.odefunc.fc1._layer.bias",
+    ]
+    together = network(features)
+    torch.testing.assert_close(together, before)
+    alone = torch.cat([network(row[None]) for row in features])
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(copy.deepcopy(network)(features), together, rtol=0, atol=0)
+    fresh = layers.ODEBlock(block.odefunc)
+    assert (fresh(network[0](features)) - together).abs().max() > 1e-2, "the solver's steps hang on the batch"
