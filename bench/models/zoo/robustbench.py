@@ -82,9 +82,10 @@ def _made(entry: Mapping[str, Any]) -> nn.Module:
 
 def _settle(network: nn.Module) -> None:
     """Compute once what parametrizations would compute in every pass: the weights are given, nothing trains them."""
-    for module in network.modules():
-        if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):
+    for module in list(network.modules()):
+        parametrizations = getattr(module, "parametrizations", None)
+        if isinstance(parametrizations, nn.ModuleDict):
+            for name in list(parametrizations):
                 parametrize.remove_parametrizations(module, name, leave_parametrized=True)
 
 
