@@ -57,6 +57,11 @@ def norm_of(name: str) -> Norm:
     return Norm(name)
 
 
+def surface(norm: Norm, radius: float) -> float:
+    """Return the largest measured distance that counts as within ``radius``; distances are float32 and compared so."""
+    return radius if norm is Norm.L0 else radius * (1 + SLACK)
+
+
 @dataclass(frozen=True, slots=True)
 class ThreatModel:
     """A norm and the radius of its ball."""

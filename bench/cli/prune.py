@@ -148,6 +148,7 @@ def _ratio(loaded: "LoadedModel", pruned: "Pruned", context: "Context") -> float
     if not pruned.measured.removed:
         return None
     found = latency(loaded.classifier, pruned.network, context.example, len(context.example))
+    assert found.parent is not None
     return found.network.forward[1] / found.parent.forward[1]
 
 

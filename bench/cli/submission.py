@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from bench.cli.output import emit, line, say
-from bench.errors import UsageError
+from bench.errors import SubmissionError, UsageError
 from bench.text import printable
 
 
@@ -35,6 +35,20 @@ def check(folders: tuple[Path, ...], *, as_json: bool) -> int:
     if len(found) > 1 or not wrong:
         say(f"{len(found)} checked, {len(found) - wrong} without a problem.")
     return 3 if wrong else 0
+
+
+@command.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+def migrate(folders: tuple[Path, ...]) -> None:
+    """Convert the records in FOLDERS, of runs or submissions, from version 1 to version 2, in place and once."""
+    from bench.submission.migrate import migrate as convert
+
+    for folder in folders:
+        try:
+            changed = convert(folder)
+        except SubmissionError as error:
+            raise SubmissionError(f"{printable(str(folder))}: {error}") from None
+        line(f"{printable(str(folder))}: {'converted' if changed else 'is of version 2 already'}.")
 
 
 @command.command()

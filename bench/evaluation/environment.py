@@ -36,13 +36,11 @@ def device(name: str) -> torch.device:
     return found
 
 
-def environment(on: torch.device) -> dict[str, str]:
-    """Return what a reader needs to know about the machine and the code; never a path or a host name."""
+def environment() -> dict[str, str]:
+    """Return what a reader needs to know about the system and the code; never a path or a host name."""
     found = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(on) if on.type == "cuda" else "cpu",
-        "threads": str(torch.get_num_threads()),
         "prunebench": __version__,
     }
     for package in _PACKAGES:

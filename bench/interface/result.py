@@ -24,7 +24,9 @@ from bench.submission import schema
 from bench.submission.arrays import read_arrays
 from bench.submission.compare import outcomes, read_run
 from bench.submission.files import POINTS_FILE, RESULT_FILE, read_result
+from bench.submission.points import read_points
 from bench.submission.score import retention
+from bench.submission.standing import best_known
 from bench.threats import Norm, Scenario, norm_of
 
 
@@ -44,7 +46,7 @@ class Result:
         """Say the counts in one line."""
         points = self.record.data.points
         says = [f"clean {self.record.clean.correct}/{points}"]
-        says += [f"{threat.norm} {threat.epsilon} {threat.robust}/{points}" for threat in self.record.threats]
+        says += [f"{threat.norm} {threat.epsilon} {threat.best_known}/{points}" for threat in self.record.threats]
         return f"Result({str(self.folder)!r}: {', '.join(says)})"
 
     def __str__(self) -> str:
@@ -70,8 +72,16 @@ class Result:
         """Share of points that are classified rightly without any attack."""
         return Fraction(self.record.clean.correct, self.record.data.points)
 
+    def best_known(self, norm: str | Norm) -> Fraction:
+        """Return the share of points without a verified witness within the radius, whoever found it: what ranks.
+
+        Raises:
+            UsageError: if the norm was not attacked.
+        """
+        return Fraction(self._threat(norm_of(norm)).best_known, self.record.data.points)
+
     def robust(self, norm: str | Norm) -> Fraction:
-        """Return the share of points that survive every attack of a norm.
+        """Return the share of points that survive every attack of a norm's own cascade, whatever others found.
 
         Raises:
             UsageError: if the norm was not attacked.
@@ -79,24 +89,22 @@ class Result:
         return Fraction(self._threat(norm_of(norm)).robust, self.record.data.points)
 
     def retention(self, norm: str | Norm) -> Fraction | None:
-        """Return the robust points as a share of those of the dense parent; None where none of its runs was at hand.
+        """Return the points that stand, as best known, as a share of those of the dense parent.
 
-        It is None, too, where the parent has no robust point.
+        None where no run of the parent under this norm was at hand, or where the parent has no robust point.
 
         Raises:
             UsageError: if the norm was not attacked.
         """
         found, transfer = self._threat(norm_of(norm)), self.record.scenarios.get(Scenario.TRANSFER)
-        if transfer is None or transfer.parent is None:
+        if transfer is None or transfer.parent is None or found.norm not in transfer.parent:
             return None
-        return retention(found.robust, transfer.parent[found.norm])
+        return retention(found.best_known, transfer.parent[found.norm])
 
     def standing(self, norm: str | Norm) -> NDArray[np.bool_]:
-        """Tell which points survive every attack of a norm, in the order of ``points["id"]``."""
-        self._threat(norm_of(norm))
-        fallen = [flags.astype(bool) for name, flags in self.points.items() if name.startswith(f"broken_{norm}_")]
-        correct = self.points["prediction"] == self.points["label"]
-        return correct & ~np.logical_or.reduce(fallen or [np.zeros(len(correct), dtype=bool)])
+        """Tell which points no verified witness of a norm's threat model breaks, in the order of ``points["id"]``."""
+        found = self._threat(norm_of(norm))
+        return best_known(self.record, read_points(self.folder / POINTS_FILE))[found.norm].points
 
     @property
     def flags(self) -> tuple[schema.Flag, ...]:
@@ -125,6 +133,7 @@ class Result:
                     "epsilon": threat.epsilon,
                     "points": record.data.points,
                     "correct": record.clean.correct,
+                    "best_known": threat.best_known,
                     "robust": threat.robust,
                     "sparsity": pruning.zeros / pruning.prunable,
                     "nonzero": pruning.nonzero,

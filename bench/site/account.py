@@ -4,12 +4,18 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+from bench.site.cost import machine
 from bench.site.entries import Catalogue, Entry
-from bench.site.figures import interval, metric, p_value, percent, signed, thousands, threat
+from bench.site.figures import duration, interval, metric, p_value, percent, signed, thousands, threat
 from bench.site.tables import Cell, remarks
-from bench.submission.coherence import POOLED
-from bench.submission.schema import ClaimRecord, LatencyRecord, Normalisation, PruningRecord
+from bench.submission.schema import ClaimRecord, CostRecord, LatencyRecord, Normalisation, PruningRecord
 from bench.submission.score import Paired, rate, retention, wilson
+from bench.threats import Norm
+
+_CONVERTED = (
+    " This record was converted from an older version, whose cascades did not attack points that a witness of another "
+    "norm had broken."
+)
 
 
 def tables(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:
@@ -31,7 +37,11 @@ def tables(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:
 def _family(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     parent = catalogue.parents.get(entry, entry)
     children = sorted(catalogue.children(parent), key=lambda child: (child.sparsity, child.id))
-    norms = list(entry.robust)
+    norms = [
+        rule.norm
+        for rule in entry.protocol.threats
+        if any(rule.norm in member.robust for member in (parent, *children))
+    ]
     lines: list[list[str | Cell]] = []
     for member in [parent, *children] if children else ():
         name = member.variant if member is not entry else f"{member.variant}, this entry"
@@ -39,7 +49,7 @@ def _family(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         line: list[str | Cell] = [Cell(name, link=member.address)]
         line += [percent(member.sparsity), metric(pruning.nonzero)]
         line += [percent(rate(member.result.clean.correct, total))]
-        line += ["withheld" if member.withheld else percent(rate(member.survivors(norm), total)) for norm in norms]
+        line += [_stands(member, norm) for norm in norms]
         lines.append([*line, "; ".join(remarks(catalogue, member))])
     robust = [f"{threat(norm, entry.protocol.threat(norm).epsilon)} %" for norm in norms]
     return {
@@ -52,11 +62,17 @@ def _family(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     }
 
 
+def _stands(member: Entry, norm: Norm) -> str:
+    if norm not in member.robust:
+        return "not measured"
+    return "withheld" if member.withheld else percent(rate(member.survivors(norm), member.result.data.points))
+
+
 def _against_parent(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     parent, lines = catalogue.parents.get(entry), []
     if parent is not None and not entry.withheld and not parent.withheld:
         lines.append(_pair("clean", Paired.of(entry.correct, parent.correct), None))
-        for norm in entry.robust:
+        for norm in (norm for norm in entry.robust if norm in parent.robust):
             pair = Paired.of(entry.robust[norm], parent.robust[norm])
             kept = retention(entry.survivors(norm), parent.survivors(norm))
             lines.append(_pair(threat(norm, entry.protocol.threat(norm).epsilon), pair, kept))
@@ -115,13 +131,19 @@ def _attacks(entry: Entry) -> dict[str, Any]:
     lines = []
     for record in entry.result.threats if not entry.withheld else ():
         for attack in record.attacks:
-            name = "witnesses of other norms" if attack.name == POOLED else attack.name
             counts = (attack.attempted, attack.broken, attack.rejected, attack.forwards, attack.backwards)
-            lines.append([threat(record.norm, record.epsilon), name, *map(thousands, counts)])
+            lines.append([threat(record.norm, record.epsilon), attack.name, *map(thousands, counts)])
+        if beyond := record.robust - record.best_known:
+            elsewhere = ["witnesses from elsewhere", "–", thousands(beyond), "–", "–", "–"]
+            lines.append([threat(record.norm, record.epsilon), *elsewhere])
     return {
         "title": "The cascade",
         "anchor": "cascade",
-        "says": "Each attack runs on the points that still stand; rejected candidates fool from outside the ball.",
+        "says": (
+            "Each attack runs on the points that the cascade has not broken; rejected candidates fool from outside the "
+            "ball. Witnesses from elsewhere (other norms, the parent, checks) take what the cascade left."
+            + (_CONVERTED if entry.result.converted else "")
+        ),
         "header": ["threat model", "attack", "attempted", "broken", "rejected", "forward passes", "backward passes"],
         "numbers": {2, 3, 4, 5, 6},
         "rows": lines,
@@ -150,7 +172,6 @@ def _scenarios(entry: Entry) -> dict[str, Any]:
 def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
     result, pruning, submission = entry.result, entry.result.pruning, entry.submission
     model, parent = result.model, catalogue.parents.get(entry)
-    passes = f"{thousands(result.cost.forwards)} and {thousands(result.cost.backwards)}"
     lines = [
         ["authors", ", ".join(submission.authors)],
         ["licence", submission.licence],
@@ -174,7 +195,8 @@ def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
         ["data", f"{result.data.points} points of {result.data.name} {result.data.split}, digest {result.data.digest}"],
         ["engine and seed", f"{result.engine}, {result.seed}"],
         ["batch size", "free: verdicts do not depend on it" if result.batch_size is None else str(result.batch_size)],
-        ["cost", f"{result.cost.seconds:.0f} s, {passes} passes forward and backward"],
+        ["cost", _cost(result.cost)],
+        ["energy", _energy(result.cost)],
         ["extra training data", "yes" if submission.extra_data else "no"],
     ]  # fmt: skip
     lines += [["kept whole", ", ".join(pruning.keep)]] if pruning.keep else []
@@ -209,9 +231,23 @@ def _times(rate: Fraction | None) -> str:
 
 def _latency(timed: LatencyRecord | None) -> str:
     if timed is None:
-        return "not claimed: zeros alone make no network faster"
+        return "not timed: the record was converted from an older version"
     clock = "of one thread" if timed.clock == "processor" else "of the accelerator"
-    return f"{timed.times_faster:.2f}× faster to attack than its parent, by the time {clock}"
+    network, faster = timed.network, timed.times_faster
+    times = f"{duration(network.forward[1])} an image forward, {duration(network.both[1])} forward and back"
+    beside = "zeros alone make it no faster" if faster is None else f"{faster:.2f}× faster to attack than its parent"
+    return f"{times}, {timed.batch} at a time, by the time {clock}; {beside}"
+
+
+def _cost(cost: CostRecord) -> str:
+    used = f"{thousands(cost.forwards)} and {thousands(cost.backwards)} passes forward and backward"
+    return f"{used} in {cost.seconds:.0f} s on {machine(cost.machine)}"
+
+
+def _energy(cost: CostRecord) -> str:
+    meters = {"rapl": "the processor's packages", "nvml": "the accelerator"}
+    read = [f"{metric(round(meter.joules))}J by {meters[meter.meter]}" for meter in cost.energy]
+    return ", ".join(read) + ", all work on them included" if read else "no meter could be read"
 
 
 def _figure(value: float | None) -> str:

@@ -124,7 +124,7 @@ def _beside(catalogue: Catalogue) -> dict[str, bytes]:
     files = {"atom.xml": feed(changes(catalogue), "")}
     for entry in catalogue:
         folder = entry.address.removesuffix("index.html")
-        files[f"{folder}badge.svg"] = badge(entry, entry.protocol.threats[0].norm)[1]
+        files[f"{folder}badge.svg"] = badge(entry, entry.result.threats[0].norm)[1]
         files[f"{folder}cite.bib"] = bibtex(entry).encode()
         for name in published(entry):
             files[f"{folder}{name}"] = (entry.path / name).read_bytes()

@@ -71,8 +71,9 @@ def record(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         "bytes_packed": pruning.bytes_packed,
         "points": result.data.points,
         "clean": result.clean.correct,
-        "robust": {norm.value: None if entry.withheld else entry.survivors(norm) for norm in entry.robust},
-        "rank": {norm.value: place.rank if place else None for norm, place in ranks.items()},
+        "best_known": {norm.value: None if entry.withheld else entry.survivors(norm) for norm in entry.robust},
+        "robust": {threat.norm.value: None if entry.withheld else threat.robust for threat in result.threats},
+        "rank": {norm.value: place.rank if place else None for norm, place in ranks.items() if norm in entry.robust},
         "notes": notes(catalogue, entry),
     }
 
@@ -85,7 +86,8 @@ def table(catalogue: Catalogue, protocol: Protocol) -> bytes:
     norms = [threat.norm for threat in protocol.threats]
     header = words + counts
     for norm in norms:
-        header += [f"robust_{norm}", f"robust_{norm}_low", f"robust_{norm}_high", f"rank_{norm}"]
+        header += [f"best_known_{norm}", f"best_known_{norm}_low", f"best_known_{norm}_high", f"robust_{norm}"]
+        header += [f"rank_{norm}"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -93,11 +95,15 @@ def table(catalogue: Catalogue, protocol: Protocol) -> bytes:
         values = record(catalogue, entry)
         line: list[Any] = [plain(values[key]) for key in words] + [values[key] for key in counts]
         for norm in norms:
-            robust = values["robust"][norm.value]
-            ends = ("", "") if robust is None else (f"{end:.6f}" for end in wilson(robust, values["points"]))
-            line += ["" if robust is None else robust, *ends, values["rank"][norm.value] or ""]
+            best, robust = (values[key].get(norm.value) for key in ("best_known", "robust"))
+            ends = ("", "") if best is None else (f"{end:.6f}" for end in wilson(best, values["points"]))
+            line += [_cell(best), *ends, _cell(robust), _cell(values["rank"].get(norm.value))]
         writer.writerow(line)
     return text.getvalue().encode()
+
+
+def _cell(count: int | None) -> int | str:
+    return "" if count is None else count
 
 
 def plain(value: object) -> str:

@@ -16,6 +16,7 @@ from bench.submission.literature import FOLDER, Literature, examine_literature
 from bench.submission.relations import neighbour, relation_problems
 from bench.submission.schema import Level, Result, Submission, Verification, VerificationLevel
 from bench.submission.score import Bits, Contender, Paired, Place, order, places, rate
+from bench.submission.standing import best_known
 from bench.threats import Norm
 
 _TOLD = 20
@@ -36,7 +37,7 @@ class Entry:
     folder: Folder
     correct: Bits
     robust: dict[Norm, Bits]
-    """Which points survive, per norm that the protocol attacks."""
+    """Which points no verified witness breaks, per norm that the entry brings: what boards rank by."""
 
     @property
     def id(self) -> str:
@@ -108,8 +109,18 @@ class Entry:
         return f"entries/{self.protocol.name}/{self.id}/index.html"
 
     def survivors(self, norm: Norm) -> int:
-        """Return the robust count under this norm."""
+        """Return the robust count under this norm, as best known."""
         return int(self.robust[norm].sum())
+
+    def alone(self, norm: Norm) -> int | None:
+        """Return what the norm's own cascade leaves, where a witness from elsewhere takes more; None where none does.
+
+        None, too, for a record that was converted, whose cascades left such points out.
+        """
+        threat = self.result.threat(norm)
+        if threat is None or self.result.converted or threat.robust == self.survivors(norm):
+            return None
+        return threat.robust
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +236,7 @@ def read(submissions: Path) -> Catalogue:
     catalogue = Catalogue(by_protocol, literature=literature)
     for entries in by_protocol.values():
         _relate(catalogue, entries)
-        catalogue.boards += [_board(catalogue, entries, threat.norm) for threat in entries[0].protocol.threats]
+        catalogue.boards += _boards(catalogue, entries)
     return catalogue
 
 
@@ -257,7 +268,7 @@ def paired(first: Entry, second: Entry, norm: Norm) -> Paired:
 def _entry(place: Path, folder: Folder) -> Entry:
     protocol = load(folder.result.protocol.name)
     rows = folder.points.id.argsort()
-    robust = {threat.norm: folder.points.robust(threat.norm)[rows] for threat in protocol.threats}
+    robust = {norm: found.points[rows] for norm, found in best_known(folder.result, folder.points).items()}
     return Entry(place, protocol, folder, folder.points.correct[rows], robust)
 
 
@@ -285,11 +296,20 @@ def _newest(catalogue: Catalogue, entry: Entry) -> Entry | None:
     return entry
 
 
+def _boards(catalogue: Catalogue, entries: list[Entry]) -> Iterator[Board]:
+    """Yield a board for each threat model of a protocol that any of its entries brings."""
+    brought = {norm for entry in entries for norm in entry.robust}
+    for threat in entries[0].protocol.threats:
+        if threat.norm in brought:
+            yield _board(catalogue, entries, threat.norm)
+
+
 def _board(catalogue: Catalogue, entries: list[Entry], norm: Norm) -> Board:
     def describe(entry: Entry) -> Contender:
         return Contender(entry.robust[norm], int(entry.correct.sum()), entry.id)
 
-    shown = sorted(entries, key=lambda entry: (entry.withheld, order(describe(entry))))
+    there = [entry for entry in entries if norm in entry.robust]
+    shown = sorted(there, key=lambda entry: (entry.withheld, order(describe(entry))))
     ranked = [entry for entry in shown if catalogue.unranked(entry) is None]
     protocol = entries[0].protocol
     return Board(protocol, norm, protocol.threat(norm).epsilon, tuple(shown), places(ranked, describe))

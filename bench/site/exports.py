@@ -36,6 +36,7 @@ def _protocol(catalogue: Catalogue, name: str) -> dict[str, Any]:
                 "label": threat(rule.norm, rule.epsilon),
             }
             for rule in protocol.threats
+            if any(board.protocol is protocol and board.norm is rule.norm for board in catalogue.boards)
         ],
         "curves": {curve.norm.value: [str(epsilon) for epsilon in curve.epsilons] for curve in protocol.curves},
     }

@@ -42,6 +42,16 @@ def metric(count: int) -> str:
     return str(count)
 
 
+def duration(seconds: float) -> str:
+    """Spell a time of a pass with three digits: ``41.2 µs``, ``1.5 ms``, ``2.04 s``."""
+    scaled, unit = next(
+        (seconds * scale, unit)
+        for scale, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns"))
+        if seconds * scale >= 0.9995 or unit == "ns"
+    )
+    return f"{scaled:.3g}\u202f{unit}"
+
+
 def p_value(value: float) -> str:
     """Spell a p-value: ``0.03``, ``< 0.001``."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"

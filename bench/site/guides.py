@@ -110,9 +110,12 @@ def _metrics(board: Board, shown: list[Entry]) -> list[list[str]]:
         ["level", *(entry.level.value for entry in shown)],
         ["robust %", *(share(entry.survivors(board.norm)) for entry in shown)],
         *(
-            [f"{threat(rule.norm, rule.epsilon)} %", *(share(entry.survivors(rule.norm)) for entry in shown)]
+            [
+                f"{threat(rule.norm, rule.epsilon)} %",
+                *(share(entry.survivors(rule.norm)) if rule.norm in entry.robust else "–" for entry in shown),
+            ]
             for rule in board.protocol.threats
-            if rule.norm is not board.norm
+            if rule.norm is not board.norm and any(rule.norm in entry.robust for entry in shown)
         ),
         ["clean %", *(share(entry.result.clean.correct) for entry in shown)],
         ["sparsity %", *(percent(entry.sparsity) for entry in shown)],

@@ -130,8 +130,12 @@ def entries(catalogue: Catalogue) -> Iterator[Page]:
 def _entry(catalogue: Catalogue, entry: Entry) -> Page:
     result, pruning = entry.result, entry.result.pruning
     correct, total = result.clean.correct, result.data.points
-    standing = [_standing(board, entry) for board in catalogue.boards if board.protocol is entry.protocol]
-    first = entry.protocol.threats[0].norm
+    standing = [
+        _standing(board, entry)
+        for board in catalogue.boards
+        if board.protocol is entry.protocol and entry in board.entries
+    ]
+    first = entry.result.threats[0].norm
     told, shown, drawn = tables(catalogue, entry), gallery(entry), plots.entry_figures(catalogue, entry)
     sections = [("figures", "Figures")] if drawn else []
     sections += [("witnesses", "Witnesses")] if shown else []
@@ -143,6 +147,7 @@ def _entry(catalogue: Catalogue, entry: Entry) -> Page:
         "doubts": doubts(catalogue, entry),
         "clean": {"text": percent(rate(correct, total)), "small": interval(wilson(correct, total))},
         "standing": standing,
+        "missing": _missing(entry),
         "sparsity": percent(entry.sparsity),
         "size": f"{metric(pruning.nonzero)} weights left of {metric(pruning.parameters)}",
         "figures": drawn,
@@ -160,14 +165,25 @@ def _entry(catalogue: Catalogue, entry: Entry) -> Page:
 
 def _standing(board: Board, entry: Entry) -> dict[str, Any]:
     survivors, points, place = entry.survivors(board.norm), entry.result.data.points, board.places.get(entry)
-    shown = not entry.withheld
+    shown, alone = not entry.withheld, entry.alone(board.norm)
     return {
         "address": board.address,
         "threat": threat(board.norm, board.epsilon),
         "robust": percent(rate(survivors, points)) if shown else "withheld",
         "interval": interval(wilson(survivors, points)) if shown else "",
+        "alone": "" if alone is None or not shown else f"{percent(rate(alone, points))} % by its own cascade",
         "place": f"rank {place} of {len(board.places)}" if place else "not ranked",
     }
+
+
+def _missing(entry: Entry) -> str:
+    """Say which threat models of the protocol an entry does not bring."""
+    left = [threat(rule.norm, rule.epsilon) for rule in entry.protocol.threats if rule.norm not in entry.robust]
+    return (
+        f"Not measured under {' and '.join(left)}: an entry may bring any of the protocol's threat models."
+        if left
+        else ""
+    )
 
 
 def _verified(entry: Entry) -> str:

@@ -10,7 +10,6 @@ from bench.site.entries import Board, Catalogue, Entry, paired
 from bench.site.figures import p_value, percent, symbol, thousands, threat
 from bench.site.mixture import candidates
 from bench.site.sweetspots import Ladder, ladders
-from bench.submission.coherence import POOLED
 from bench.submission.schema import Result
 from bench.submission.score import rate, wilson
 from bench.threats import Norm
@@ -173,10 +172,10 @@ def waterfall(entry: Entry, norm: Norm, page: str) -> Drawing:
     assert record is not None
     total, standing = entry.result.data.points, entry.result.clean.correct
     rows: list[dict[str, Any]] = [_stage("correct", 0, standing, total, "standing")]
-    for attack in record.attacks:
-        name = "other norms" if attack.name == POOLED else attack.name
-        rows.append(_stage(name, standing - attack.broken, standing, total, "broken"))
-        standing -= attack.broken
+    taken = [(attack.name, attack.broken) for attack in record.attacks]
+    for name, broken in [*taken, ("elsewhere", record.robust - record.best_known)]:
+        rows.append(_stage(name, standing - broken, standing, total, "broken"))
+        standing -= broken
     rows.append(_stage("robust", 0, standing, total, "standing"))
     says = "; ".join(f"{row['stage']} {row['count']}" for row in rows)
     title = f"Attack by attack, {threat(norm, record.epsilon)}"

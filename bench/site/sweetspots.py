@@ -38,7 +38,9 @@ def ladders(catalogue: Catalogue, board: Board) -> list[Ladder]:
     """Return a ladder for each measured parent with at least one pruned entry, most entries first."""
     made = []
     for parent in board.entries:
-        children = [entry for entry in catalogue.children(parent) if _usable(catalogue, entry)]
+        children = [
+            entry for entry in catalogue.children(parent) if _usable(catalogue, entry) and board.norm in entry.robust
+        ]
         if children and _usable(catalogue, parent):
             made.append(_ladder(parent, children, board.norm))
     return sorted(made, key=lambda found: (-len(found.rungs), found.parent.id))

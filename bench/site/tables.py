@@ -6,14 +6,18 @@ from fractions import Fraction
 
 import numpy as np
 
+from bench.site import cost
 from bench.site.entries import Board, Catalogue, Entry
-from bench.site.figures import interval, metric, percent, signed, threat
+from bench.site.figures import duration, interval, metric, percent, signed, threat
 from bench.submission.schema import Level, VerificationLevel
 from bench.submission.score import Paired, rate, wilson
 from bench.threats import Norm
 
 LAST = -1e9
 """Sorts below every number; a missing value never leads."""
+_LATENCY = (
+    "One image forward: by one thread of a processor, or by the clock on an accelerator; its machine is under Seconds."
+)
 _HALF = (
     "Half of all points have an adversarial image no farther away, in the norm of the board; misread points count as 0."
 )
@@ -53,7 +57,11 @@ class Row:
     def against_parent(self) -> Paired | None:
         """The paired comparison with the dense parent, where it has been measured too."""
         parent = self.catalogue.parents.get(self.entry)
-        return None if parent is None else Paired.of(self.entry.robust[self.norm], parent.robust[self.norm])
+        return (
+            None
+            if parent is None or self.norm not in parent.robust
+            else Paired.of(self.entry.robust[self.norm], parent.robust[self.norm])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,10 @@ def rows(catalogue: Catalogue, board: Board) -> list[Row]:
 def columns(board: Board) -> list[Column]:
     """Return the columns of a board, in the order in which they are read."""
     under = threat(board.norm, board.epsilon)
-    survive = f"Points that survive every attack under {under}, with the 95 % interval."
+    survive = (
+        f"Points without a verified witness under {under}, whoever found it, with the 95 % interval; in brackets what "
+        "the threat model's own cascade leaves, where that is more."
+    )
     return [
         Column("rank", "Rank", "Shared where a paired test at 5 % cannot separate entries.", _rank, number=True),
         Column("entry", "Entry", "The network, and how it was pruned.", _name),
@@ -123,6 +134,31 @@ def columns(board: Board) -> list[Column]:
         *_scenarios(board),
         Column("median", "Median distance", _HALF, _median, number=True, extra=True),
         Column("bytes", "Packed bytes", "Masks and values.", _size("bytes_packed"), number=True, extra=True),
+        Column("latency", "Latency", _LATENCY, _latency, number=True, extra=True),
+        Column(
+            "passes",
+            "Passes",
+            "Images through the network, forward and back, in this cascade.",
+            _passes,
+            number=True,
+            extra=True,
+        ),
+        Column(
+            "seconds",
+            "Seconds",
+            "Of the whole evaluation, all its norms and checks, and on what.",
+            _seconds,
+            number=True,
+            extra=True,
+        ),
+        Column(
+            "joules",
+            "Joules",
+            "Of the whole evaluation, where the machine has a meter.",
+            _joules,
+            number=True,
+            extra=True,
+        ),
         Column("level", "Level", "How far others have checked it.", _level, facet=True),
         Column("recipe", "Recipe", "Score, structure, scope, schedule.", _word("recipe"), facet=True, extra=True),
         *_methods(board),
@@ -134,7 +170,8 @@ def columns(board: Board) -> list[Column]:
 
 
 def _other_norms(board: Board) -> Iterator[Column]:
-    others = [rule for rule in board.protocol.threats if rule.norm is not board.norm]
+    brought = {norm for entry in board.entries for norm in entry.robust}
+    others = [rule for rule in board.protocol.threats if rule.norm is not board.norm and rule.norm in brought]
     for rule in others:
         under = threat(rule.norm, rule.epsilon)
         says = f"Robust accuracy of the same network under {under}."
@@ -147,7 +184,7 @@ def _other_norms(board: Board) -> Iterator[Column]:
 
 def _surviving(*norms: Norm) -> Callable[[Row], Cell]:
     def cell(row: Row) -> Cell:
-        if not row.shown:
+        if not row.shown or not all(norm in row.entry.robust for norm in norms):
             return Cell("–", LAST)
         standing = int(np.logical_and.reduce([row.entry.robust[norm] for norm in norms]).sum())
         return Cell(percent(rate(standing, row.entry.result.data.points)))
@@ -232,6 +269,30 @@ def _size(field: str) -> Callable[[Row], Cell]:
     return cell
 
 
+def _latency(row: Row) -> Cell:
+    timed = row.entry.result.cost.latency
+    if timed is None:
+        return Cell("–", LAST)
+    faster = "" if timed.times_faster is None else f"{timed.times_faster:.2f}× the parent's pace"
+    return Cell(duration(timed.network.forward[1]), timed.network.forward[1], faster)
+
+
+def _passes(row: Row) -> Cell:
+    record = row.entry.result.threat(row.norm)
+    assert record is not None
+    return Cell(metric(cost.passes(record)), cost.passes(record))
+
+
+def _seconds(row: Row) -> Cell:
+    spent = row.entry.result.cost
+    return Cell(f"{spent.seconds:.0f}", spent.seconds, cost.machine(spent.machine))
+
+
+def _joules(row: Row) -> Cell:
+    found = cost.joules(row.entry.result.cost)
+    return Cell("–", LAST) if found is None else Cell(metric(round(found)), found)
+
+
 def _network(row: Row) -> Cell:
     return Cell(row.entry.result.model.architecture)
 
@@ -249,7 +310,9 @@ def _robust(row: Row) -> Cell:
     if not row.shown:
         return Cell("withheld", LAST)
     survivors, points = row.entry.survivors(row.norm), row.entry.result.data.points
-    return Cell(percent(rate(survivors, points)), survivors, interval(wilson(survivors, points)))
+    alone = row.entry.alone(row.norm)
+    own = "" if alone is None else f" ({percent(rate(alone, points))})"
+    return Cell(percent(rate(survivors, points)), survivors, interval(wilson(survivors, points)) + own)
 
 
 def _change(row: Row) -> Cell:

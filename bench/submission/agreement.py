@@ -47,9 +47,11 @@ def point_problems(result: Result, points: PointTable) -> Iterator[str]:
 def _curves(result: Result, points: PointTable) -> Iterator[str]:
     for norm, curve in result.curves.items():
         for epsilon, robust in zip(curve.epsilon, curve.robust, strict=False):
-            sure, most = points.beyond(norm, Fraction(epsilon))
-            if not sure <= robust <= most:
-                yield f"{POINTS_FILE}: {sure} points have {norm} distance above {epsilon}, curves.{norm} says {robust}."
+            count = int(points.standing(norm, Fraction(epsilon)).sum())
+            if count != robust:
+                yield (
+                    f"{POINTS_FILE}: {count} points have {norm} distance above {epsilon}, curves.{norm} says {robust}."
+                )
 
 
 def _distances(points: PointTable) -> Iterator[str]:
@@ -92,15 +94,13 @@ def _threat(threat: ThreatRecord, points: PointTable) -> Iterator[str]:
     unnamed = sorted(set(points.attacks(threat.norm)) - {attack.name for attack in threat.attacks})
     if unnamed:
         yield f"{where}: broken bits of {', '.join(unnamed)}, which the result does not name."
-    robust = points.robust(threat.norm)
+    robust, standing = points.robust(threat.norm), points.standing(threat.norm, threat.radius)
     if int(robust.sum()) != threat.robust:
-        yield f"{where}: {int(robust.sum())} points survive, the result says {threat.robust}."
-    sure, most = points.beyond(threat.norm, threat.radius)
-    if not sure <= threat.robust <= most:
-        yield f"{where}: {sure} points have a larger distance, but {threat.robust} are called robust."
-    nearest = points.distance[threat.norm][robust]
-    if len(nearest) and float(nearest.min()) <= float(threat.radius) * (1 - SLACK):
-        yield f"{where}: a point is called robust whose distance is {float(nearest.min()):.6g}."
+        yield f"{where}: {int(robust.sum())} points survive the cascade, the result says {threat.robust}."
+    if int(standing.sum()) != threat.best_known:
+        yield f"{where}: {int(standing.sum())} points have a larger distance, best_known says {threat.best_known}."
+    if far := points.distance[threat.norm][standing & ~robust].tolist():
+        yield f"{where}: a point is broken by the cascade whose distance is {min(far):.6g}."
 
 
 def judge_witnesses(headers: Mapping[str, Header]) -> Iterator[str]:

@@ -12,9 +12,6 @@ from bench.submission.files import RESULT_FILE, dump
 from bench.submission.schema import PruningRecord, Result, ThreatRecord
 from bench.threats import Scenario
 
-POOLED = "pooled"
-"""The record that counts points broken by a witness which an attack of another norm found."""
-
 
 def result_problems(result: Result, written: bytes) -> Iterator[str]:
     """Yield one sentence per figure of a result that contradicts another or its protocol."""
@@ -30,15 +27,10 @@ def result_problems(result: Result, written: bytes) -> Iterator[str]:
         )
     yield from _pruning(result.pruning)
     yield from _made(result)
-    if (result.cost.latency is None) != (result.pruning.macs == result.pruning.parent_macs):
-        yield (
-            f"{RESULT_FILE}: cost.latency goes with removed channels and with nothing else; got "
-            f"{result.pruning.macs} MACs of {result.pruning.parent_macs} and latency "
-            f"{'null' if result.cost.latency is None else 'figures'}."
-        )
+    yield from _cost(result)
     rules = load(result.protocol.name).attacks if result.protocol.name in names() else {}
     for threat in result.threats:
-        yield from _threat(threat, result.clean.correct, rules)
+        yield from _threat(threat, result, rules)
     if result.clean.correct > result.data.points:
         yield f"{RESULT_FILE}: {result.clean.correct} of {result.data.points} points cannot be correct."
     yield from _curves(result)
@@ -47,6 +39,20 @@ def result_problems(result: Result, written: bytes) -> Iterator[str]:
         yield f"{RESULT_FILE}: {unknown('protocol', result.protocol.name, names())}"
     else:
         yield from _rules(result, load(result.protocol.name))
+
+
+def _cost(result: Result) -> Iterator[str]:
+    where, pruning, timed = f"{RESULT_FILE}: cost", result.pruning, result.cost.latency
+    if timed is None and result.converted is None:
+        yield f"{where}.latency is null, which only a record that was converted may say; measure again."
+    beside = timed is not None and timed.parent is not None
+    if beside == (pruning.macs == pruning.parent_macs):
+        yield (
+            f"{where}.latency.parent goes with removed channels and with nothing else; got {pruning.macs} MACs of "
+            f"{pruning.parent_macs} and {'figures' if beside else 'no figures'} of the parent."
+        )
+    if len({meter.meter for meter in result.cost.energy}) < len(result.cost.energy):
+        yield f"{where}.energy names a meter twice."
 
 
 def _curves(result: Result) -> Iterator[str]:
@@ -70,11 +76,11 @@ def _scenarios(result: Result) -> Iterator[str]:
             )
         for norm, robust in scenario.robust.items():
             threat_record = result.threat(norm)
-            worst = threat_record.robust if threat_record else 0
+            worst = threat_record.best_known if threat_record else 0
             if not worst <= robust <= result.clean.correct:
                 yield (
-                    f"{RESULT_FILE}: scenarios.{name} leaves {robust} points under {norm}, expected between the worst "
-                    f"case, {worst}, and the correct ones, {result.clean.correct}."
+                    f"{RESULT_FILE}: scenarios.{name} leaves {robust} points under {norm}, expected between the best "
+                    f"known, {worst}, and the correct ones, {result.clean.correct}."
                 )
 
 
@@ -156,21 +162,19 @@ def _target(pruning: PruningRecord) -> Iterator[str]:
             yield f"{where}: {pruning.zeros} zeros, a target of {target} asks for {float(asked):.1f} ± {room}."
 
 
-def _threat(threat: ThreatRecord, correct: int, rules: Mapping[str, Mapping[str, Setting]]) -> Iterator[str]:
-    where = f"{RESULT_FILE}: {threat.norm} {threat.epsilon}"
+def _threat(threat: ThreatRecord, result: Result, rules: Mapping[str, Mapping[str, Setting]]) -> Iterator[str]:
+    where, correct = f"{RESULT_FILE}: {threat.norm} {threat.epsilon}", result.clean.correct
     broken = sum(attack.broken for attack in threat.attacks)
     if threat.robust + broken != correct:
         yield f"{where}: robust {threat.robust} + broken {broken} should equal {correct} correct points."
-    pooled = sum(attack.broken for attack in threat.attacks if attack.name == POOLED)
-    if POOLED in [attack.name for attack in threat.attacks[:-1]]:
-        yield f"{where}: {POOLED} comes once, after all attacks."
+    if threat.best_known > threat.robust:
+        yield f"{where}: best_known {threat.best_known} exceeds robust {threat.robust}; the cascade's witnesses count."
+    spared = threat.robust - threat.best_known if result.converted else 0
     standing = correct
     for attack in threat.attacks:
         if attack.broken > attack.attempted:
             yield f"{where}: {attack.name} broke {attack.broken} of {attack.attempted} points."
-        if attack.name == POOLED:
-            continue
-        least = standing - pooled if _from(rules.get(attack.name, {})) <= threat.radius else 0
+        least = standing - spared if _from(rules.get(attack.name, {})) <= threat.radius else 0
         if not least <= attack.attempted <= correct:
             yield f"{where}: {attack.name} tried {attack.attempted} points, expected {least} to {correct}."
         if attack.forwards < attack.attempted:
@@ -201,30 +205,42 @@ def _rules(result: Result, protocol: Protocol) -> Iterator[str]:
         yield f"{where} expects data of digest {rules.digest}, got {data.digest}."
     if result.seed != protocol.seed:
         yield f"{where} fixes seed {protocol.seed}, got {result.seed}."
+    there = {threat.norm for threat in result.threats}
     wanted = [(threat.norm, str(threat.epsilon)) for threat in protocol.threats]
     measured = [(threat.norm, threat.epsilon) for threat in result.threats]
-    if measured != wanted:
-        yield f"{where} has the threats {_spell(wanted)}, got {_spell(measured)}."
+    if measured != [threat for threat in wanted if threat[0] in there]:
+        yield f"{where} has the threats {_spell(wanted)}, each once at most and in this order; got {_spell(measured)}."
     for threat in protocol.threats:
         record = result.threat(threat.norm)
         order = protocol.cascade(threat.norm)
-        ran = tuple(attack.name for attack in record.attacks if attack.name != POOLED) if record else order
+        ran = tuple(attack.name for attack in record.attacks) if record else order
         if ran != order:
             yield f"{where} attacks {threat.norm} with {', '.join(order)} in this order, got {', '.join(ran)}."
     yield from _named(result, protocol)
-    grids = {curve.norm: tuple(str(epsilon) for epsilon in curve.epsilons) for curve in protocol.curves}
+    grids = {
+        curve.norm: tuple(str(epsilon) for epsilon in curve.epsilons)
+        for curve in protocol.curves
+        if curve.norm in there
+    }
     if {norm: curve.epsilon for norm, curve in result.curves.items()} != grids:
-        yield f"{where} reads curves at {grids}, got others."
+        read = "; ".join(f"{norm} at {', '.join(radii)}" for norm, radii in grids.items())
+        yield f"{where} reads curves of the threats there, {read or 'none'}, got others."
 
 
 def _named(result: Result, protocol: Protocol) -> Iterator[str]:
-    """Hold scenarios, norms and checks to those that the protocol knows; each gets a column or a line of its own."""
-    where, norms = f"{RESULT_FILE}: {protocol.name}", {threat.norm for threat in protocol.threats}
+    """Hold scenarios and checks to those of the protocol; each scenario is told for every threat there."""
+    where, norms = f"{RESULT_FILE}: {protocol.name}", [threat.norm for threat in result.threats]
     for name, scenario in sorted(result.scenarios.items()):
         if name not in protocol.scenarios:
             yield f"{where} measures the scenarios {', '.join(protocol.scenarios) or 'none'}, got {name!r}."
-        if strange := sorted(set(scenario.robust) - norms):
-            yield f"{where} has no threat in {', '.join(strange)}, yet scenarios.{name} counts it."
+        if strange := sorted(set(scenario.robust) - set(norms)):
+            yield f"{RESULT_FILE}: {', '.join(strange)} was not attacked, yet scenarios.{name} counts it."
+    for name in protocol.scenarios:
+        if name == Scenario.TRANSFER and result.model.parent_sha256 is None:
+            continue
+        told = result.scenarios[name].robust if name in result.scenarios else {}
+        if left := [norm for norm in norms if norm not in told]:
+            yield f"{where} measures {name} under every threat, {', '.join(left)} is left out; measure again."
     for check in sorted({flag.check for flag in result.flags} - set(protocol.checks)):
         yield f"{where} names no check {check!r}, yet a flag is from it."
 

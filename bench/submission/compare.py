@@ -13,6 +13,7 @@ from bench.submission.files import POINTS_FILE, RESULT_FILE, read_result
 from bench.submission.points import PointTable, read_points
 from bench.submission.schema import Result
 from bench.submission.score import Bits, Paired, retention
+from bench.submission.standing import best_known
 from bench.threats import Norm
 
 CLEAN = "clean"
@@ -57,11 +58,11 @@ def read_run(folder: Path) -> Run:
         InputError: if the two do not belong together.
     """
     result, points = read_result(folder / RESULT_FILE), read_points(folder / POINTS_FILE)
-    counts = {threat.norm: int(points.robust(threat.norm).sum()) for threat in result.threats}
+    told = {threat.norm: (threat.best_known, threat.robust) for threat in result.threats}
     if (
         len(points) != result.data.points
         or int(points.correct.sum()) != result.clean.correct
-        or any(counts[threat.norm] != threat.robust for threat in result.threats)
+        or {norm: (found.count, found.alone) for norm, found in best_known(result, points).items()} != told
     ):
         raise InputError(f"{POINTS_FILE} and {RESULT_FILE} in {str(folder)!r} are not of one run; measure again.")
     return Run(folder.resolve().name, result, points)
@@ -70,16 +71,19 @@ def read_run(folder: Path) -> Run:
 def outcomes(first: Run, second: Run) -> list[Outcome]:
     """Compare two runs on the points that both have, clean and under every threat model that both measured.
 
+    A point counts as robust where no verified witness is known, as on the boards.
+
     Raises:
         InputError: if they share no point, if a point is not the same in both, or if they share no threat model.
     """
     ours, theirs = _shared(first, second)
     found = [Outcome(CLEAN, Paired.of(first.points.correct[ours], second.points.correct[theirs]), None)]
+    one, two = (best_known(run.result, run.points) for run in (first, second))
     for threat in first.result.threats:
         other = second.result.threat(threat.norm)
         if other is None or other.epsilon != threat.epsilon:
             continue
-        left, right = first.points.robust(threat.norm)[ours], second.points.robust(threat.norm)[theirs]
+        left, right = one[threat.norm].points[ours], two[threat.norm].points[theirs]
         kept = _kept(first, second, left, right)
         found.append(Outcome(f"{threat.norm} {threat.epsilon}", Paired.of(left, right), kept))
     if len(found) == 1:
@@ -144,6 +148,10 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "collapsed", "yes" if result.collapsed else "no"
     yield "doubts", ", ".join(sorted({flag.check for flag in result.flags})) or "none"
     yield "deviations", "; ".join(result.deviations) or "none"
+    machine = result.cost.machine
+    yield "processor", machine.processor or "not told"
+    yield "accelerator", machine.accelerator or "none"
+    yield "threads", "not told" if machine.threads is None else str(machine.threads)
     yield from sorted(result.environment.items())
 
 

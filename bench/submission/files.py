@@ -24,6 +24,7 @@ MOST_BYTES = {RESULT_FILE: 2 * 2**20, SUBMISSION_FILE: 2**15, VERIFICATION_FILE:
 """What each record may weigh; a result on a network of a thousand layers takes a tenth."""
 _MOST = 2**16
 """What another TOML file may weigh; reading a key of n dotted parts takes time in proportion to n²."""
+_OLD = b'"bench.result/1"'
 _NAMED = 40
 """Keys at fault that one sentence names; the rest is counted."""
 
@@ -67,6 +68,11 @@ def parse(record: type[_Record], raw: bytes, name: str) -> _Record:
         return record.model_validate_json(raw)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
+    if _OLD in raw and any(fault["loc"] == ("schema",) for fault in faults):
+        raise SubmissionError(
+            f"{name} is a record of version 1, expected version 2; run `bench submission migrate` on its folder, which "
+            "converts it once."
+        )
     found = [
         f"{_short('.'.join(str(step) for step in fault['loc'])) or 'file'}: {_short(fault['msg'])}" for fault in faults
     ]

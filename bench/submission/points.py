@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.submission.arrays import Header, pack_arrays, read_arrays
 from bench.submission.schema import MOST_POINTS
-from bench.threats import SLACK, Norm
+from bench.threats import Norm, surface
 
 Bits = NDArray[np.bool_]
 
@@ -19,8 +19,6 @@ PACKED = 16 * 2**20
 """Bytes that a points.npz may weigh."""
 DECODED = 64 * 2**20
 """Bytes that its arrays may take."""
-_FLOAT32 = 2e-7
-"""Relative; comparing in float32 or in float64 may differ this close to the surface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class PointTable:
 
     Attributes:
         distance: per norm, float32; 0 where the clean image is misclassified, infinity where no attack succeeded.
-        broken: per norm and attack, in the order of the file; ``pooled`` holds what witnesses of other norms broke.
+        broken: per norm and attack of its cascade, in the order of the file.
     """
 
     id: NDArray[np.int64]
@@ -52,21 +50,15 @@ class PointTable:
         return [attack for of, attack in self.broken if of is norm]
 
     def robust(self, norm: Norm) -> Bits:
-        """Which points survive every attack of this norm's threat model."""
+        """Which points survive every attack of this norm's own cascade."""
         standing = self.correct.copy()
         for attack in self.attacks(norm):
             standing &= ~self.broken[norm, attack]
         return standing
 
-    def beyond(self, norm: Norm, epsilon: Fraction) -> tuple[int, int]:
-        """Count the points whose distance exceeds ``epsilon``: surely, and at most, given the last bit of a float32."""
-        distance = self.distance[norm].astype(np.float64)
-        if norm is Norm.L0:
-            count = int((distance > float(epsilon)).sum())
-            return count, count
-        surface = float(epsilon) * (1 + SLACK)
-        sure, most = surface * (1 + _FLOAT32), surface * (1 - _FLOAT32)
-        return int((distance > sure).sum()), int((distance > most).sum())
+    def standing(self, norm: Norm, epsilon: Fraction) -> Bits:
+        """Which points no verified witness within ``epsilon`` breaks, whoever found it: the best that is known."""
+        return np.asarray(self.correct & (self.distance[norm] > np.float32(surface(norm, float(epsilon)))))
 
     def pack(self) -> bytes:
         """Return the bytes of a points.npz."""

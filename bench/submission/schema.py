@@ -169,14 +169,17 @@ class AttackRecord(Frozen):
 
 
 class ThreatRecord(Frozen):
-    """The cascade of one threat model; correct = robust + the sum over broken."""
+    """The cascade of one threat model; correct = robust + the sum over broken, and best_known ≤ robust."""
 
     norm: Norm
     epsilon: Exact
     robust: Count
-    """Points that are correct and survive every attack, and every witness of the other norms."""
+    """Points that are correct and survive every attack of this cascade: the same whatever else was attacked."""
+    best_known: Count
+    """Points that are correct and have no verified witness within the radius, whoever found it: this cascade, one of
+    another norm, a replay from the parent, or a check. Boards rank by it."""
     attacks: Annotated[tuple[AttackRecord, ...], Field(max_length=64)]
-    """In order; ``pooled`` counts points broken by a witness that an attack of another norm found."""
+    """In order."""
 
     @property
     def radius(self) -> Fraction:
@@ -197,7 +200,8 @@ class ScenarioRecord(Frozen):
     robust: dict[Norm, Count]
     forwards: Count
     parent: dict[Norm, Count] | None = None
-    """Of these points, how many the dense parent's own run leaves standing; goes with ``transfer`` alone."""
+    """Of these points, how many the dense parent's own run leaves standing, as best known; goes with ``transfer``
+    alone."""
 
 
 class Level(StrEnum):
@@ -232,28 +236,53 @@ class PassTimes(Frozen):
 
 
 class LatencyRecord(Frozen):
-    """A smaller network beside its parent, timed in turns on the machine of the run."""
+    """How long the network takes on the machine of the run; a smaller one beside its parent, in turns."""
 
     clock: Literal["processor", "wall"]
     """Seconds of one thread of a processor, or of the clock where an accelerator works."""
     batch: Positive
     repeats: Positive
-    parent: PassTimes
+    parent: PassTimes | None
+    """Null where no channels were removed: zeros do not make a network faster."""
     network: PassTimes
 
     @property
-    def times_faster(self) -> float:
-        """How many times faster than its parent the network is attacked."""
-        return self.parent.both[1] / self.network.both[1]
+    def times_faster(self) -> float | None:
+        """How many times faster than its parent the network is attacked; None where no channels were removed."""
+        return None if self.parent is None else self.parent.both[1] / self.network.both[1]
+
+
+class MachineRecord(Frozen):
+    """What the seconds were spent on."""
+
+    processor: Line | None
+    """Its model, in the words of the system; null where that does not tell."""
+    accelerator: Line | None
+    """Likewise; null where a processor computed."""
+    threads: Positive | None
+
+
+class EnergyRecord(Frozen):
+    """What one meter of the machine counted while the evaluation ran, other work on the machine included."""
+
+    meter: Literal["rapl", "nvml"]
+    """The packages of the processor, or the accelerator that computed."""
+    joules: Annotated[float, Field(ge=0, le=1e15)]
 
 
 class CostRecord(Frozen):
-    """What the evaluation spent, checks and verification included."""
+    """What the evaluation spent, checks and verification included.
+
+    All but the passes need not be found again by another run of the same cell.
+    """
 
     seconds: Annotated[float, Field(ge=0, le=1e12)]
+    machine: MachineRecord
+    """Of the last part of a run that was interrupted."""
+    energy: Annotated[tuple[EnergyRecord, ...], Field(max_length=2)] = ()
+    """By meter; none where a meter cannot be read, or did not run from the first second to the last."""
     latency: LatencyRecord | None
-    """Null where no channels were removed: zeros do not make a network faster. With ``seconds`` the only figures that
-    another run of the same cell need not find again."""
+    """Null in records that were converted."""
     forwards: Count
     backwards: Count
 
@@ -261,7 +290,9 @@ class CostRecord(Frozen):
 class Result(Frozen):
     """result.json: what the machine measured."""
 
-    schema_: Annotated[Literal["bench.result/1"], Field(alias="schema")]
+    schema_: Annotated[Literal["bench.result/2"], Field(alias="schema")]
+    converted: Literal["bench.result/1"] | None = None
+    """What the record was before; its cascades left out points that a witness of another norm had broken."""
     standard: bool
     deviations: Annotated[tuple[Line, ...], Field(max_length=64)]
     """Why this run is not a standard one; such a result cannot be submitted."""
@@ -270,7 +301,8 @@ class Result(Frozen):
     pruning: PruningRecord
     data: DataRecord
     clean: CleanRecord
-    threats: Annotated[tuple[ThreatRecord, ...], Field(max_length=16)]
+    threats: Annotated[tuple[ThreatRecord, ...], Field(min_length=1, max_length=16)]
+    """Those of the protocol that were attacked, in its order; each has a board of its own."""
     curves: dict[Norm, CurveRecord]
     scenarios: Annotated[dict[Slug, ScenarioRecord], Field(max_length=16)]
     flags: Annotated[tuple[Flag, ...], Field(max_length=64)]

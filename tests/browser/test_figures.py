@@ -133,7 +133,7 @@ def test_the_upper_edge_of_a_scenario_is_the_best_of_its_lines(site, tab):
     page.wait_for_selector("figure.chart .plot div svg")
     alive = [told for told in results(site).values() if not told["collapsed"]]
     lines = [
-        (told["clean"]["correct"] / 500, next(t["robust"] for t in told["threats"] if t["norm"] == "L2") / 500)
+        (told["clean"]["correct"] / 500, next(t["best_known"] for t in told["threats"] if t["norm"] == "L2") / 500)
         for told in alive
     ]
     edge = page.evaluate(ROWS, ["scenario", "best"])

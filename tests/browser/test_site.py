@@ -288,7 +288,7 @@ def test_the_explorer_names_the_best_entry_of_the_files(site, tab):
     for folder in sorted((site.submissions / "digits-v1").iterdir()):
         result = json.loads((folder / "result.json").read_text("utf-8"))
         if not result["collapsed"]:
-            robust = next(threat["robust"] for threat in result["threats"] if threat["norm"] == "L2")
+            robust = next(threat["best_known"] for threat in result["threats"] if threat["norm"] == "L2")
             best = max(best or 0, (1 - share) * result["clean"]["correct"] + share * robust)
     assert f"{100 * float(best) / 500:.1f} % right" in page.locator("#answer").text_content()
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.protocol.load import Protocol, load
+from bench.protocol.load import Protocol, Threat, load
 from bench.submission.agreement import measure
 from bench.submission.arrays import pack_arrays
 from bench.submission.files import canonical
 from bench.submission.points import PointTable
 from bench.submission.schema import Flag, Level
-from bench.threats import SLACK, Norm
+from bench.threats import Norm, surface
 
 RECIPES = ("magnitude-global", "magnitude-uniform", "random-erk")
 _LOSS = {"dense": 0.0, "magnitude-global": 0.25, "magnitude-uniform": 0.45, "random-erk": 0.9}
@@ -31,6 +31,7 @@ class Cell:
         lottery: seeds what differs between two cells of equal strength.
         theirs: how others pruned it, in place of the recipe.
         claim: what they say of it.
+        norms: of the threat models that the entry brings.
     """
 
     id: str = "small-dense"
@@ -52,6 +53,7 @@ class Cell:
     supersedes: str | None = None
     theirs: str | None = None
     claim: dict[str, str | None] | None = None
+    norms: tuple[Norm, ...] = tuple(Norm)
 
 
 def write(root: Path, cell: Cell | None = None, **changes: object) -> Path:
@@ -151,11 +153,11 @@ def _points(cell: Cell, rules: Protocol) -> tuple[PointTable, dict[str, np.ndarr
     for norm, values in measure(image, clean).items():
         distance[norm] = np.where(correct, np.where(unbroken, np.inf, values), 0.0).astype(np.float32)
     broken = {}
-    for threat in rules.threats:
-        surface = float(threat.epsilon) * (1 if threat.norm is Norm.L0 else 1 + SLACK)
-        fell = correct & (distance[threat.norm] <= surface)
+    for threat in _brought(cell, rules):
+        fell = correct & (distance[threat.norm] <= np.float32(surface(threat.norm, float(threat.epsilon))))
+        # what no attack of the cascade broke fell to a witness from elsewhere
         by = own.choice(len(rules.cascade(threat.norm)) + 1, count, p=_shares(len(rules.cascade(threat.norm))))
-        for index, attack in enumerate((*rules.cascade(threat.norm), "pooled")):
+        for index, attack in enumerate(rules.cascade(threat.norm)):
             broken[threat.norm, attack] = fell & (by == index)
     table = PointTable(np.arange(rules.data.first, rules.data.first + count), label, prediction, distance, broken)
     witnesses: dict[str, np.ndarray] = {}
@@ -163,6 +165,10 @@ def _points(cell: Cell, rules: Protocol) -> tuple[PointTable, dict[str, np.ndarr
         found = correct & ~unbroken
         witnesses |= {f"id_{norm}": table.id[found], f"image_{norm}": image[found], f"clean_{norm}": clean[found]}
     return table, witnesses
+
+
+def _brought(cell: Cell, rules: Protocol) -> list[Threat]:
+    return [threat for threat in rules.threats if threat.norm in cell.norms]
 
 
 def _shares(attacks: int) -> list[float]:
@@ -173,23 +179,24 @@ def _shares(attacks: int) -> list[float]:
 def _result(cell: Cell, rules: Protocol, points: PointTable) -> dict[str, object]:
     correct = int(points.correct.sum())
     threats, curves = [], {}
-    for threat in rules.threats:
-        pooled = int(points.broken[threat.norm, "pooled"].sum())
-        standing, attacks = correct - pooled, []
+    for threat in _brought(cell, rules):
+        standing, attacks = correct, []
         for attack in rules.cascade(threat.norm):
             fell = int(points.broken[threat.norm, attack].sum())
             attacks.append(_attack(attack, standing, fell))
             standing -= fell
-        attacks.append(_attack("pooled", pooled, pooled))
-        threats.append({"norm": threat.norm, "epsilon": str(threat.epsilon), "robust": standing, "attacks": attacks})
-    for curve in rules.curves:
-        robust = [points.beyond(curve.norm, epsilon)[0] for epsilon in curve.epsilons]
+        best = int(points.standing(threat.norm, threat.epsilon).sum())
+        counts = {"robust": standing, "best_known": best, "attacks": attacks}
+        threats.append({"norm": threat.norm, "epsilon": str(threat.epsilon), **counts})
+    for curve in (curve for curve in rules.curves if curve.norm in cell.norms):
+        robust = [int(points.standing(curve.norm, epsilon).sum()) for epsilon in curve.epsilons]
         curves[curve.norm] = {"epsilon": [str(epsilon) for epsilon in curve.epsilons], "robust": robust}
     dense = cell.recipe == "dense"
-    left = {threat["norm"]: threat["robust"] for threat in threats}
+    left = {threat["norm"]: threat["best_known"] for threat in threats}
     easier = {norm: min(correct, robust + (correct - robust) // 3) for norm, robust in left.items()}
+    scenarios = {"black-box": {"robust": easier, "forwards": 4000}}
     return {
-        "schema": "bench.result/1",
+        "schema": "bench.result/2",
         "standard": True,
         "deviations": [],
         "protocol": {"name": rules.name, "digest": rules.digest},
@@ -214,19 +221,32 @@ def _result(cell: Cell, rules: Protocol, points: PointTable) -> dict[str, object
         "clean": {"correct": correct},
         "threats": threats,
         "curves": curves,
-        "scenarios": {} if dense else {"transfer": {"robust": easier, "forwards": 1500}},
+        "scenarios": scenarios if dense else scenarios | {"transfer": {"robust": easier, "forwards": 1500}},
         "flags": [flag.model_dump(mode="json") for flag in cell.flags],
         "collapsed": cell.collapsed,
         "seed": rules.seed,
         "engine": "reference",
         "batch_size": 256,
-        "environment": {"bench": "0.1.0", "python": "3.11.2", "torch": "2.15.0", "device": "cpu"},
-        "cost": {"seconds": 41.5, "latency": None, "forwards": 512000, "backwards": 120000},
+        "environment": {"bench": "0.1.0", "python": "3.11.2", "torch": "2.15.0"},
+        "cost": {
+            "seconds": 41.5,
+            "machine": {"processor": "Some Processor 4.2 GHz", "accelerator": None, "threads": 2},
+            "energy": [{"meter": "rapl", "joules": 1234.5}],
+            "latency": {
+                "clock": "processor",
+                "batch": 16,
+                "repeats": 7,
+                "parent": None,
+                "network": {"forward": [1e-5, 2e-5, 3e-5], "both": [2e-5, 4e-5, 6e-5]},
+            },
+            "forwards": 512000,
+            "backwards": 120000,
+        },
     }
 
 
 def _attack(name: str, attempted: int, broken: int) -> dict[str, object]:
-    passes = 0 if name == "pooled" else 103 * attempted
+    passes = 103 * attempted
     return {
         "name": name,
         "attempted": attempted,

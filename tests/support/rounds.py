@@ -6,10 +6,10 @@ import torch
 
 from bench.attacks.attack import ATTACKS, Kind, Passes, Points
 from bench.attacks.draws import Draws
-from bench.evaluation.judge.distances import ceiling, radius_ceiling
+from bench.evaluation.judge.distances import ceiling
 from bench.evaluation.judge.verify import verify
 from bench.evaluation.search.meter import Meter
-from bench.threats import ThreatModel
+from bench.threats import ThreatModel, surface
 
 SETTINGS = {
     "steps": 20,
@@ -62,7 +62,7 @@ def run(attack, model, images, labels, threat, *, settings=None, ids=None, batch
     best, distance = images.clone(), torch.full((len(labels),), torch.inf)
     forwards = backwards = 0
     for turn in attack.rounds(settings, threat, logits.shape[1]):
-        for rows in (distance > radius_ceiling(threat.norm, turn.radius)).nonzero().flatten().split(batch):
+        for rows in (distance > surface(threat.norm, turn.radius)).nonzero().flatten().split(batch):
             limit = Passes(turn.passes.forwards * len(rows), turn.passes.backwards * len(rows))
             meter = Meter(model, logits.shape[1], limit)
             points = Points(images[rows], labels[rows], ids[rows], logits[rows], distance[rows])

@@ -13,7 +13,7 @@ from bench.errors import ContractError
 from bench.evaluation.checks.check import Campaign, Claim, Evidence, Stage, Turn
 from bench.evaluation.checks.listening import listening
 from bench.evaluation.checks.runner import doubts
-from bench.evaluation.judge.pool import POOLED, Pool
+from bench.evaluation.judge.pool import Pool
 from bench.evaluation.judge.verify import verify
 from bench.evaluation.plan.plan import Plan, Request, plan
 from bench.evaluation.search.cascade import Cascade, Target
@@ -127,7 +127,7 @@ def attacked(suspect: Suspect, evidence: Evidence) -> Evidence:
              if attack.name in pool.broken[threat.norm] else 0)
         for (attack, threat, settings), tally in zip(suspect.lines, tallies, strict=True)
     )  # fmt: skip
-    lent = {norm: ledger[POOLED].clone() for norm, ledger in pool.broken.items() if POOLED in ledger}
+    lent = {threat.norm: pool.lent(threat) for threat in threats}
     before = {threat.norm: int(pool.standing(threat.norm, float(threat.epsilon)).sum()) for threat in threats}
     if suspect.parent is not None:
         _replay_parent(suspect, evidence, pool, threats)
@@ -161,11 +161,10 @@ def _replay_parent(suspect: Suspect, evidence: Evidence, pool: Pool, threats: li
     theirs, _, _ = _cascades(suspect.parent, evidence, suspect.lines)
     for norm in Norm:
         rows = (theirs.correct & pool.correct & theirs.distance[norm].isfinite()).nonzero().flatten()
-        for threat in threats:
-            verdict = verify(
-                suspect.network, evidence.images[rows], theirs.witness[norm][rows], evidence.labels[rows], threat
-            )
-            pool.absorb(rows, theirs.witness[norm][rows], verdict, attack=POOLED, norm=threat.norm)
+        verdict = verify(
+            suspect.network, evidence.images[rows], theirs.witness[norm][rows], evidence.labels[rows], threats[0]
+        )
+        pool.absorb(rows, theirs.witness[norm][rows], verdict)
 
 
 def caught(flags: list[Flag]) -> dict[str, Level]:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from bench.attacks.attack import Access, Attack, Kind, Settings
 from bench.evaluation.checks.check import Evidence, Turn
-from bench.evaluation.judge.distances import radius_ceiling
-from bench.evaluation.judge.pool import POOLED, Pool
+from bench.evaluation.judge.distances import ceiling
+from bench.evaluation.judge.pool import Pool
 from bench.evaluation.judge.verify import verify
 from bench.evaluation.search.cascade import Cascade, Target
 from bench.evaluation.search.meter import Meter
@@ -62,8 +62,8 @@ def keep(evidence: Evidence, rows: Tensor, candidates: Images, threat: ThreatMod
         return torch.zeros_like(rows, dtype=torch.bool)
     verdict = verify(evidence.model, evidence.images[rows], candidates, evidence.labels[rows], threat)
     if evidence.campaign is not None:
-        evidence.campaign.pool.absorb(rows, candidates, verdict, attack=POOLED, norm=threat.norm)
-    within = verdict.distances[threat.norm] <= radius_ceiling(threat.norm, float(threat.epsilon))
+        evidence.campaign.pool.absorb(rows, candidates, verdict)
+    within = verdict.distances[threat.norm] <= ceiling(threat)
     return verdict.fooled & within
 
 

@@ -16,7 +16,7 @@ from bench.protocol.load import STANDARD
 from bench.submission.files import POINTS_FILE, RESULT_FILE, read_result
 from bench.submission.points import read_points
 from bench.submission.schema import Result
-from bench.threats import Scenario
+from bench.threats import Norm, Scenario
 
 KEPT = "journal"
 """Folder within a finished run that holds its journal; without it the run is whole, but nothing can be added to it."""
@@ -154,6 +154,11 @@ def _joined(plan: Plan, result: Result, ids: tuple[int, ...]) -> Request:
     )
 
 
+def _transferred(result: Result) -> set[Norm]:
+    scenario = result.scenarios.get(Scenario.TRANSFER)
+    return set(scenario.robust) if scenario else set()
+
+
 def _holds(result: Result, ids: tuple[int, ...], joined: Plan) -> bool:
     """Tell whether a finished run is all that is asked for."""
     origin, model, pruning = joined.request.origin, result.model, result.pruning
@@ -167,5 +172,5 @@ def _holds(result: Result, ids: tuple[int, ...], joined: Plan) -> bool:
         and [threat.norm for threat in result.threats] == [threat.norm for threat in joined.threats]
         and result.protocol.preset == joined.protocol.preset
         and told
-        and (Scenario.TRANSFER in result.scenarios or not wants)
+        and (not wants or _transferred(result) >= {threat.norm for threat in joined.threats})
     )

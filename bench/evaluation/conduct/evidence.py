@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from bench.attacks.attack import Passes
 from bench.evaluation.checks.check import Campaign, Claim, Evidence, Rebuild, Turn
-from bench.evaluation.judge.pool import POOLED, Pool
+from bench.evaluation.judge.pool import Pool
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.prepare import Cell
 from bench.evaluation.search.cascade import Cascade, Tally, Target
@@ -57,7 +57,7 @@ class Snapshot:
         """Copy what scenarios and checks will change."""
         return cls(
             _standing(plan, pool),
-            {norm: ledger[POOLED].clone() for norm, ledger in pool.broken.items() if POOLED in ledger},
+            {threat.norm: pool.lent(threat) for threat in plan.threats},
             {norm: {name: int(points.sum()) for name, points in row.items()} for norm, row in pool.broken.items()},
         )
 

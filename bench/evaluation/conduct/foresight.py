@@ -14,12 +14,13 @@ def known_deviations(plan: Plan) -> list[str]:
 
 
 def lacking_parent(plan: Plan, dense: LoadedModel | None) -> str | None:
-    """Return why the transfer from the dense parent could not be measured; None where it can, or will be.
+    """Return why the transfer from the dense parent cannot be measured, or not whole; None where it can, or will be.
 
     Raises:
         InputError: if the folder that was named is not the parent's.
     """
-    if dense is None or plan.request.parent_first or Scenario.TRANSFER not in plan.protocol.scenarios:
+    made_first = plan.request.parent_first and plan.request.parent_run is None
+    if dense is None or made_first or Scenario.TRANSFER not in plan.protocol.scenarios:
         return None
-    parent, why = find_parent(plan, dense)
-    return None if parent else f"{NO_TRANSFER}: {why}"
+    _, why = find_parent(plan, dense)
+    return f"{NO_TRANSFER}: {why}" if why else None

@@ -1,8 +1,9 @@
-"""How long a smaller network takes beside its parent: the unit of an attack's work, on one machine, in turns."""
+"""How long a network takes, a smaller one beside its parent: the unit of an attack's work, on one machine, in turns."""
 
 import copy
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,37 +13,37 @@ from bench.submission.schema import LatencyRecord, PassTimes, Quartiles
 from bench.tensors import Images
 
 WARM_UP, REPEATS = 2, 7
-LARGEST = 64
-"""Images in a batch at most; larger ones change the ratio no more."""
+LARGEST, ALONE = 64, 16
+"""Images in a batch at most, with the parent and without: larger ones change the ratio no more, and take longer."""
 
 
-def latency(parent: nn.Module, network: nn.Module, images: Images, batch: int) -> LatencyRecord:
-    """Time both networks in alternating turns on the device of ``images``.
+def latency(parent: nn.Module | None, network: nn.Module, images: Images, batch: int) -> LatencyRecord:
+    """Time a network, and its parent in alternating turns where one is given, on the device of ``images``.
 
     On a processor one thread works and its own seconds count, so that other work on the machine hardly matters; on an
     accelerator the seconds of the clock.
     """
-    part = images[: min(batch, LARGEST)]
-    pair = [copy.deepcopy(parent).to(part.device), network]
+    part = images[: min(batch, ALONE if parent is None else LARGEST)]
+    timed = [network] if parent is None else [network, copy.deepcopy(parent).to(part.device)]
     on_processor = part.device.type == "cpu"
     threads = torch.get_num_threads()
     if on_processor:
         torch.set_num_threads(1)
     try:
         turns = [
-            [[_timed(run, net, part) for run in (_forward, _backward)] for net in pair]
+            [[_timed(run, net, part) for run in (_forward, _backward)] for net in timed]
             for _ in range(WARM_UP + REPEATS)
         ][WARM_UP:]
     finally:
         torch.set_num_threads(threads)
-    forward, both = ([_quartiles([turn[net][run] for turn in turns]) for net in range(2)] for run in range(2))
-    times = [PassTimes(forward=forward[net], both=both[net]) for net in range(2)]
+    forward, both = ([_quartiles([turn[net][run] for turn in turns]) for net in range(len(timed))] for run in range(2))
+    times = [PassTimes(forward=forward[net], both=both[net]) for net in range(len(timed))]
     return LatencyRecord(
         clock="processor" if on_processor else "wall",
         batch=len(part),
         repeats=REPEATS,
-        parent=times[0],
-        network=times[1],
+        parent=None if parent is None else times[1],
+        network=times[0],
     )
 
 
@@ -58,13 +59,14 @@ def _backward(network: nn.Module, images: Images) -> None:
 
 
 def _timed(run: Callable[[nn.Module, Images], None], network: nn.Module, images: Images) -> float:
-    """Return the seconds that one pass takes, per image."""
-    clock = time.thread_time if images.device.type == "cpu" else time.perf_counter
+    """Return the seconds that one pass takes, per image; no fewer than the clock can tell apart from none."""
+    name: Literal["thread_time", "perf_counter"] = "thread_time" if images.device.type == "cpu" else "perf_counter"
+    clock: Callable[[], float] = getattr(time, name)
     _wait(images.device)
     start = clock()
     run(network, images)
     _wait(images.device)
-    return (clock() - start) / len(images)
+    return max(clock() - start, time.get_clock_info(name).resolution) / len(images)
 
 
 def _wait(device: torch.device) -> None:

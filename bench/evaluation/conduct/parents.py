@@ -18,7 +18,7 @@ from bench.submission.arrays import read_arrays
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, read_result
 from bench.submission.points import PointTable, read_points
 from bench.submission.schema import Result
-from bench.threats import Norm
+from bench.threats import Norm, ThreatModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ def parent_first(plan: Plan, dense: LoadedModel | None) -> Plan | None:
     """
     if dense is None or not plan.request.parent_first:
         return None
-    at_hand, _ = find_parent(plan, dense)
-    return None if at_hand else parent_plan(plan, dense.ref)
+    _, why = find_parent(plan, dense)
+    return parent_plan(plan, dense.ref) if why and plan.request.parent_run is None else None
 
 
 def parent_plan(plan: Plan, parent: ModelRef) -> Plan:
@@ -71,25 +71,42 @@ def parent_plan(plan: Plan, parent: ModelRef) -> Plan:
 
 
 def find_parent(plan: Plan, dense: LoadedModel) -> tuple[Parent | None, str]:
-    """Look for the parent's run; return it, or why there is none.
+    """Look for the parent's run; return it, and what it lacks, or why there is none.
 
     It is the folder named, else one beside the result that holds enough, whatever it is called, else the parent's
-    committed submission.
+    committed submission; where none was attacked under all of the plan's threat models, the one that was under most.
 
     Raises:
         InputError: if the folder that was named is not the parent's.
     """
     if plan.request.parent_run:
-        return read_parent(plan.request.parent_run, plan, dense.digest), ""
+        parent = read_parent(plan.request.parent_run, plan, dense.digest)
+        return parent, _unattacked(parent, plan)
+    best: Parent | None = None
     why = "evaluate the dense model first, or name its folder with --parent"
     for folder in _places(plan, dense):
         if folder == plan.out or not (folder / WITNESSES_FILE).exists():
             continue
         try:
-            return read_parent(folder, plan, dense.digest), ""
+            parent = read_parent(folder, plan, dense.digest)
         except BenchError as error:
-            why = str(error).rstrip(".")
-    return None, why
+            why = why if best else str(error).rstrip(".")
+            continue
+        if not (lacks := _unattacked(parent, plan)):
+            return parent, ""
+        if best is None or len(_shared(parent.result, plan)) > len(_shared(best.result, plan)):
+            best, why = parent, lacks
+    return best, why
+
+
+def _shared(result: Result, plan: Plan) -> list[ThreatModel]:
+    return [threat for threat in plan.threats if result.threat(threat.norm) is not None]
+
+
+def _unattacked(parent: Parent, plan: Plan) -> str:
+    """Return which of the plan's threat models a parent's run leaves out; empty where it has them all."""
+    left = [str(threat) for threat in plan.threats if parent.result.threat(threat.norm) is None]
+    return f"{str(parent.folder)!r} was not attacked under {' and '.join(left)}" if left else ""
 
 
 def _places(plan: Plan, dense: LoadedModel) -> Iterator[Path]:
@@ -107,7 +124,8 @@ def read_parent(folder: Path, plan: Plan, weights: str) -> Parent:
 
     Args:
         folder: of the run.
-        plan: of the network that was pruned; its parent was measured by the same rules, on its points, in its norms.
+        plan: of the network that was pruned; its parent was measured by the same rules, on its points, in at least
+            one of its norms.
         weights: digest of the dense network that was pruned.
 
     Raises:
@@ -134,9 +152,9 @@ def read_parent(folder: Path, plan: Plan, weights: str) -> Parent:
 
 
 def _lacking(points: PointTable, result: Result, plan: Plan) -> str:
-    norms = [str(threat) for threat in plan.threats if result.threat(threat.norm) is None]
     left = set(plan.ids) - set(points.id.tolist())
-    missing = ([f"the threat {' and '.join(norms)}"] if norms else []) + ([f"{len(left)} points"] if left else [])
+    missing = [] if _shared(result, plan) else [f"the threat {' and '.join(map(str, plan.threats))}"]
+    missing += [f"{len(left)} points"] if left else []
     if result.seed != plan.seed:
         missing.append(f"the seed {plan.seed}")
     return " and ".join(missing)

@@ -130,6 +130,7 @@ def _rest(
     pool = Pool(some.images, known.correct[rows], [threat])
     for norm, distance in known.distance.items():
         pool.distance[norm], pool.witness[norm] = distance[rows].clone(), known.witness[norm][rows].clone()
+    pool.alone[threat.norm] = known.alone[threat.norm][rows].clone()
     for attack, broken in known.broken[threat.norm].items():
         pool.book(threat.norm, attack, broken[rows])
     cascade = Cascade(some, pool, plan.seed, batch, watch=score.watch)

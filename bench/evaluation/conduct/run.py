@@ -190,22 +190,22 @@ def _header(cell: Cell, batch: int, *, altered: bool) -> dict[str, object]:
         "state of the code": environment.ALTERED if altered else "as committed",
         "batch size": batch if plan.request.engine == "reference" else None,
         "version": __version__,
-        "commit": environment.environment(torch.device("cpu")).get("commit"),
+        "commit": environment.environment().get("commit"),
     }
 
 
 def _hold_invariants(plan: Plan, pool: Pool) -> None:
     for threat in plan.threats:
-        robust = int(pool.standing(threat.norm, float(threat.epsilon)).sum())
+        robust = int(pool.withstanding(threat.norm, float(threat.epsilon)).sum())
         correct, broken = int(pool.correct.sum()), total_broken(pool.broken[threat.norm])
         if correct != robust + broken:
             raise ContractError(f"{threat}: {correct} correct, but {robust} robust and {broken} broken.")
 
 
-def _latency(cell: Cell, device: torch.device, batch: int) -> LatencyRecord | None:
-    """Time a network whose channels are gone beside its parent; zeros alone make nothing faster."""
-    if cell.pruned.measured.macs == cell.pruned.measured.parent_macs:
-        return None
-    dense = cell.parent.classifier if cell.parent else cell.loaded.whole
-    assert dense is not None
-    return latency(dense, cell.pruned.network, cell.points.images(device), batch)
+def _latency(cell: Cell, device: torch.device, batch: int) -> LatencyRecord:
+    """Time the network; beside its parent where channels are gone, for zeros alone make nothing faster."""
+    images, dense = cell.points.images(device), None
+    if cell.pruned.measured.macs != cell.pruned.measured.parent_macs:
+        dense = cell.parent.classifier if cell.parent else cell.loaded.whole
+        assert dense is not None
+    return latency(dense, cell.pruned.network, images, batch)

@@ -7,7 +7,8 @@ import torch
 
 from bench.attacks.attack import Access
 from bench.evaluation.conduct.parents import Parent, find_parent
-from bench.evaluation.judge.pool import POOLED, Pool
+from bench.evaluation.judge.distances import ceiling
+from bench.evaluation.judge.pool import Pool
 from bench.evaluation.judge.verify import verify
 from bench.evaluation.plan.prepare import Cell
 from bench.evaluation.search.cascade import Cascade
@@ -18,7 +19,7 @@ from bench.submission.schema import ScenarioRecord
 from bench.threats import Norm, Scenario, ThreatModel
 
 NO_TRANSFER = "no transfer from the parent"
-"""Why a run is no standard one that has no dense parent to replay; what is wrong with that one follows."""
+"""Why a run is no standard one that has no dense parent to replay in one of its norms; what is wrong follows."""
 
 
 def measure_scenarios(cell: Cell, cascade: Cascade) -> tuple[dict[str, ScenarioRecord], list[str]]:
@@ -30,7 +31,7 @@ def measure_scenarios(cell: Cell, cascade: Cascade) -> tuple[dict[str, ScenarioR
         parent, why = find_parent(plan, cell.parent)
         if parent:
             found[Scenario.TRANSFER.value] = transfer(cascade, parent, plan.threats)
-        else:
+        if why:
             missing.append(f"{NO_TRANSFER}: {why}")
     if Scenario.BLACK_BOX in plan.protocol.scenarios:
         found[Scenario.BLACK_BOX.value] = black_box(cascade, plan.steps, plan.threats)
@@ -40,10 +41,12 @@ def measure_scenarios(cell: Cell, cascade: Cascade) -> tuple[dict[str, ScenarioR
 def transfer(cascade: Cascade, parent: Parent, threats: Sequence[ThreatModel]) -> ScenarioRecord:
     """Replay the parent's witnesses on the pruned model: forward passes only.
 
-    What they break counts in the worst case too, for their witnesses join the pool.
+    What they break joins the pool, so that it is broken as far as is known. The scenario is counted for the threat
+    models that the parent was attacked under.
     """
     pool, target = cascade.pool, cascade.target
     place = {int(point): row for row, point in enumerate(target.ids.tolist())}
+    threats = [threat for threat in threats if parent.result.threat(threat.norm)]
     standing = {threat.norm: pool.correct.clone() for threat in threats}
     forwards, witnesses = 0, parent.witnesses()
     for norm in Norm:
@@ -54,16 +57,17 @@ def transfer(cascade: Cascade, parent: Parent, threats: Sequence[ThreatModel]) -
         rows = torch.tensor([place[ids[index]] for index in keep], device=target.ids.device)
         candidates = torch.from_numpy(witnesses[f"image_{norm}"][keep]).to(target.images.device)
         forwards += len(keep)
+        verdict = verify(target.classifier, target.images[rows], candidates, target.labels[rows], threats[0])
+        pool.absorb(rows, candidates, verdict)
         for threat in threats:
-            verdict = verify(target.classifier, target.images[rows], candidates, target.labels[rows], threat)
-            standing[threat.norm][rows] &= ~(verdict.fooled & verdict.inside)
-            pool.absorb(rows, candidates, verdict, attack=POOLED, norm=threat.norm)
+            inside = verdict.distances[threat.norm] <= ceiling(threat)
+            standing[threat.norm][rows] &= ~(verdict.fooled & inside)
     table = read_points(parent.folder / POINTS_FILE)
     here = np.isin(table.id, list(place))
     return ScenarioRecord(
         robust={norm: int(left.sum()) for norm, left in standing.items()},
         forwards=forwards,
-        parent={threat.norm: int((table.robust(threat.norm) & here).sum()) for threat in threats},
+        parent={threat.norm: int((table.standing(threat.norm, threat.epsilon) & here).sum()) for threat in threats},
     )
 
 
@@ -95,6 +99,6 @@ def black_box(cascade: Cascade, steps: Sequence[Step], threats: Sequence[ThreatM
             )
             forwards += alone.run(step.attack, threat, settings).forwards
             fallen |= again & ~blind.standing(threat.norm, radius)
-            pool.merge(blind, attack=POOLED, norm=threat.norm)
+            pool.merge(blind)
         robust[threat.norm] = int((pool.correct & ~fallen).sum())
     return ScenarioRecord(robust=robust, forwards=forwards)

@@ -3,7 +3,7 @@
 import torch
 
 from bench.tensors import Distances, Images
-from bench.threats import SLACK, Norm, ThreatModel
+from bench.threats import Norm, ThreatModel, surface
 
 
 def distance(originals: Images, candidates: Images, norm: Norm) -> Distances:
@@ -18,9 +18,4 @@ def distance(originals: Images, candidates: Images, norm: Norm) -> Distances:
 
 def ceiling(threat: ThreatModel) -> float:
     """Return the largest measured distance that still counts as inside the ball."""
-    return radius_ceiling(threat.norm, float(threat.epsilon))
-
-
-def radius_ceiling(norm: Norm, radius: float) -> float:
-    """Return the largest measured distance that counts as within ``radius``."""
-    return radius if norm is Norm.L0 else radius * (1 + SLACK)
+    return surface(threat.norm, float(threat.epsilon))

@@ -4,31 +4,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
-from bench.evaluation.judge.distances import ceiling, radius_ceiling
 from bench.evaluation.judge.verify import Verdict
 from bench.tensors import Distances, Flags, Images
-from bench.threats import Norm, ThreatModel
-
-POOLED = "pooled"
-"""The name under which a point is booked that a witness of another norm's attack broke."""
+from bench.threats import Norm, ThreatModel, surface
 
 
 @dataclass(slots=True)
 class Pool:
-    """The nearest verified witness of each point, per norm, and which attack broke what.
+    """The nearest verified witness of each point, per norm, and what each cascade broke by itself.
 
     Because each witness counts in all three norms, the curves are consistent across norms by construction:
-    RA_L2(ε√D) ≤ RA_Linf(ε), and RA_L2(√(k·C)) ≤ RA_L0(k) for C channels.
+    RA_L2(ε√D) ≤ RA_Linf(ε), and RA_L2(√(k·C)) ≤ RA_L0(k) for C channels. What a cascade attacks and books hangs on its
+    own witnesses alone, so that a threat model gives the same account whatever is attacked beside it.
 
     Attributes:
         correct: points classified correctly without any perturbation.
         threats: the threat models that points are booked against.
         distance: per norm, the smallest verified perturbation: 0 if misclassified, infinite if none was found.
         witness: per norm, the image at that distance; meaningful where the distance is positive and finite.
-        broken: per norm and attack, the points it was the first to break.
+        alone: per norm attacked, the same distance over the witnesses of that norm's own cascade.
+        broken: per norm and attack, the points it was the first of its cascade to break.
     """
 
     originals: Images
@@ -36,6 +33,7 @@ class Pool:
     threats: Sequence[ThreatModel]
     distance: dict[Norm, Distances] = field(init=False)
     witness: dict[Norm, Images] = field(init=False)
+    alone: dict[Norm, Distances] = field(init=False)
     broken: dict[Norm, dict[str, Flags]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,42 +41,50 @@ class Pool:
         start = torch.where(self.correct, torch.inf, 0.0)
         self.distance = {norm: start.clone() for norm in Norm}
         self.witness = {norm: self.originals.clone() for norm in Norm}
+        self.alone = {threat.norm: start.clone() for threat in self.threats}
         self.broken = {threat.norm: {} for threat in self.threats}
 
     def standing(self, norm: Norm, radius: float) -> Flags:
-        """Return which points no witness within ``radius`` breaks."""
-        return self.correct & (self.distance[norm] > radius_ceiling(norm, radius))
+        """Return which points no witness within ``radius`` breaks, whoever found it."""
+        return self.correct & (self.distance[norm] > surface(norm, radius))
 
-    def absorb(self, rows: Tensor, candidates: Images, verdict: Verdict, *, attack: str, norm: Norm) -> None:
+    def withstanding(self, norm: Norm, radius: float) -> Flags:
+        """Return which points no witness of this norm's own cascade within ``radius`` breaks."""
+        return self.correct & (self.alone[norm] > surface(norm, radius))
+
+    def lent(self, threat: ThreatModel) -> Flags:
+        """Return which points withstand the threat model's own cascade and fall to a witness from elsewhere."""
+        radius = float(threat.epsilon)
+        return self.withstanding(threat.norm, radius) & ~self.standing(threat.norm, radius)
+
+    def absorb(self, rows: Tensor, candidates: Images, verdict: Verdict) -> None:
         """Take in verified candidates.
 
         Args:
             rows: positions of the candidates' points.
             candidates: the images, one a row.
             verdict: what verification said of them.
-            attack: who proposed them.
-            norm: of the cascade that ran the attack.
         """
-        before = {threat.norm: self._within(threat) for threat in self.threats}
         for each in Norm:
             better = verdict.fooled & (verdict.distances[each] < self.distance[each][rows])
             self.distance[each][rows[better]] = verdict.distances[each][better]
             self.witness[each][rows[better]] = candidates[better]
-        self._book_new(before, attack, norm)
 
-    def merge(self, other: "Pool", *, attack: str, norm: Norm) -> None:
+    def credit(self, rows: Tensor, candidates: Images, verdict: Verdict, *, attack: str, threat: ThreatModel) -> None:
+        """Take in verified candidates of an attack of this threat model's cascade, and book what it broke."""
+        self.absorb(rows, candidates, verdict)
+        norm, radius = threat.norm, float(threat.epsilon)
+        before, sizes = self.withstanding(norm, radius), verdict.distances[norm]
+        better = verdict.fooled & (sizes < self.alone[norm][rows])
+        self.alone[norm][rows[better]] = sizes[better]
+        self.book(norm, attack, before & ~self.withstanding(norm, radius))
+
+    def merge(self, other: "Pool") -> None:
         """Take in the witnesses of another pool over the same points, verified on the same model."""
-        before = {threat.norm: self._within(threat) for threat in self.threats}
         for each in Norm:
             better = other.correct & (other.distance[each] < self.distance[each])
             self.distance[each][better] = other.distance[each][better]
             self.witness[each][better] = other.witness[each][better]
-        self._book_new(before, attack, norm)
-
-    def _book_new(self, before: Mapping[Norm, Flags], attack: str, norm: Norm) -> None:
-        for threat in self.threats:
-            newly = self._within(threat) & ~before[threat.norm]
-            self.book(threat.norm, attack if threat.norm is norm else POOLED, newly)
 
     def book(self, norm: Norm, attack: str, points: Flags) -> None:
         """Book points as broken by an attack."""
@@ -88,9 +94,6 @@ class Pool:
     def counts(self, norm: Norm, radii: Sequence[float]) -> list[int]:
         """Return how many points stand at each radius: a robustness curve."""
         return [int(self.standing(norm, radius).sum()) for radius in radii]
-
-    def _within(self, threat: ThreatModel) -> Bool[Tensor, " batch"]:
-        return self.correct & (self.distance[threat.norm] <= ceiling(threat))
 
 
 def total_broken(ledger: Mapping[str, Flags]) -> int:

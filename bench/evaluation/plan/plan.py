@@ -196,7 +196,7 @@ def plan(request: Request) -> Plan:
         ids=_ids(request),
         steps=steps,
         seed=protocol.seed if request.seed is None else request.seed,
-        deviations=tuple(_deviations(request, chosen)),
+        deviations=tuple(_deviations(request)),
         name=name,
         out=request.out or Path("runs") / protocol.name / name,
     )
@@ -329,7 +329,8 @@ def _plugged(request: Request) -> list[str]:
     return [f"the {kind} {name} is of the plug-in {package}" for kind, name, package in brought if package]
 
 
-def _deviations(request: Request, chosen: list[Threat]) -> list[str]:
+def _deviations(request: Request) -> list[str]:
+    """Return why a run is not a standard one; which threat models it attacks is no reason, for each has its board."""
     protocol, found = request.protocol, []
     if protocol.origin.folder is not None:
         base = f", which changes {protocol.origin.base}" if protocol.origin.base else ""
@@ -339,8 +340,6 @@ def _deviations(request: Request, chosen: list[Threat]) -> list[str]:
     everything, ids = _everything(protocol), _ids(request)
     if ids != everything:
         found.append(f"points {ids[0]}:{ids[-1] + 1} instead of {everything[0]}:{everything[-1] + 1}")
-    if len(chosen) < len(protocol.threats):
-        found.append(f"threats {', '.join(threat.norm for threat in chosen)} only")
     if protocol.preset != STANDARD:
         found.append(f"budgets of the preset {protocol.preset}")
     if request.seed not in {None, protocol.seed}:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import EvalSet
-from bench.evaluation.judge.pool import POOLED, Pool
+from bench.evaluation.judge.pool import Pool
 from bench.evaluation.plan.descent import claim_of
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.prepare import Cell
@@ -66,7 +66,7 @@ def data_record(points: EvalSet) -> DataRecord:
 
 
 def threat_record(threat: ThreatModel, pool: Pool, tallies: Sequence[Tally]) -> ThreatRecord:
-    """Return the account of one threat model: correct = robust + the sum over broken."""
+    """Return the account of one threat model: correct = robust + the sum over broken, and what is known beyond it."""
     ledger = pool.broken[threat.norm]
     attacks = [
         AttackRecord(
@@ -79,10 +79,14 @@ def threat_record(threat: ThreatModel, pool: Pool, tallies: Sequence[Tally]) -> 
         )
         for tally in tallies
     ]
-    pooled = int(ledger[POOLED].sum()) if POOLED in ledger else 0
-    attacks.append(AttackRecord(name=POOLED, attempted=pooled, broken=pooled, rejected=0, forwards=0, backwards=0))
-    robust = int(pool.standing(threat.norm, float(threat.epsilon)).sum())
-    return ThreatRecord(norm=threat.norm, epsilon=str(threat.epsilon), robust=robust, attacks=tuple(attacks))
+    radius = float(threat.epsilon)
+    return ThreatRecord(
+        norm=threat.norm,
+        epsilon=str(threat.epsilon),
+        robust=int(pool.withstanding(threat.norm, radius).sum()),
+        best_known=int(pool.standing(threat.norm, radius).sum()),
+        attacks=tuple(attacks),
+    )
 
 
 def curve_records(plan: Plan, pool: Pool) -> dict[Norm, CurveRecord]:

@@ -13,6 +13,7 @@ from bench.errors import BenchError
 from bench.evaluation import environment
 from bench.evaluation.checks.runner import collapsed
 from bench.evaluation.judge.pool import Pool
+from bench.evaluation.machine import machine
 from bench.evaluation.plan.prepare import Cell
 from bench.evaluation.record.record import (
     curve_records,
@@ -65,7 +66,7 @@ class Measurement:
 
 
 def make(
-    cell: Cell, found: Measurement, device: torch.device, batch: int, seconds: float, timed: LatencyRecord | None
+    cell: Cell, found: Measurement, device: torch.device, batch: int, seconds: float, timed: LatencyRecord
 ) -> Result:
     """Return the record of what was measured: counts, never rates."""
     plan, loaded, parent = cell.plan, cell.loaded, cell.parent
@@ -75,7 +76,7 @@ def make(
     if environment.code_is_dirty() and environment.ALTERED not in deviations:
         deviations.append(environment.ALTERED)
     return Result(
-        schema_="bench.result/1",
+        schema_="bench.result/2",
         standard=not deviations,
         deviations=tuple(deviations),
         protocol=ProtocolStamp(name=plan.protocol.name, digest=plan.protocol.digest, preset=plan.protocol.preset),
@@ -101,8 +102,14 @@ def make(
         seed=plan.seed,
         engine=plan.request.engine,
         batch_size=batch if plan.request.engine == "reference" else None,
-        environment=environment.environment(device),
-        cost=CostRecord(seconds=seconds, latency=timed, forwards=spent.forwards, backwards=spent.backwards),
+        environment=environment.environment(),
+        cost=CostRecord(
+            seconds=seconds,
+            machine=machine(device),
+            latency=timed,
+            forwards=spent.forwards,
+            backwards=spent.backwards,
+        ),
     )
 
 

@@ -81,13 +81,13 @@ class Cascade:
             raise ContractError(f"{attack.name} does not know {threat.norm}.")
         step, tally = Step(attack, threat, settings), Tally(attack.name)
         rounds = attack.rounds(settings, threat, self.target.logits.shape[1])
-        touched, stood = torch.zeros_like(self.pool.correct), self.pool.standing(threat.norm, float(threat.epsilon))
+        touched, stood = torch.zeros_like(self.pool.correct), self.pool.withstanding(threat.norm, float(threat.epsilon))
         done = 0
         while done < len(rounds):
-            rows = self.pool.standing(threat.norm, rounds[done].radius).nonzero().flatten()
+            rows = self.pool.withstanding(threat.norm, rounds[done].radius).nonzero().flatten()
             touched[rows] = True
             if self.watch:
-                standing = int(self.pool.standing(threat.norm, float(threat.epsilon)).sum())
+                standing = int(self.pool.withstanding(threat.norm, float(threat.epsilon)).sum())
                 self.watch(str(threat), attack.name, done, len(rounds), standing)
             turns = rounds[done : done + self._abreast(attack, done, len(rows))]
             self._rounds(step, turns, rows, tally)
@@ -113,7 +113,7 @@ class Cascade:
             for done in sorted(set(depth) - {len(turns)}):
                 left = part[[place for place, known in enumerate(depth) if known == done]]
                 if done:
-                    left = left[self.pool.standing(step.threat.norm, turns[done].radius)[left]]
+                    left = left[self.pool.withstanding(step.threat.norm, turns[done].radius)[left]]
                 self._fresh(step, turns[done:], left, tally)
 
     def _recalled(self, step: Step, turns: Sequence[Round], rows: Tensor, tally: Tally) -> list[int]:
@@ -140,7 +140,7 @@ class Cascade:
         """Return the known distances as far as an attack looks at them; None where it does not."""
         if step.attack.looks_up_to is None:
             return None
-        known = self.pool.distance[step.threat.norm][rows]
+        known = self.pool.alone[step.threat.norm][rows]
         return known.masked_fill(known > step.attack.looks_up_to(step.settings), torch.inf)
 
     def _fresh(self, step: Step, turns: Sequence[Round], rows: Tensor, tally: Tally) -> None:
@@ -154,7 +154,7 @@ class Cascade:
                 if len(turns) > 1:
                     self.merging = False
                     for turn in turns:
-                        left = part[self.pool.standing(step.threat.norm, turn.radius)[part]]
+                        left = part[self.pool.withstanding(step.threat.norm, turn.radius)[part]]
                         self._fresh(step, [turn], left, tally)
                     continue
                 waiting = self._shrink(part, waiting)
@@ -204,7 +204,7 @@ class Cascade:
         target = self.target
         place = {int(point): row for point, row in zip(target.ids[rows].tolist(), rows.tolist(), strict=True)}
         for turn in turns:
-            standing = self.pool.standing(step.threat.norm, turn.radius)
+            standing = self.pool.withstanding(step.threat.norm, turn.radius)
             chosen = [
                 index
                 for index, (point, number) in enumerate(zip(entry.ids, entry.rounds, strict=True))
@@ -217,7 +217,7 @@ class Cascade:
             verdict = verify(target.classifier, target.images[where], candidates, target.labels[where], step.threat)
             if step.attack.kind is Kind.FIXED_BUDGET:
                 tally.rejected += int((verdict.fooled & ~verdict.inside).sum())
-            self.pool.absorb(where, candidates, verdict, attack=step.attack.name, norm=step.threat.norm)
+            self.pool.credit(where, candidates, verdict, attack=step.attack.name, threat=step.threat)
 
     def _shrink(self, part: Tensor, waiting: Sequence[Tensor]) -> list[Tensor]:
         if not self.may_shrink or len(part) == 1:

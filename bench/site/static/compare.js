@@ -13,7 +13,7 @@
   let chosen = [];
   let changed = false;
 
-  const here = () => entries.filter((entry) => entry.protocol === board.protocol && !entry.withheld).sort((one, two) => two.robust[board.norm] - one.robust[board.norm] || two.clean - one.clean || (one.id < two.id ? -1 : 1));
+  const here = () => entries.filter((entry) => entry.protocol === board.protocol && !entry.withheld && board.norm in entry.robust).sort((one, two) => two.robust[board.norm] - one.robust[board.norm] || two.clean - one.clean || (one.id < two.id ? -1 : 1));
   const known = (id) => here().find((entry) => entry.id === id);
 
   function restore() {
@@ -69,7 +69,7 @@
       line("rank", shown.map((entry) => entry.ranks[board.norm] || "–")),
       line("level", shown.map((entry) => entry.level)),
       line("robust %", shown.map((entry) => share(entry.robust[board.norm]))),
-      ...protocols[board.protocol].threats.filter((threat) => threat.norm !== board.norm).map((threat) => line(`${threat.label} %`, shown.map((entry) => share(entry.robust[threat.norm])))),
+      ...protocols[board.protocol].threats.filter((threat) => threat.norm !== board.norm).map((threat) => line(`${threat.label} %`, shown.map((entry) => (threat.norm in entry.robust ? share(entry.robust[threat.norm]) : "–")))),
       line("clean %", shown.map((entry) => share(entry.clean))),
       line("sparsity %", shown.map((entry) => entry.sparsity)),
       line("weights left", shown.map((entry) => metric(entry.nonzero))),

@@ -60,13 +60,16 @@ def test_numbers_on_a_board_equal_those_in_the_files(root, files):
     for folder in sorted((root / "digits-v1").iterdir()):
         result = json.loads((folder / "result.json").read_text("utf-8"))
         points = np.load(folder / "points.npz")
-        survive = points["prediction"] == points["label"]
+        survive = (points["prediction"] == points["label"]) & (points["distance_Linf"] > 0.1 * (1 + 1e-5))
+        alone = points["prediction"] == points["label"]
         for name in points.files:
             if name.startswith("broken_Linf_"):
-                survive &= ~points[name]
+                alone &= ~points[name]
         (row,) = re.findall(rf'<tr id="{folder.name}".*?</tr>', page, re.DOTALL)
         cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[dh].*?</t[dh]>", row, re.DOTALL)]
+        assert survive.sum() < alone.sum()
         assert cells[2].split()[0] == f"{100 * survive.sum() / 500:.1f}"
+        assert cells[2].split()[-1] == f"({100 * alone.sum() / 500:.1f})"
         assert f"{100 * result['clean']['correct'] / 500:.1f}" in cells
         assert f"{100 * result['pruning']['zeros'] / result['pruning']['prunable']:.1f}" in cells
 

@@ -19,6 +19,7 @@ def folder(tmp_path):
 
 TIMES = {"forward": [1e-5, 2e-5, 3e-5], "both": [2e-5, 4e-5, 6e-5]}
 LATENCY = {"clock": "processor", "batch": 64, "repeats": 7, "parent": TIMES, "network": TIMES}
+JOULES = [{"meter": "rapl", "joules": 1.0}] * 2
 
 
 def rewrite(folder, **changes):
@@ -64,8 +65,23 @@ STOOD = {"robust": {"Linf": 3}, "forwards": 9, "parent": {"Linf": 3}}
         ({"data__digest": "0" * 64}, "expects data of digest"),
         ({"data__points": 400}, "asks for 500 points"),
         ({"clean__correct": lambda correct: correct + 1}, "should equal"),
-        ({"threats__0__robust": lambda robust: robust + 1}, "survive, the result says"),
+        ({"threats__0__robust": lambda robust: robust + 1}, "survive the cascade, the result says"),
+        ({"threats__0__best_known": lambda best: best + 1}, "points have a larger distance, best_known says"),
+        ({"threats__0__best_known": lambda best: best - 1}, "points have a larger distance, best_known says"),
+        ({"threats__0__best_known": 490}, "best_known 490 exceeds robust"),
         ({"threats__0__epsilon": "1/5"}, "has the threats Linf 1/10"),
+        (
+            {"threats": lambda threats: threats[::-1]},
+            "each once at most and in this order; got L0 2, L2 1/2, Linf 1/10",
+        ),
+        ({"threats": lambda threats: [*threats, threats[0]]}, "each once at most"),
+        ({"threats": []}, "threats: Tuple should have at least 1 item"),
+        ({"threats": lambda threats: threats[:2]}, "broken bits for L0, which the result does not measure"),
+        ({"threats": lambda threats: threats[:2]}, "reads curves of the threats there, Linf at 0,"),
+        ({"threats": lambda threats: threats[:2]}, "L0 was not attacked, yet scenarios.black-box counts it"),
+        ({"scenarios": {}}, "measures black-box under every threat, Linf, L2, L0 is left out"),
+        ({"scenarios__black-box__robust": {"Linf": 499}}, "black-box under every threat, L2, L0 is left out"),
+        ({"model__parent_sha256": "1" * 64}, "measures transfer under every threat"),
         ({"threats__0__attacks__0__attempted": 3}, "tried 3 points"),
         ({"threats__0__attacks__0__forwards": 0}, "with 0 forward passes"),
         ({"threats__0__attacks__0__name": "noise"}, "in this order, got noise"),
@@ -79,10 +95,14 @@ STOOD = {"robust": {"Linf": 3}, "forwards": 9, "parent": {"Linf": 3}}
         ({"pruning__nonzero": 10**9}, "more than"),
         ({"pruning__nonzero_macs": 10**9}, "nonzero_macs ≤ macs"),
         ({"pruning__connected": 10**9}, "pruning.connected is 1000000000, more than"),
-        ({"pruning__macs": lambda macs: macs - 1}, "cost.latency goes with removed channels"),
+        ({"pruning__macs": lambda macs: macs - 1}, "cost.latency.parent goes with removed channels"),
         ({"model__normalisation": {"mean": [0.5], "std": [0.25]}}, "goes with a .safetensors file"),
         ({"model__ref": "net.safetensors"}, "goes with a .safetensors file"),
-        ({"cost__latency": LATENCY}, "cost.latency goes with removed channels"),
+        ({"cost__latency": LATENCY}, "cost.latency.parent goes with removed channels"),
+        ({"cost__latency": None}, "cost.latency is null, which only a record that was converted may say"),
+        ({"cost__energy": JOULES}, "cost.energy names a meter twice"),
+        ({"cost__energy__0__joules": -1}, "cost.energy.0.joules"),
+        ({"schema": "bench.result/1"}, "is a record of version 1, expected version 2; run `bench submission migrate`"),
         ({"pruning__structure": "channel"}, "channels are gone, yet"),
         ({"pruning__collapsed_layers": ["head"]}, "collapsed_layers"),
         ({"pruning__target": "1/2"}, "a dense model has no target"),
@@ -120,7 +140,7 @@ def test_a_robust_point_inside_the_ball_is_found(folder):
         distance[np.flatnonzero(distance > 0.2)[0]] = 0.01
 
     change_points(folder, distance_Linf=nearer)
-    assert any("called robust whose distance is 0.01" in problem for problem in problems(folder))
+    assert any("points have a larger distance, best_known says" in problem for problem in problems(folder))
 
 
 def test_a_distance_without_a_witness_is_found(folder):

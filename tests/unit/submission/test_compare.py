@@ -32,6 +32,12 @@ def change(folder, **changes):
 
 def survivors(folder, norm):
     arrays = np.load(folder / "points.npz")
+    radius = {"Linf": 0.1 * (1 + 1e-5), "L2": 0.5 * (1 + 1e-5), "L0": 2}[norm]
+    return (arrays["prediction"] == arrays["label"]) & (arrays[f"distance_{norm}"] > radius)
+
+
+def alone(folder, norm):
+    arrays = np.load(folder / "points.npz")
     standing = arrays["prediction"] == arrays["label"]
     for name in arrays.files:
         if name.startswith(f"broken_{norm}_"):
@@ -76,16 +82,16 @@ def test_only_shared_points_and_threat_models_are_compared(pair):
     arrays = read_arrays(dense / "points.npz")
     some = {name: values[:100] for name, values in arrays.items()}
     (dense / "points.npz").write_bytes(pack_arrays(some))
-    standing = {norm: int(survivors(dense, norm).sum()) for norm in ("Linf", "L2", "L0")}
+    counts = {
+        norm: {"best_known": int(survivors(dense, norm).sum()), "robust": int(alone(dense, norm).sum())}
+        for norm in ("L2", "L0")
+    }
     correct = int((some["prediction"] == some["label"]).sum())
     change(
         dense,
         data=lambda data: data | {"points": 100},
         clean={"correct": correct},
-        threats=lambda threats: [
-            threat | {"robust": standing[threat["norm"]]} | ({"epsilon": "1/5"} if threat["norm"] == "Linf" else {})
-            for threat in threats
-        ],
+        threats=lambda threats: [threat | counts[threat["norm"]] for threat in threats[1:]],
     )
     found = outcomes(read_run(half), read_run(dense))
     assert [outcome.what for outcome in found] == ["clean", "L2 1/2", "L0 2"]
@@ -94,12 +100,12 @@ def test_only_shared_points_and_threat_models_are_compared(pair):
 
 def test_what_differs_is_named_and_what_does_not_is_not(pair):
     half, dense = pair
-    change(half, seed=7, environment=lambda facts: facts | {"device": "H100"})
+    change(half, seed=7, cost=lambda cost: cost | {"machine": cost["machine"] | {"accelerator": "H100"}})
     unlike = {difference.what: difference[1:] for difference in differences(read_run(half), read_run(dense))}
     assert unlike["seed"] == ("7", "0")
     assert unlike["pruned by"] == ("magnitude-global", "dense")
     assert unlike["sparsity"] == ("50.00 %", "0.00 %")
-    assert unlike["device"] == ("H100", "cpu")
+    assert unlike["accelerator"] == ("H100", "none")
     assert not {"protocol", "network", "engine", "torch"} & set(unlike)
 
 
@@ -122,7 +128,8 @@ def test_what_is_not_the_same_is_not_compared(pair, spoil, says):
 
 def test_other_data_and_other_threat_models_are_refused(pair):
     half, dense = pair
-    change(dense, threats=lambda threats: [threat | {"epsilon": "9"} for threat in threats])
+    change(half, threats=lambda threats: threats[:1])
+    change(dense, threats=lambda threats: threats[1:])
     with pytest.raises(InputError, match="share no threat model"):
         outcomes(read_run(half), read_run(dense))
     change(dense, data=lambda data: data | {"name": "mnist"})

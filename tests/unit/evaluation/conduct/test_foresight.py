@@ -40,7 +40,6 @@ def test_a_run_that_cannot_be_submitted_says_why_before_its_first_attack(stopped
     *reasons, last = capsys.readouterr().err.splitlines()
     assert reasons == [
         "Cannot be submitted: points 0:5 instead of 0:50.",
-        "Cannot be submitted: threats L2 only.",
         "Cannot be submitted: seed 3 instead of 0.",
         "Cannot be submitted: the code differs from its commit.",
         f"Cannot be submitted: {NO_TRANSFER}: evaluate the dense model first, or name its folder with --parent.",

@@ -10,9 +10,10 @@ import torch
 
 from bench.attacks.attack import Access
 from bench.errors import InputError
+from bench.evaluation.conduct.foresight import lacking_parent
 from bench.evaluation.conduct.parents import find_parent, parent_first, parent_plan, read_parent
 from bench.evaluation.conduct.run import evaluate
-from bench.evaluation.conduct.scenarios import black_box, transfer
+from bench.evaluation.conduct.scenarios import NO_TRANSFER, black_box, transfer
 from bench.evaluation.judge.pool import Pool
 from bench.evaluation.plan.plan import Request, plan
 from bench.evaluation.plan.prepare import prepare
@@ -62,7 +63,7 @@ def test_transferred_witnesses_are_judged_on_the_pruned_network(dense, pruned):
         standing = int(cascade.pool.standing(threat.norm, float(threat.epsilon)).sum())
         assert standing <= record.robust[threat.norm] <= int(cascade.pool.correct.sum())
     assert record.forwards > 0
-    assert record.parent == {threat.norm: threat.robust for threat in parent.result.threats}
+    assert record.parent == {threat.norm: threat.best_known for threat in parent.result.threats}
     assert min(record.robust.values()) < int(cascade.pool.correct.sum()), "no witness of the parent fooled its child"
 
 
@@ -118,12 +119,21 @@ def test_a_parents_run_on_less_than_the_points_of_its_child_is_not_enough(dense,
     assert lacking in why
 
 
-def test_a_parents_run_in_fewer_norms_is_not_enough(dense, pruned, tmp_path):
+def test_a_parents_run_in_fewer_norms_is_replayed_for_those_and_the_others_are_named(dense, pruned, tmp_path):
+    cell, cascade = pruned
     one = evaluate(plan(Request(MODEL, RULES, limit=10, norms=(Norm.L0,), out=tmp_path / "one")))
-    with pytest.raises(InputError, match=r"lacks the threat Linf 1/10 and L2 1/2"):
-        read_parent(one, half(), pruned[0].parent.digest)
-    assert read_parent(one, half(norms=(Norm.L0,)), pruned[0].parent.digest)
-    assert read_parent(dense, half(norms=(Norm.L0,)), pruned[0].parent.digest), "more than is needed is enough"
+    lacks = f"{str(one)!r} was not attacked under Linf 1/10 and L2 1/2"
+    parent, why = find_parent(half(parent_run=one), cell.parent)
+    assert why == lacks
+    record = transfer(cascade, parent, cell.plan.threats)
+    assert set(record.robust) == set(record.parent) == {Norm.L0}
+    assert lacking_parent(half(parent_run=one), cell.parent) == f"{NO_TRANSFER}: {lacks}"
+    beside = replace(half(), out=tmp_path / "half")
+    assert find_parent(beside, cell.parent)[1] == lacks
+    assert parent_first(beside, cell.parent) is not None, "whatever is missing is measured where that may be"
+    with pytest.raises(InputError, match="lacks the threat Linf 1/10"):
+        read_parent(one, half(norms=(Norm.LINF,)), cell.parent.digest)
+    assert read_parent(dense, half(norms=(Norm.L0,)), cell.parent.digest), "more than is needed is enough"
 
 
 def test_a_parents_run_of_more_is_found_beside_whatever_it_is_called(dense, pruned, tmp_path):
@@ -156,3 +166,18 @@ def test_curves_of_every_norm_hold_the_bounds_between_norms(dense):
         assert (l2 > radius * 8 * 1.0001).sum() <= (linf > radius).sum()
     for count in (1, 2, 4):
         assert (l2 > count**0.5).sum() <= (l0 > count).sum()
+
+
+def test_what_a_cascade_says_of_itself_hangs_on_no_other_norm(dense, tmp_path):
+    """The account of a threat model is the same alone and among others; only what is known beyond it is not."""
+    together = read_result(dense / "result.json")
+    for norm in Norm:
+        apart = read_result(
+            evaluate(plan(Request(MODEL, RULES, limit=10, norms=(norm,), out=tmp_path / norm.lower()))) / "result.json"
+        )
+        (alone,), among = apart.threats, together.threat(norm)
+        assert (alone.robust, alone.attacks) == (among.robust, among.attacks)
+        assert alone.best_known >= among.best_known
+        assert tuple(apart.curves) == (norm,)
+        assert tuple(apart.scenarios["black-box"].robust) == (norm,)
+        assert apart.scenarios["black-box"].robust[norm] == together.scenarios["black-box"].robust[norm]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench.evaluation.judge.distances import ceiling, radius_ceiling
+from bench.evaluation.judge.distances import ceiling
 from bench.evaluation.judge.pool import Pool
 from bench.evaluation.judge.verify import verify
 from bench.submission.points import PointTable
-from bench.threats import Norm, ThreatModel
+from bench.threats import Norm, ThreatModel, surface
 
 BALLS = [
     ThreatModel(Norm.LINF, Fraction(8, 255)),
@@ -42,7 +42,7 @@ def test_the_judge_and_the_pool_end_the_ball_at_its_radius(ball, share, inside):
     verdict = verify(fooled, clean, candidate, torch.zeros(1, dtype=torch.int64), ball)
     assert verdict.inside.tolist() == [inside]
     pool = Pool(clean, torch.tensor([True]), [ball])
-    pool.absorb(torch.tensor([0]), candidate, verdict, attack="a", norm=ball.norm)
+    pool.credit(torch.tensor([0]), candidate, verdict, attack="a", threat=ball)
     assert pool.standing(ball.norm, float(ball.epsilon)).tolist() == [not inside]
     assert int(pool.broken[ball.norm]["a"].sum()) == inside
 
@@ -52,13 +52,13 @@ def test_the_file_of_points_ends_it_there_too(ball):
     sizes = np.array([0.99, 1, 1 + ROOM - 1e-6, 1 + ROOM + 3e-6, 1.0001, 1.01]) * float(ball.epsilon)
     numbers = np.arange(len(sizes))
     table = PointTable(numbers, numbers, numbers, {ball.norm: sizes.astype(np.float32)}, {})
-    assert table.beyond(ball.norm, ball.epsilon) == (3, 3)
+    assert table.standing(ball.norm, ball.epsilon).tolist() == [False, False, False, True, True, True]
 
 
 @every_ball
 def test_the_slack_is_a_hundred_thousandth(ball):
     radius = float(ball.epsilon)
-    assert ceiling(ball) == radius_ceiling(ball.norm, radius) == pytest.approx(radius * (1 + ROOM), rel=1e-9)
+    assert ceiling(ball) == surface(ball.norm, radius) == pytest.approx(radius * (1 + ROOM), rel=1e-9)
 
 
 @pytest.mark.parametrize("pixels", [1, 5, 20])
@@ -72,5 +72,5 @@ def test_pixels_are_counted_without_slack(pixels):
         verdict = verify(fooled, clean, candidate, torch.zeros(1, dtype=torch.int64), ball)
         assert verdict.inside.tolist() == [inside]
         pool = Pool(clean, torch.tensor([True]), [ball])
-        pool.absorb(torch.tensor([0]), candidate, verdict, attack="a", norm=Norm.L0)
+        pool.credit(torch.tensor([0]), candidate, verdict, attack="a", threat=ball)
         assert pool.standing(Norm.L0, float(pixels)).tolist() == [not inside]

@@ -31,13 +31,20 @@ def test_the_protocol_as_it_is_has_no_deviation():
     [
         ({"limit": 10}, "points 0:10 instead of 0:500"),
         ({"points": (5, 9)}, "points 5:9 instead of 0:500"),
-        ({"norms": (Norm.L2,)}, "threats L2 only"),
         ({"seed": 3}, "seed 3 instead of 0"),
         ({"protocol": load("digits-v1").under("fast")}, "budgets of the preset fast"),
     ],
 )
 def test_every_deviation_is_told(changes, words):
     assert settle(**changes).deviations == (words,)
+
+
+@pytest.mark.parametrize("norms", [(Norm.L2,), (Norm.LINF, Norm.L0)])
+def test_each_threat_model_by_itself_is_a_standard_run_with_a_name_of_its_own(norms):
+    settled = settle(norms=norms)
+    assert settled.deviations == ()
+    assert settled.name == f"digits-tiny-linf--dense--{'-'.join(norms).lower()}"
+    assert tuple(dict.fromkeys(step.threat.norm for step in settled.steps)) == norms
 
 
 def test_the_cost_of_a_point_that_survives_is_that_of_autoattack():
