@@ -91,7 +91,19 @@ def strangers(draw, *, wild):
         "classes": [f"{words(30)} {number}" for number in range(10)],
         "flags": flags,
         "environment": {key: words(100) for key in ("python", "commit", "x y")},
-        "cost": {"seconds": draw(st.floats(0, 1e12)), "forwards": count(), "backwards": count(), "latency": None},
+        "cost": {
+            "seconds": draw(st.floats(0, 1e12)), "forwards": count(), "backwards": count(),
+            "machine": {
+                "processor": draw(st.none() | st.just(words(100))),
+                "accelerator": draw(st.none() | st.just(words(100))),
+                "threads": draw(st.none() | st.integers(1, LARGEST)),
+            },
+            "energy": [{"meter": "nvml", "joules": draw(st.floats(0, 1e15))}],
+            "latency": {
+                "clock": "wall", "batch": 1, "repeats": LARGEST, "parent": None,
+                "network": {key: [1e-300, draw(st.floats(1e-300, 1e12)), 1e12] for key in ("forward", "both")},
+            },
+        },
         "says": words(900),
     }  # fmt: skip
 

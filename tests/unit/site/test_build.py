@@ -56,7 +56,7 @@ def test_another_process_writes_the_same_bytes(root, files, tmp_path):
 
 
 def test_numbers_on_a_board_equal_those_in_the_files(root, files):
-    page = files["boards/digits-v1-linf.html"].decode()
+    page, differs = files["boards/digits-v1-linf.html"].decode(), []
     for folder in sorted((root / "digits-v1").iterdir()):
         result = json.loads((folder / "result.json").read_text("utf-8"))
         points = np.load(folder / "points.npz")
@@ -67,11 +67,13 @@ def test_numbers_on_a_board_equal_those_in_the_files(root, files):
                 alone &= ~points[name]
         (row,) = re.findall(rf'<tr id="{folder.name}".*?</tr>', page, re.DOTALL)
         cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[dh].*?</t[dh]>", row, re.DOTALL)]
-        assert survive.sum() < alone.sum()
         assert cells[2].split()[0] == f"{100 * survive.sum() / 500:.1f}"
-        assert cells[2].split()[-1] == f"({100 * alone.sum() / 500:.1f})"
+        differs.append(survive.sum() < alone.sum())
+        assert ("(" in cells[2]) == differs[-1]
+        assert not differs[-1] or cells[2].split()[-1] == f"({100 * alone.sum() / 500:.1f})"
         assert f"{100 * result['clean']['correct'] / 500:.1f}" in cells
         assert f"{100 * result['pruning']['zeros'] / result['pruning']['prunable']:.1f}" in cells
+    assert sum(differs) > 4, "hardly any entry shows both counts"
 
 
 def test_hostile_words_are_printed_as_words(files):
