@@ -25,7 +25,7 @@ def show(*, name: str, as_json: bool) -> None:
         rules = protocol.model_dump(mode="json")
         output.emit({"schema": "bench.protocol/1", **rules})
         return
-    data = protocol.data
+    data, out = protocol.data, protocol.held_out
     lines = [
         ["title", protocol.title],
         ["status", protocol.status],
@@ -33,6 +33,8 @@ def show(*, name: str, as_json: bool) -> None:
         ["points", f"{data.dataset} {data.split} {data.first}:{data.first + data.points}"],
         ["points' digest", data.digest or "not pinned"],
         *[[f"data {key}", str(value)] for key, value in data.settings.items()],
+        *([] if out is None else [["held out", f"{out.split} {out.first}:{out.first + out.points}"]]),
+        *([] if out is None else [["held-out digest", out.digest or "not pinned"]]),
         ["seed", str(protocol.seed)],
         ["precision", protocol.precision],
     ]

@@ -91,6 +91,17 @@ class Curve(_Rules):
     attacks: tuple[str, ...] = ()
 
 
+class HeldOut(_Rules):
+    """Points like those that are evaluated, on which a network that knows those gives itself away."""
+
+    split: Literal["test", "held-out", "train"]
+    first: Annotated[int, Field(ge=0)]
+    """Id of the first point."""
+    points: Annotated[int, Field(ge=1)]
+    digest: str | None = None
+    """Over the decoded pixels and labels of all of them."""
+
+
 class Calibration(_Rules):
     """Training images that recipes and regimes may look at."""
 
@@ -163,6 +174,8 @@ class Protocol(_Rules):
     """Settings by attack name."""
     checks: Mapping[str, Mapping[str, float]]
     """Thresholds by check name."""
+    held_out: HeldOut | None = None
+    """For the check of this name, which goes with it."""
     calibration: Calibration
     training: Training
     grid: Grid
@@ -188,6 +201,14 @@ class Protocol(_Rules):
         norms = [threat.norm for threat in self.threats]
         if len(set(norms)) != len(norms):
             raise ValueError("threats: a norm is listed twice")
+        if (self.held_out is None) != ("held-out" not in self.checks):
+            raise ValueError(
+                "held_out: points are held out for the check held-out, which is named with them or not at all"
+            )
+        if (out := self.held_out) is not None and out.split == self.data.split:
+            inside = range(self.data.first, self.data.first + self.data.points)
+            if out.first < inside.stop and inside.start < out.first + out.points:
+                raise ValueError("held_out.first: these points are evaluated, not held out")
         if self.status == "released" and self.data.digest is None:
             raise ValueError("data.digest: a released protocol pins its points")
         for name, preset in self.presets.items():

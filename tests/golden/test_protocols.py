@@ -8,12 +8,12 @@ import pytest
 from bench.protocol.load import load, names
 
 DIGESTS = {
-    "cifar10-full-v1": "8d44cdae95690f8a4fe6dc5a9b3c648b394c5376e4b86f33c816ffb03226010c",
-    "cifar10-v1": "8d74aa12a19bc15604fe5605e0e0069d50fc3bdc1cd1512c0da772ed50028351",
+    "cifar10-full-v1": "eaf9650f7c5c8cb8ba1df6d185d3037ec3f6ede364294856de9c1e80cfb02a19",
+    "cifar10-v1": "45c9e300cd516a2bdb680559fffa2f2389315ee84e6ab916568189628cd0865f",
     "digits-smoke-v1": "41517535a81a291a9e62f6b3ee65fac7c2bbc0da134069eec978d036182eb208",
     "digits-v1": "1af465603c003b422a918da91767d17cb43e841f193dd741ee6660c871985cb6",
-    "mnist-1000-v1": "bc61c0898c3aca9c6d5571e02209063fc782d8dcdf5aa89063b18974e4a90eff",
-    "mnist-v1": "64397371974a95877099dab7b384c58c1ad69979034c69f6f4a05ac32064b26c",
+    "mnist-1000-v1": "959753257dc6ce7b9583d2e25ed3b9790f5d6e36d64daead7f1abeb2c99133db",
+    "mnist-v1": "9dc9ba695e492d75e33a7915b6ffde4cb0888e5ccfae8f763791e3e27cd3156c",
 }
 
 

@@ -24,6 +24,15 @@ such a network is shown and never ranked. On fewer than 50 points a check tells 
 The *anchor* doubts the machine instead of the model: before every evaluation, and in `bench check`, an embedded network
 meets every attack of the protocol, cut short, and as many points must stand as the protocol's `[checks.anchor]` says.
 
+*Held-out* doubts that a network would do as well on other points: it compares clean accuracy, and accuracy under a
+short attack of its own, on the points of the protocol and on those that its `[held_out]` names. Honest networks do at
+most 8 in a hundred better inside, by chance; the figure is the least difference that chance leaves. Where there
+are more than are looked at, a hash of the weights chooses, so nobody knows in training which points it will be. What
+it does not say: a network trained on the held-out points too is as good there, and all of them are public; one that
+knows a few points of the protocol gains less than the bar; where every test image is a point of the protocol, training
+images stand in, and a network trained on both is not seen. Points that are not on the machine leave a warning, never
+silence: the run stays standard, but whoever runs an entry again has to have them.
+
 This page is held by `tests/unit/evaluation/checks/test_table.py` and cannot drift.
 
 ## The checks

@@ -19,8 +19,22 @@ from bench.models.source import ModelRef
 from bench.protocol.load import load as rules
 from bench.threats import Norm, ThreatModel
 from tests.support.carlini_wagner import CARLINI_WAGNER, SEED_SETTINGS
+from tests.support.cheats import Hashed, Stored, Wary, trained_on_the_points
 from tests.support.machines import LowPrecision, half_way, other_draws, without
-from tests.support.suspects import HARNESS, L0, L2, LINF, PLAIN, QUERIED, SPARSE, Suspect, embedded, planned, quick
+from tests.support.suspects import (
+    HARNESS,
+    L0,
+    L2,
+    LINF,
+    PLAIN,
+    QUERIED,
+    SPARSE,
+    Suspect,
+    embedded,
+    planned,
+    quick,
+    sides,
+)
 
 ONE = quick(LINF, "apgd-ce")
 ROBUST, NATURAL, RESIDUAL = "digits-cnn-linf", "digits-cnn-natural", "digits-resnet-linf"
@@ -286,7 +300,7 @@ DEFECTS: Mapping[str, Defect] = {
         "C&W with the seed's settings, behind a softmax", seed_carlini_wagner, "logits", "cross-norm", "single-step"
     ),
     "stochastic": _defect(
-        "noise on the input", defended(Shaky, lines=ONE), "determinism", "batch-invariance", "noise", "single-step"
+        "noise on the input", defended(Shaky, lines=ONE), "determinism", "batch-invariance", "continuity", "single-step"
     ),
     "hard-wired dropout": _defect(
         "dropout that evaluation mode does not reach",
@@ -349,6 +363,20 @@ DEFECTS: Mapping[str, Defect] = {
     "NaN": _defect(
         "answers NaN", defended(lambda net: After(net, lambda z: z * torch.nan), lines=ONE), "logits", HARNESS
     ),
+    "trained on the points": _defect(
+        "trained on the points of the protocol and on nothing else",
+        lambda: Suspect(trained_on_the_points(), lines=ONE),
+        "held-out",
+    ),
+    "stored points": _defect(
+        "holds the points of the protocol and answers with the nearest",
+        lambda: Suspect(Stored(sides().inside), lines=ONE),
+        "held-out",
+    ),
+    "hashed noise": _defect(
+        "noise on the logits, seeded by a hash of the image", defended(Hashed, lines=ONE), "continuity"
+    ),
+    "wary": _defect("noise, drawn anew, on images that were perturbed", defended(Wary, lines=ONE), "continuity"),
     "false sparsity": _defect(
         "half of the weights are zero, 90 % claimed", lambda: pruned(claimed=Fraction(9, 10)), "sparsity"
     ),

@@ -10,7 +10,7 @@ from torch import nn
 from bench.attacks.attack import ATTACKS, Attack, Settings
 from bench.data.dataset import DATASETS
 from bench.errors import ContractError
-from bench.evaluation.checks.check import Campaign, Claim, Evidence, Stage, Turn
+from bench.evaluation.checks.check import Campaign, Claim, Evidence, Sides, Stage, Turn
 from bench.evaluation.checks.listening import listening
 from bench.evaluation.checks.runner import doubts
 from bench.evaluation.judge.pool import Pool
@@ -20,7 +20,7 @@ from bench.evaluation.search.cascade import Cascade, Target
 from bench.evaluation.search.meter import Meter
 from bench.evaluation.search.step import Step
 from bench.models.source import ModelRef, load
-from bench.protocol.load import Protocol
+from bench.protocol.load import HeldOut, Protocol
 from bench.protocol.load import load as rules
 from bench.pruning.measure import measure
 from bench.submission.schema import Flag, Level
@@ -84,8 +84,11 @@ def planned(settled: Plan | None = None) -> tuple[Step, ...]:
 
 
 def protocol() -> Protocol:
-    """Return the rules whose bars are used."""
-    return rules("digits-v1")
+    """Return the rules whose bars are used, with training images held out."""
+    plain, bars = rules("digits-v1"), rules("cifar10-v1").checks
+    checks = {"continuity": {**bars["continuity"], "radius": 0.1}, "held-out": {**bars["held-out"], "linf": 0.1}}
+    held_out = HeldOut(split="train", first=0, points=1297)
+    return plain.model_copy(update={"checks": {**plain.checks, **checks}, "held_out": held_out})
 
 
 def interrogate(suspect: Suspect, seed: int = 0) -> list[Flag]:
@@ -115,7 +118,15 @@ def evidence_of(suspect: Suspect, seed: int = 0) -> Evidence:
     return Evidence(
         network, Meter(network, logits.shape[1]), images, points.label_tensor(), points.id_tensor(), logits, seed + 77,
         parent, Meter(parent, logits.shape[1]) if parent else None, suspect.claim, measured, planned=suspect.planned,
+        held_out=sides,
     )  # fmt: skip
+
+
+def sides() -> Sides:
+    """Return the points of the rules and those that they hold out."""
+    digits, rule = DATASETS["digits"], protocol().held_out
+    assert rule is not None
+    return Sides(digits.load("test", range(500)), digits.load(rule.split, range(rule.points)))
 
 
 def attacked(suspect: Suspect, evidence: Evidence) -> Evidence:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from torch import nn
 
 from bench.attacks.attack import Attack, Settings
+from bench.data.dataset import EvalSet
 from bench.evaluation.judge.pool import Pool
 from bench.evaluation.search.cascade import Tally
 from bench.evaluation.search.meter import Meter
@@ -29,6 +30,13 @@ Thresholds: TypeAlias = Mapping[str, float]
 
 Rebuild: TypeAlias = Callable[[], nn.Module]
 """Makes the attacked network again from its reference alone; may be sent to another process."""
+
+
+class Sides(NamedTuple):
+    """Points like each other: those of the rules, and those that the rules hold out."""
+
+    inside: EvalSet
+    outside: EvalSet
 
 
 class Stage(StrEnum):
@@ -114,6 +122,7 @@ class Evidence:
         heard: warnings that libraries gave during the run.
         rebuild: how to make the network again in another process; None where it has no reference.
         planned: the attacks of the rules that the evaluation is going to run, in order.
+        held_out: loads the points of the rules and those that they hold out; None where they hold out none.
     """
 
     network: nn.Module
@@ -131,6 +140,7 @@ class Evidence:
     heard: Sequence[str] = ()
     rebuild: Rebuild | None = None
     planned: Sequence[Step] = ()
+    held_out: Callable[[], Sides] | None = None
 
     @property
     def classes(self) -> int:

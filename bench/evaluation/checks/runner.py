@@ -12,6 +12,9 @@ from bench.submission.schema import Flag, Level
 COLLAPSE = "collapse"
 """The check whose doubt is a status: such a network is named collapsed and never ranked."""
 
+FORESEEN = (COLLAPSE, "held-out")
+"""The checks of the network alone whose doubts are told before hours of attack."""
+
 
 def chosen(protocol: Protocol, stages: Iterable[Stage] = tuple(Stage)) -> tuple[tuple[Check, Thresholds], ...]:
     """Return the checks a protocol names, by stage and name, with its thresholds.
@@ -58,11 +61,11 @@ def admit(protocol: Protocol, evidence: Evidence) -> list[Flag]:
 
 
 def foresee(protocol: Protocol, evidence: Evidence) -> list[Flag]:
-    """Tell before hours of attack whether pruning has reduced a network to guessing: clean answers say so already."""
+    """Tell before hours of attack whether a network only guesses, or knows its points: that shows already."""
     return [
         flag
         for check, thresholds in chosen(protocol, [Stage.PRUNING])
-        if check.name == COLLAPSE
+        if check.name in FORESEEN
         for flag in check.examine(evidence, thresholds)
     ]
 
@@ -73,11 +76,14 @@ def review(protocol: Protocol, evidence: Evidence, foreseen: Iterable[Flag] | No
     What was foreseen before the attacks is taken over, and not looked for twice.
     """
     stages = [Stage.PRUNING] if evidence.campaign is None else [Stage.PRUNING, Stage.ATTACKS]
+    known = None if foreseen is None else list(foreseen)
     found: list[Flag] = []
     with listening():  # checks make the attacks again, and libraries would warn a second time
         for check, thresholds in chosen(protocol, stages):
-            known = None if check.name != COLLAPSE else foreseen
-            found += check.examine(evidence, thresholds) if known is None else known
+            if known is not None and check.name in FORESEEN:
+                found += [flag for flag in known if flag.check == check.name]
+            else:
+                found += check.examine(evidence, thresholds)
     return found
 
 

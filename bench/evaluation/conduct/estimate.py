@@ -20,7 +20,7 @@ from bench.evaluation.conduct.parents import parent_first
 from bench.evaluation.conduct.rehearsal import Prediction, Show, rehearse
 from bench.evaluation.plan.descent import descend
 from bench.evaluation.plan.plan import Plan
-from bench.evaluation.plan.prepare import load_calibration, load_model, load_points, stand_in
+from bench.evaluation.plan.prepare import load_calibration, load_held_out, load_model, load_points, stand_in
 from bench.evaluation.search.journal import holds_work
 from bench.lock import unfinished
 from bench.models.source import LoadedModel
@@ -39,10 +39,12 @@ class Needs:
     Attributes:
         obstacles: why it would not start, each the error that it would end with.
         absent: what it would fetch, with where that goes.
+        missed: what it would do without, under a flag.
     """
 
     obstacles: list[BenchError] = field(default_factory=list)
     absent: list[AbsentError] = field(default_factory=list)
+    missed: list[InputError] = field(default_factory=list)
 
     def get(self, load: Callable[[], _T]) -> _T | None:
         """Return an input, or note that it is missing; what is plainly wrong ends a dry run as it ends the run."""
@@ -53,6 +55,13 @@ class Needs:
         except InputError as error:
             self.obstacles.append(error)
         return None
+
+    def look(self, load: Callable[[], object]) -> None:
+        """Note an input that a run goes on without."""
+        try:
+            load()
+        except InputError as error:
+            self.missed.append(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,7 @@ class Estimate:
             "deviations": list(self.deviations),
             "obstacles": [str(error) for error in self.needs.obstacles],
             "absent": [str(error) for error in self.needs.absent],
+            "missed": [str(error) for error in self.needs.missed],
             "attacks": [
                 {
                     "threat": str(step.threat),
@@ -164,6 +174,7 @@ class Estimate:
             )
         says += plan.remarks
         says += [f"Missing: {error}" for error in self.needs.absent]
+        says += [f"Not held out, which leaves a flag: {error}" for error in self.needs.missed]
         says += [f"Before it can start: {error}" for error in self.needs.obstacles]
         return says + [f"Cannot be submitted: {deviation}." for deviation in self.deviations]
 
@@ -197,6 +208,8 @@ def estimate(plan: Plan, *, rehearsed: bool = False, show: Show | None = None) -
         loaded = needs.get(lambda: load_model(plan))
         points = needs.get(lambda: _look(plan))
         needs.get(lambda: load_calibration(plan))
+        if plan.protocol.held_out is not None and points is not None:
+            needs.look(lambda: load_held_out(plan))
         dense = None if loaded is None else needs.get(partial(_dense, plan, loaded))
         first = needs.get(partial(parent_first, plan, dense))
         if lacking := needs.get(partial(lacking_parent, plan, dense)):

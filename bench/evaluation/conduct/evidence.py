@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bench.attacks.attack import Passes
-from bench.evaluation.checks.check import Campaign, Claim, Evidence, Rebuild, Turn
+from bench.evaluation.checks.check import Campaign, Claim, Evidence, Rebuild, Sides, Turn
 from bench.evaluation.judge.pool import Pool
 from bench.evaluation.plan.plan import Plan
-from bench.evaluation.plan.prepare import Cell
+from bench.evaluation.plan.prepare import Cell, load_held_out, load_whole
 from bench.evaluation.search.cascade import Cascade, Tally, Target
 from bench.evaluation.search.meter import Meter
 from bench.evaluation.search.step import Step
@@ -36,7 +37,12 @@ def before_attacks(cell: Cell, target: Target, rebuild: Rebuild | None) -> Evide
         claim=Claim(cell.structure.value, plan.request.sparsity, None if cell.parent is None else str(cell.parent.ref)),
         measured=cell.pruned.measured,
         rebuild=rebuild,
+        held_out=None if plan.protocol.held_out is None else partial(_sides, plan),
     )
+
+
+def _sides(plan: Plan) -> Sides:
+    return Sides(load_whole(plan), load_held_out(plan))
 
 
 def _planned(plan: Plan) -> tuple[Step, ...]:

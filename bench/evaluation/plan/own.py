@@ -70,18 +70,24 @@ def check(protocol: Protocol) -> list[tuple[str, str]]:
             steps_of(rules, threat, source.shape, ATTACKS.__getitem__)
     data = protocol.data
     points = source.load(data.split, range(data.first, data.first + data.points))
-    pinned = (
-        "as pinned" if data.digest == points.digest else f"but {data.digest[:12]}… is pinned" if data.digest else ""
-    )
     found = [
         ("images", f"{len(points)} of {'×'.join(map(str, source.shape))}, {len(source.classes)} classes"),
         ("classes met", str(len(set(points.labels.tolist())))),
-        ("digest", f'digest = "{points.digest}"' + (f" ({pinned})" if pinned else "")),
+        ("digest", _pinned(points.digest, data.digest)),
     ]
+    if (out := protocol.held_out) is not None:
+        others = source.load(out.split, range(out.first, out.first + out.points))
+        found.append((f"held out, {len(others)} of {out.split}", _pinned(others.digest, out.digest)))
     steps = [
         step for threat in protocol.threats for step in steps_of(protocol, threat, source.shape, ATTACKS.__getitem__)
     ]
     return found + [("mind", says) for says in remarks_on(steps, source.shape)]
+
+
+def _pinned(digest: str, expected: str | None) -> str:
+    if expected is None:
+        return f'digest = "{digest}"'
+    return f'digest = "{digest}" ({"as pinned" if expected == digest else f"but {expected[:12]}… is pinned"})'
 
 
 def pin(protocol: Protocol) -> str:

@@ -13,6 +13,7 @@ from bench.evaluation.plan.plan import Plan
 from bench.evaluation.search.batch import automatic_batch
 from bench.models.architecture import Variant
 from bench.models.source import SOURCES, LoadedModel, architecture, hold_task, identity, load
+from bench.protocol.load import Data, HeldOut
 from bench.pruning.prune import Pruned, needs_images, prune
 from bench.pruning.recipe import RECIPES, Context, Structure, Training
 
@@ -73,7 +74,7 @@ def load_model(plan: Plan) -> LoadedModel:
     Raises:
         UsageError: if it does not take these images or tells other classes apart.
     """
-    return _held(plan, load(plan.request.model))
+    return _fitting(plan, load(plan.request.model))
 
 
 def stand_in(plan: Plan) -> LoadedModel | None:
@@ -93,10 +94,10 @@ def stand_in(plan: Plan) -> LoadedModel | None:
     if ref.source == "checkpoint" and not Variant.parse(name).classes:
         made = made.of(classes=plan.classes)
     network = made.build().eval().requires_grad_(requires_grad=False)
-    return _held(plan, LoadedModel(ref, network, made.name, made.shape, made.classes, digest=""))
+    return _fitting(plan, LoadedModel(ref, network, made.name, made.shape, made.classes, digest=""))
 
 
-def _held(plan: Plan, loaded: LoadedModel) -> LoadedModel:
+def _fitting(plan: Plan, loaded: LoadedModel) -> LoadedModel:
     hold_task(loaded, plan.source.shape, len(plan.source.classes), plan.source.name)
     return loaded
 
@@ -109,11 +110,31 @@ def load_points(plan: Plan) -> EvalSet:
     """
     data = plan.protocol.data
     points = plan.source.load(data.split, plan.ids)
-    whole = plan.ids == tuple(range(data.first, data.first + data.points))
-    if whole and data.digest is not None and points.digest != data.digest:
+    return _held(points, data) if plan.ids == tuple(range(data.first, data.first + data.points)) else points
+
+
+def load_whole(plan: Plan) -> EvalSet:
+    """Load every point of the protocol, whichever the plan evaluates; raises as ``load_points`` does."""
+    data = plan.protocol.data
+    return _held(plan.source.load(data.split, range(data.first, data.first + data.points)), data)
+
+
+def load_held_out(plan: Plan) -> EvalSet:
+    """Load the points that the protocol holds out.
+
+    Raises:
+        InputError: if they are missing, or are not the pixels and labels that the protocol was made with.
+    """
+    out = plan.protocol.held_out
+    assert out is not None
+    return _held(plan.source.load(out.split, range(out.first, out.first + out.points)), out)
+
+
+def _held(points: EvalSet, wanted: Data | HeldOut) -> EvalSet:
+    if wanted.digest is not None and points.digest != wanted.digest:
         raise InputError(
-            f"{data.dataset} {data.split}: the {len(points)} points are not the protocol's "
-            f"(digest {points.digest[:12]}…, expected {data.digest[:12]}…); fetch the data set again."
+            f"{points.name} {points.split}: the {len(points)} points are not the protocol's "
+            f"(digest {points.digest[:12]}…, expected {wanted.digest[:12]}…); fetch the data set again."
         )
     return points
 

@@ -1,0 +1,82 @@
+"""Networks that are robust on the points of the protocol alone, or by chance."""
+
+from fractions import Fraction
+from functools import cache
+
+import torch
+from torch import nn
+
+from bench.data.dataset import EvalSet
+from bench.models.architecture import ARCHITECTURES
+from bench.models.source import Normalised
+from bench.models.training import Adversary, Course, train
+from bench.threats import Norm, ThreatModel
+from tests.support.suspects import sides
+
+
+@cache
+def trained_on_the_points() -> nn.Module:
+    """Return a network trained adversarially on the 500 points for some seconds: it knows nearly all of them."""
+    points, network = sides().inside, ARCHITECTURES["digits-mlp"].build()
+    adversary = Adversary(ThreatModel(Norm.LINF, Fraction(1, 10)), 2)
+    course = Course(300, 100, 0.005, 0.0, 11, adversary)
+    train(network, points.images(), points.label_tensor(), course, on_epoch=lambda: None)
+    return Normalised(network.requires_grad_(requires_grad=False), (0.0,), (1.0,)).eval()
+
+
+class Stored(nn.Module):
+    """Keeps images and answers with the class of the nearest."""
+
+    def __init__(self, points: EvalSet) -> None:
+        super().__init__()
+        self.register_buffer("stored", points.images().flatten(1))
+        self.register_buffer("answers", points.label_tensor())
+        self.eval()
+
+    def forward(self, images):
+        far = torch.cdist(images.flatten(1), self.stored)
+        return -10 * torch.stack([far[:, self.answers == label].amin(dim=1) for label in range(10)], dim=1)
+
+
+class Noisy(nn.Module):
+    """A network with noise on its logits, as large as their usual distances."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, images):
+        return self.network(images) + 8 * self.noise(images)
+
+    def noise(self, images):
+        """Return noise for each image, one number a class."""
+        raise NotImplementedError
+
+
+class Fresh(Noisy):
+    """Draws the noise anew at each call."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network)
+        self.generator = torch.Generator()
+
+    def noise(self, images):
+        return torch.randn((len(images), 10), generator=self.generator)
+
+
+class Hashed(Noisy):
+    """Seeds the noise by a hash of the image: the same image gets the same answer, in any batch."""
+
+    def noise(self, images):
+        rows = [hash(image.numpy().tobytes()) % 2**31 for image in images.detach().contiguous()]
+        return torch.stack([torch.randn(10, generator=torch.Generator().manual_seed(row)) for row in rows])
+
+
+class Wary(Fresh):
+    """Draws noise for images alone whose values are no grey levels, as those of a clean image are."""
+
+    def noise(self, images):
+        levels = 16 * images.detach()
+        perturbed = (levels - levels.round()).abs().flatten(1).amax(dim=1) > 1e-4
+        return super().noise(images) * perturbed[:, None]
