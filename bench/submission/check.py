@@ -45,6 +45,8 @@ RESERVED = frozenset({
 })  # fmt: skip
 """Ids that an entry cannot have: anchors of a board's own page, and names that Windows keeps for devices."""
 _VERIFIED = (VerificationLevel.CHECKED, VerificationLevel.RE_RUN, VerificationLevel.REPRODUCED)
+_HELD_OUT = "held-out"
+"""The check whose flag has no figure where its points were missing."""
 _T = TypeVar("_T")
 
 
@@ -119,7 +121,7 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     if result is not None:
         found += result_problems(result, written)
         found += point_problems(result, points) if points is not None else []
-        found += _verified(verification, submission, sha256(written)) if verification else []
+        found += _verified(verification, submission, result, sha256(written)) if verification else []
     if points is not None and witnesses is not None:
         found += witness_problems(points, witnesses)
     if submission is None or result is None or points is None:
@@ -187,10 +189,15 @@ def _located(locator: str) -> Iterator[str]:
         yield f"{SUBMISSION_FILE}: weights.locator {error}."
 
 
-def _verified(verification: Verification, submission: Submission | None, digest: str) -> Iterator[str]:
+def _verified(verification: Verification, submission: Submission | None, result: Result, digest: str) -> Iterator[str]:
     if verification.result_sha256 != digest:
         yield f"{VERIFICATION_FILE}: verifies {verification.result_sha256}, {RESULT_FILE} has sha256 {digest}."
     if verification.level not in _VERIFIED:
         yield f"{VERIFICATION_FILE}: level is {verification.level}, expected one of {', '.join(_VERIFIED)}."
+    if verification.level.ranked and any(flag.check == _HELD_OUT and flag.figure is None for flag in result.flags):
+        yield (
+            f"{VERIFICATION_FILE}: level is {verification.level}, but the points that the rules hold out were not at "
+            "hand when this was measured; place them where `bench evaluate` with --dry-run says, and run it again."
+        )
     if submission is not None and verification.date < submission.date:
         yield f"{VERIFICATION_FILE}: dated {verification.date}, before the submission of {submission.date}."

@@ -9,6 +9,7 @@ from bench.cli.main import run
 from bench.submission.arrays import pack_arrays, read_arrays
 from bench.submission.check import problems
 from bench.submission.files import canonical
+from bench.submission.schema import Flag, Level
 from tests.support.builders import Cell, cells, write
 
 
@@ -177,6 +178,16 @@ def test_a_forged_verification_is_found(folder):
     found = problems(folder)
     assert any("level is self-reported" in problem for problem in found)
     assert any("verification.json: verifies" in problem for problem in found)
+
+
+@pytest.mark.parametrize(("level", "allowed"), [("checked", True), ("re-run", False), ("reproduced", False)])
+def test_whoever_runs_an_entry_again_has_the_points_that_are_held_out(tmp_path, level, allowed):
+    missing = Flag(check="held-out", level=Level.WARN, figure=None, threshold=None, says="They are not at hand.")
+    found = problems(write(tmp_path, protocol="cifar10-v1", level=level, flags=(missing,)))
+    assert any("that the rules hold out were not at hand" in problem for problem in found) is not allowed
+    seen = missing.model_copy(update={"figure": 0.04, "threshold": 0.03})
+    again = problems(write(tmp_path / "again", protocol="cifar10-v1", level=level, flags=(seen,)))
+    assert not any("hold out" in problem for problem in again)
 
 
 @pytest.mark.parametrize(
