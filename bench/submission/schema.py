@@ -280,7 +280,7 @@ class CostRecord(Frozen):
     machine: MachineRecord
     """Of the last part of a run that was interrupted."""
     energy: Annotated[tuple[EnergyRecord, ...], Field(max_length=2)] = ()
-    """By meter; none where a meter cannot be read, or did not run from the first second to the last."""
+    """By meter, from the first attack on; none where a meter cannot be read, or where a part of the run came before."""
     latency: LatencyRecord | None
     """Null in records that were converted."""
     forwards: Count

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import stat
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,85 @@ def change(folder, *path, value):
         place = place[step]
     place[path[-1]] = value(place[path[-1]]) if callable(value) else value
     (folder / "result.json").write_bytes(canonical(result))
+
+
+FORGED = {
+    "a headline above what the distances leave": (
+        lambda told: told["threats"][0].update(best_known=told["threats"][0]["best_known"] + 5),
+        "points have a larger distance, best_known says",
+    ),
+    "the cascade's own count as the headline": (
+        lambda told: told["threats"][1].update(best_known=told["threats"][1]["robust"]),
+        "points have a larger distance, best_known says",
+    ),
+    "a headline above the cascade's own count": (
+        lambda told: told["threats"][2].update(best_known=499), "best_known 499 exceeds robust",
+    ),
+    "a cascade that broke less than its bits": (
+        lambda told: told["threats"][0].update(robust=told["threats"][0]["robust"] + 5),
+        "survive the cascade, the result says",
+    ),
+    "fewer broken points and so more robust ones": (
+        lambda told: (
+            told["threats"][0].update(robust=told["threats"][0]["robust"] + 5),
+            told["threats"][0]["attacks"][0].update(broken=told["threats"][0]["attacks"][0]["broken"] - 5),
+        ),
+        "points are broken by apgd-ce, the result says",
+    ),
+    "points that a cascade spared because others had broken them": (
+        lambda told: told["threats"][1]["attacks"][0].update(attempted=300), "apgd-ce tried 300 points, expected",
+    ),
+    "a norm left out with its curve and scenario, not with its bits": (
+        lambda told: (told["threats"].pop(), told["curves"].pop("L0"),
+                      told["scenarios"]["black-box"]["robust"].pop("L0")),
+        "broken bits for L0, which the result does not measure",
+    ),
+    "a curve above the headline at its radius": (
+        lambda told: told["curves"]["Linf"]["robust"].__setitem__(5, told["curves"]["Linf"]["robust"][5] + 1),
+        "points have Linf distance above 1/10",
+    ),
+    "a record that says it was converted to be let off": (
+        lambda told: (told.update(converted="bench.result/0"),), "converted: Input should be 'bench.result/1'",
+    ),
+    "joules below nothing": (
+        lambda told: told["cost"].update(energy=[{"meter": "rapl", "joules": -5.0}]), "cost.energy.0.joules",
+    ),
+    "a meter of one's own": (
+        lambda told: told["cost"].update(energy=[{"meter": "socket", "joules": 5.0}]), "cost.energy.0.meter",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_counts_that_the_points_do_not_bear_out_are_refused(folder, what):
+    forge, expected = FORGED[what]
+    told = json.loads((folder / "result.json").read_text("utf-8"))
+    forge(told)
+    (folder / "result.json").write_bytes(canonical(told))
+    found = problems(folder)
+    assert any(expected in problem for problem in found), found
+    assert run(["submission", "check", str(folder)]) == 3
+
+
+def test_distances_lifted_out_of_the_ball_are_refused(folder):
+    """The headline comes from the distances, so that is what a forger would lift; the witnesses lie where they lie."""
+    arrays = read_arrays(folder / "points.npz")
+    told = json.loads((folder / "result.json").read_text("utf-8"))
+    inside = (arrays["distance_Linf"] > 0) & (arrays["distance_Linf"] < 0.1)
+    for name in [name for name in arrays if name.startswith("broken_Linf")]:
+        inside &= ~arrays[name]
+    assert inside.sum() > 1, "no point fell to a witness from elsewhere alone"
+    arrays["distance_Linf"][inside] = 0.11
+    threat = told["threats"][0]
+    threat["best_known"] = threat["robust"]
+    told["curves"]["Linf"]["robust"] = [
+        int((arrays["distance_Linf"] > np.float32(float(Fraction(radius)) * (1 + 1e-5))).sum())
+        for radius in told["curves"]["Linf"]["epsilon"]
+    ]
+    (folder / "points.npz").write_bytes(pack_arrays(arrays))
+    (folder / "result.json").write_bytes(canonical(told))
+    found = problems(folder)
+    assert any("a Linf witness does not lie at the distance" in problem for problem in found), found
 
 
 BOUNDS = {

@@ -21,6 +21,7 @@ from bench.evaluation.conduct.foresight import lacking_parent
 from bench.evaluation.conduct.latency import latency
 from bench.evaluation.conduct.parents import parent_first
 from bench.evaluation.conduct.scenarios import measure_scenarios
+from bench.evaluation.energy import metered
 from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.judge.pool import Pool, total_broken
 from bench.evaluation.plan.plan import Plan, Request
@@ -87,7 +88,7 @@ def evaluate(
             evaluate(first, watch, announce, tell, stage)
         announce(plan)
         since = began + time.perf_counter() - paused
-        with exact_arithmetic():
+        with exact_arithmetic(), metered(device) as meters:
             journal = Journal.open(
                 unfinished,
                 header,
@@ -97,12 +98,14 @@ def evaluate(
                 others=earlier_work(plan.out) if plan.request.resume else (),
             )
             found = attack(cell, device, batch, journal, watch, tell, stage)
+            drawn = meters.records() if journal.at_once else ()
         _hold_invariants(plan, found.pool)
         found.spent += journal.unused
         found.deviations += [environment.ALTERED] if altered else []
         seconds = round(journal.seconds, 1)
         timed = _latency(cell, device, batch)
-        result.write(result.make(cell, found, device, batch, seconds, timed), cell, found)
+        spent = result.Effort(seconds, drawn, timed)
+        result.write(result.make(cell, found, device, batch, spent), cell, found)
         journal.keep(plan.out / KEPT)
     return plan.out
 

@@ -30,6 +30,7 @@ from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dum
 from bench.submission.schema import (
     CleanRecord,
     CostRecord,
+    EnergyRecord,
     Flag,
     LatencyRecord,
     ModelRecord,
@@ -65,9 +66,16 @@ class Measurement:
     checks: Passes
 
 
-def make(
-    cell: Cell, found: Measurement, device: torch.device, batch: int, seconds: float, timed: LatencyRecord
-) -> Result:
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a run took by the clock and by the meters of its machine."""
+
+    seconds: float
+    energy: tuple[EnergyRecord, ...]
+    latency: LatencyRecord
+
+
+def make(cell: Cell, found: Measurement, device: torch.device, batch: int, effort: Effort) -> Result:
     """Return the record of what was measured: counts, never rates."""
     plan, loaded, parent = cell.plan, cell.loaded, cell.parent
     pool, spent = found.pool, found.spent
@@ -104,9 +112,10 @@ def make(
         batch_size=batch if plan.request.engine == "reference" else None,
         environment=environment.environment(),
         cost=CostRecord(
-            seconds=seconds,
+            seconds=effort.seconds,
             machine=machine(device),
-            latency=timed,
+            energy=effort.energy,
+            latency=effort.latency,
             forwards=spent.forwards,
             backwards=spent.backwards,
         ),

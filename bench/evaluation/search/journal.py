@@ -243,6 +243,11 @@ class Journal:
         return self._earlier + time.perf_counter() - self.since
 
     @property
+    def at_once(self) -> bool:
+        """Whether all of the run happened since it was opened: nothing before an interruption, nothing of another."""
+        return self._earlier == 0.0
+
+    @property
     def unused(self) -> Passes:
         """The passes of finished work that was not asked for again, as after going on with another batch size."""
         left = [line for key, line in self._known.items() if key not in self._used]

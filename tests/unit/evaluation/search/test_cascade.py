@@ -190,9 +190,9 @@ def test_an_attack_that_looks_at_known_distances_is_asked_again_where_they_diffe
     looks = dataclasses.replace(watched(seen), looks_up_to=lambda _: 0.3)
     remembering(cascade, tmp_path).run(looks, LINF, {})
     farther, nearer = remembering(cascade, tmp_path), remembering(cascade, tmp_path)
-    farther.pool.distance[Norm.LINF][:] = torch.tensor([0.4, torch.inf, 0.31])
+    farther.pool.alone[Norm.LINF][:] = torch.tensor([0.4, torch.inf, 0.31])
     farther.run(dataclasses.replace(make(never), looks_up_to=looks.looks_up_to), LINF, {})
-    nearer.pool.distance[Norm.LINF][:] = torch.tensor([0.4, torch.inf, 0.29])
+    nearer.pool.alone[Norm.LINF][:] = torch.tensor([0.4, torch.inf, 0.29])
     nearer.run(looks, LINF, {})
     assert seen == [[7, 8], [9], [9]]
 
@@ -204,7 +204,7 @@ def test_an_attack_sees_no_distance_that_it_does_not_say_it_looks_at(cascade):
         seen.append(points.distance.tolist())
         return points.images
 
-    cascade.pool.distance[Norm.LINF][:] = torch.tensor([0.2, 0.5, torch.inf])
+    cascade.pool.alone[Norm.LINF][:] = torch.tensor([0.2, 0.5, torch.inf])
     cascade.batch = 3
     for reach in (None, lambda _: 0.3):
         cascade.run(dataclasses.replace(make(record, forwards=3), looks_up_to=reach), LINF, {})
