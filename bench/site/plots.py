@@ -207,8 +207,9 @@ def entry_figures(catalogue: Catalogue, entry: Entry) -> list[Drawing]:
     drawn: list[Drawing] = []
     if not entry.withheld:
         parent = catalogue.parents.get(entry)
-        shown = [entry] if parent is None or parent.withheld else [entry, parent]
-        drawn += [curves(shown, norm, page) for norm in entry.robust if norm in entry.result.curves]
+        family = [entry] if parent is None or parent.withheld else [entry, parent]
+        for norm in (norm for norm in entry.robust if norm in entry.result.curves):
+            drawn += [curves([one for one in family if norm in one.result.curves], norm, page)]
         drawn += [waterfall(entry, norm, page) for norm in entry.robust]
     if entry.result.pruning.layers:
         drawn.append(layers(entry, page))
