@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from bench.tensors import Ids, Labels, Logits
 
-_TINY = 1e-12
+_TINY = 1e-12  # in the unit in which attacks see logits
 
 
 def cross_entropy(logits: Logits, labels: Labels) -> Float[Tensor, " batch"]:

@@ -19,7 +19,8 @@ Deltas = Float[Tensor, "batch channels height width"]
 _PIXELS = (1, 2, 3)
 _ULP = 2.0**-24  # spacing of float32 just below 1, the coarsest in the box
 _LENGTH_SLACK = 1e-6  # rounding of a Euclidean length summed in float32
-_TINY = 1e-12  # keeps divisions by a vanishing length defined
+_TINY = 1e-12  # keeps divisions by a vanishing length defined, in pixel units or relative to the largest number
+_SMALLEST = -125  # exponent of the smallest float32 that keeps all of its digits
 _NEWTON_STEPS = 64  # three to six suffice on images
 _LOOK = 4  # steps between looks at convergence where looking makes the host wait
 
@@ -50,8 +51,16 @@ def safe_radius(threat: ThreatModel) -> float:
 
 
 def direction(delta: Deltas, norm: Norm) -> Deltas:
-    """Scale each perturbation to size 1; a zero one stays zero."""
-    return delta / spread(size(delta, norm) + _TINY)
+    """Scale each perturbation, or each gradient however tiny, to size 1; a zero one stays zero."""
+    even = evened(delta)
+    length = size(even, norm)
+    return even / spread(torch.where(length > 0, length, 1))
+
+
+def evened(values: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    """Multiply each row by the power of two that brings its largest number to about 1, so that no square vanishes."""
+    exponent = torch.frexp(values.flatten(1).abs().amax(dim=1)).exponent.clamp_min(_SMALLEST)
+    return torch.ldexp(values, -exponent.view(-1, *[1] * (values.ndim - 1)))
 
 
 def onto_ball(delta: Deltas, radius: Float[Tensor, " batch"], norm: Norm) -> Deltas:

@@ -17,6 +17,7 @@ from bench.evaluation.judge.pool import Pool
 from bench.evaluation.plan.plan import steps_of
 from bench.evaluation.search.batch import automatic_batch
 from bench.evaluation.search.cascade import Cascade, Target, Watch
+from bench.evaluation.search.denormal import without_denormals
 from bench.evaluation.search.meter import clean_logits
 from bench.evaluation.search.step import Step
 from bench.interface.network import frozen
@@ -125,8 +126,9 @@ def attack(
 
 def _target(model: nn.Module, images: Images, labels: Labels, ids: Tensor | None, batch: int) -> Target:
     points = torch.arange(len(labels)) if ids is None else ids
-    logits = clean_logits(model, images, batch)
-    return Target(model, images, labels, points.to(images.device, torch.int64), logits)
+    quick = without_denormals(model, images.shape[1:])
+    logits = clean_logits(quick, images, batch)
+    return Target(quick, images, labels, points.to(images.device, torch.int64), logits)
 
 
 def _found(threat: ThreatModel, pool: Pool, spent: Passes) -> Attacked:

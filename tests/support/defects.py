@@ -315,10 +315,19 @@ DEFECTS: Mapping[str, Defect] = {
         "batch norm in training mode", batch_norm_in_training_mode, "evaluation-mode", "batch-invariance"
     ),
     "large logits": _defect(
-        "logits times 10,000",
-        defended(lambda net: After(net, lambda z: 1e4 * z), NATURAL),
-        "zero-gradients",
-        "loss-gap",
+        "logits times 10,000", defended(lambda net: After(net, lambda z: 1e4 * z), NATURAL, ONE), "logits"
+    ),
+    "tiny logits": _defect(
+        "logits over 10^30", defended(lambda net: After(net, lambda z: 1e-30 * z), NATURAL, ONE), "logits"
+    ),
+    "distant logits": _defect(
+        "300,000 added to every logit", defended(lambda net: After(net, lambda z: z + 3e5), NATURAL, ONE), "logits"
+    ),
+    "noise beside an offset": _defect(
+        "noise on logits to which 300,000 is added",
+        defended(lambda net: After(net, lambda z: z + torch.randn_like(z) + 3e5), NATURAL, ONE),
+        "determinism",
+        "batch-invariance",
     ),
     "quantised": _defect(
         "activations rounded to halves",
@@ -405,6 +414,11 @@ DEFECTS: Mapping[str, Defect] = {
         "Sparse-RS finds nothing any more", astray(lambda: without("sparse-rs", Norm.L0)), "anchor"
     ),
     "hasty": _defect("APGD with one step", hasty, "convergence"),
+    "idle at first": _defect(
+        "an attack that breaks nothing before one that breaks much",
+        lambda: Suspect(embedded(NATURAL), lines=[(attack("idle", _idle), LINF, {}), PLAIN[1]]),
+        "loss-gap",
+    ),
     "warning": _defect("an attack whose library warns", failing(attack("warns", _warns)), "library-warnings"),
     "rising curve": _defect(
         "a curve that rises at the end", lambda: Suspect(embedded(ROBUST), lines=ONE, changes=_rises), "curves"

@@ -25,7 +25,7 @@ from bench.threats import Norm, ThreatModel
 ALPHA_MAX = 0.1  # most weight of the step that starts from the clean image
 ETA = 1.05  # overshoot beyond the linearised boundary
 BETA = 0.9  # how much of the perturbation a step back keeps
-_LEAST = 1e-8  # keeps the weights of two vanishing steps defined
+_LEAST = 1e-8  # pixel units; keeps the weights of two vanishing steps defined
 
 
 class _Walk(NamedTuple):

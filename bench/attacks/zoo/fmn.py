@@ -25,7 +25,7 @@ from bench.threats import Norm, ThreatModel
 STEP = (1.0, 0.01)  # α of the first and the last step; the gradient is scaled to Euclidean length 1 for both norms
 SHRINK = (0.05, 1e-3)  # γ of the first and the last step
 _DUAL = {Norm.L2: 2, Norm.LINF: 1}
-_TINY = 1e-12
+_TINY = 1e-12  # slope per pixel unit, in the unit in which attacks see logits
 
 
 class _Walk(NamedTuple):

@@ -62,7 +62,7 @@ def _sparsity(change: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 
 def _descend(state: _State, gradient: Float[Tensor, "b c h w"], broken: Flags, step: int, steps: int) -> None:
     """Take one Adam step, back into the box, and give back the pixels below the threshold."""
-    peak = gradient.flatten(1).abs().amax(dim=1).clamp_min(1e-12)
+    peak = gradient.flatten(1).abs().amax(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
     gradient = gradient / peak.view(-1, 1, 1, 1)
     state.first.lerp_(gradient, 1 - _BETAS[0])
     state.second.lerp_(gradient.square(), 1 - _BETAS[1])

@@ -10,14 +10,13 @@ from torch import Tensor
 from bench.attacks import pixels
 from bench.attacks.attack import ATTACKS, Access, Attack, Kind, Passes, Points, Round, Settings
 from bench.attacks.draws import Draws
+from bench.attacks.projections import evened
 from bench.tensors import Classifier, Ids, Images, Labels
 from bench.threats import Norm, ThreatModel
 
 _COLOUR_STEP = 0.25
 _SCORE_STEP = 0.25  # times the square root of the number of pixels
 _PATIENCE = 3
-_FLAT = 2e-10
-"""A gradient of the scores shorter than this says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +64,11 @@ def _ascend(state: _State, gradient: Float[Tensor, "b c h w"], size: int, *, pro
     The scores see every pixel (straight through the mask); the colours do so in the unprojected attack alone.
     """
     weight = state.scores.sigmoid()
-    slope = weight * (1 - weight) * (gradient * state.colours).sum(dim=1).flatten(1)
+    gradient = evened(gradient)
+    slope = evened(weight * (1 - weight) * (gradient * state.colours).sum(dim=1).flatten(1))
     length = slope.norm(dim=1, keepdim=True)
     stride = _SCORE_STEP * state.scores.shape[1] ** 0.5
-    scores = state.scores + torch.where(length < _FLAT, 0.0, stride * slope / length.clamp_min(_FLAT))
+    scores = state.scores + stride * slope / torch.where(length > 0, length, 1)
     seen = state.chosen if projected else weight
     push = (gradient * seen.view(-1, 1, *gradient.shape[2:])).sign()
     colours = (state.colours + _COLOUR_STEP * push).clamp(-1, 1)
@@ -97,7 +97,8 @@ def _sparse_pgd(
     """Look for a misclassified image with one number of pixels per round, each on the cross-entropy.
 
     Source: Zhong et al. 2024, arXiv:2405.05075, algorithm 1.
-    Differs from the source: draws and stagnation are kept per point; ties of the mask keep the earlier pixel.
+    Differs from the source: draws and stagnation are kept per point; ties of the mask keep the earlier pixel; a
+    gradient of the scores is followed however short it is, for its length tells of the unit of the logits.
     """
     del threat
     found = points.images.contiguous().clone()

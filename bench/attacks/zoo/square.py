@@ -28,7 +28,7 @@ HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # queries after whi
 _SCHEDULED = 10_000
 _BLOCK = 32  # queries whose random numbers are drawn together
 _AHEAD = 1_000_000  # numbers in windows that are laid out together
-_TINY = 1e-12
+_TINY = 1e-12  # pixel units
 
 _Rows = Float[Tensor, "batch numbers"]
 """Images as rows of numbers: channel by channel, each row by row."""

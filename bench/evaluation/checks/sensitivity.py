@@ -7,7 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.attacks.losses import cross_entropy, margin, runner_up, targeted_dlr
+from bench.attacks.units import exponents, in_units
 from bench.errors import ContractError
+from bench.evaluation.checks.check import Evidence
 from bench.tensors import Classifier, Images, Labels, Logits, portion
 
 LOSSES: Mapping[str, Callable[[Logits, Labels], Float[Tensor, " batch"]]] = {
@@ -18,14 +20,30 @@ LOSSES: Mapping[str, Callable[[Logits, Labels], Float[Tensor, " batch"]]] = {
 """The losses of the attacks that follow gradients."""
 
 
-def input_gradients(classifier: Classifier, images: Images, labels: Labels) -> dict[str, Images]:
-    """Return, per loss, the gradient of each point's loss with respect to its image.
+def gradients_at(evidence: Evidence, rows: Tensor) -> dict[str, Images]:
+    """Return the input gradients of some of the clean images.
+
+    Raises:
+        ContractError: if the logits do not depend on the image by any path that gradients can take.
+    """
+    return input_gradients(evidence.model, evidence.images[rows], evidence.labels[rows], evidence.logits[rows])
+
+
+def input_gradients(classifier: Classifier, images: Images, labels: Labels, clean: Logits) -> dict[str, Images]:
+    """Return, per loss, the gradient of each point's loss with respect to its image, in the unit that attacks see.
+
+    Args:
+        classifier: the model.
+        images: to be differentiated.
+        labels: their true classes.
+        clean: the logits of these images, which tell the unit.
 
     Raises:
         ContractError: if the logits do not depend on the image by any path that gradients can take.
     """
     size = portion(images, max(len(images), 1))
-    parts = [_gradients(classifier, *part) for part in zip(images.split(size), labels.split(size), strict=True)]
+    split = zip(images.split(size), labels.split(size), exponents(clean).split(size), strict=True)
+    parts = [_gradients(in_units(classifier, unit), image, label) for image, label, unit in split]
     return {name: torch.cat([part[name] for part in parts]) for name in LOSSES}
 
 

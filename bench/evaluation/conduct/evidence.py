@@ -25,7 +25,7 @@ def before_attacks(cell: Cell, target: Target, rebuild: Rebuild | None) -> Evide
     parent = None if cell.parent is None else cell.parent.classifier.to(target.images.device)
     return Evidence(
         network=cell.pruned.network,
-        model=Meter(cell.pruned.network, classes),
+        model=Meter(target.classifier, classes),
         images=target.images,
         labels=target.labels,
         ids=target.ids,

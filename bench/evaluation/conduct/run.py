@@ -30,6 +30,7 @@ from bench.evaluation.plan.prepare import Cell, batch_of, prepare
 from bench.evaluation.record import result
 from bench.evaluation.record.result import Measurement
 from bench.evaluation.search.cascade import Cascade, Tally, Target, Watch
+from bench.evaluation.search.denormal import without_denormals
 from bench.evaluation.search.journal import Journal, Tell
 from bench.evaluation.search.meter import clean_logits
 from bench.evaluation.search.recall import Recall
@@ -153,8 +154,9 @@ def attack(
 def aim(cell: Cell, device: torch.device, batch: int) -> Target:
     """Bring a cell's network and points to a device, with the logits of the clean images: one pass per point."""
     network, images = cell.pruned.network.to(device), cell.points.images(device)
-    logits = clean_logits(network, images, batch)
-    return Target(network, images, cell.points.label_tensor(device), cell.points.id_tensor(device), logits)
+    quick = without_denormals(network, cell.loaded.shape)
+    logits = clean_logits(quick, images, batch)
+    return Target(quick, images, cell.points.label_tensor(device), cell.points.id_tensor(device), logits)
 
 
 def remake(request: Request) -> torch.nn.Module:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench.attacks.attack import Attack, Kind, Passes, Points, Round, Settings
 from bench.attacks.draws import Draws
+from bench.attacks.units import exponents, in_units, scaled
 from bench.errors import BenchError, ContractError
 from bench.evaluation.judge.pool import Pool
 from bench.evaluation.judge.verify import verify
@@ -59,6 +60,7 @@ class Cascade:
         may_shrink: verdicts do not depend on the batch size.
         merging: alike rounds run side by side where a batch has room; given up when memory runs out.
         tried: per norm and attack, the points that it was tried on while they stood.
+        units: of the logits of each point, as powers of two.
     """
 
     target: Target
@@ -70,6 +72,11 @@ class Cascade:
     watch: Watch | None = None
     merging: bool = True
     tried: dict[tuple[Norm, str], Flags] = field(default_factory=dict)
+    units: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look once for points whose logits are unusual."""
+        self.units = exponents(self.target.logits)
 
     def run(self, attack: Attack, threat: ThreatModel, settings: Settings) -> Tally:
         """Run all rounds of one attack on the points that stand.
@@ -108,7 +115,7 @@ class Cascade:
         if self.recall is None:
             self._fresh(step, turns, rows, tally)
             return
-        for part in rows.split(self.batch if self.recall.whole else max(len(rows), 1)):
+        for part in self._batches(rows) if self.recall.whole else [rows]:
             depth = self._recalled(step, turns, part, tally)
             for done in sorted(set(depth) - {len(turns)}):
                 left = part[[place for place, known in enumerate(depth) if known == done]]
@@ -144,7 +151,7 @@ class Cascade:
         return known.masked_fill(known > step.attack.looks_up_to(step.settings), torch.inf)
 
     def _fresh(self, step: Step, turns: Sequence[Round], rows: Tensor, tally: Tally) -> None:
-        waiting = list(rows.split(self.batch)) if len(rows) else []
+        waiting = self._batches(rows)
         while waiting:
             part = waiting.pop(0)
             seen = self._seen(step, part)
@@ -163,14 +170,20 @@ class Cascade:
                 self.recall.add(work(step), turns, self.recall.names(part, seen), entry)
             self._judge(step, turns, part, entry, tally)
 
+    def _batches(self, rows: Tensor) -> list[Tensor]:
+        """Split points into batches whose logits an attack sees in one unit; nearly always that is the unit of all."""
+        units = self.units[rows]
+        return [part for unit in units.unique() for part in rows[units == unit].split(self.batch)]
+
     def _propose(self, step: Step, turns: Sequence[Round], rows: Tensor, seen: Distances | None) -> Entry:
         many = rows.repeat(len(turns))
         indices = torch.tensor([turn.index for turn in turns], device=rows.device).repeat_interleave(len(rows))
+        unit = int(self.units[rows[0]])
         points = Points(
             self.target.images[many],
             self.target.labels[many],
             self.target.ids[many],
-            self.target.logits[many],
+            scaled(self.target.logits[many], unit),
             self.target.logits.new_full((len(many),), torch.inf) if seen is None else seen.repeat(len(turns)),
         )
         limit = sum((turn.passes for turn in turns), Passes(0, 0))
@@ -178,7 +191,7 @@ class Cascade:
         meter = Meter(self.target.classifier, self.target.logits.shape[1], budget)
         draws = Draws(self.seed, step.attack.name, turns[0].index if len(turns) == 1 else indices)
         try:
-            candidates = step.attack.propose(meter, points, step.threat, step.settings, draws)
+            candidates = step.attack.propose(in_units(meter, unit), points, step.threat, step.settings, draws)
         except BenchError:
             raise
         except Exception as error:
@@ -228,7 +241,7 @@ class Cascade:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        return list(torch.cat([part, *waiting]).split(self.batch))
+        return self._batches(torch.cat([part, *waiting]))
 
 
 def _memory_ran_out(error: Exception) -> bool:

@@ -4,6 +4,7 @@ import torch
 
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt, spread
+from bench.evaluation.checks.gap import change
 from bench.submission.schema import Flag, Level
 
 
@@ -15,12 +16,11 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     together = evidence.model(images)
     alone = torch.cat([evidence.model(image[None]) for image in images])
     backwards = evidence.model(images.flip(0)).flip(0)
-    scale = float(together.abs().amax().clamp_min(1e-12))
-    worst = max(float((other - together).abs().amax()) / scale for other in (alone, backwards))
+    worst = max(change(together, other, evidence.logits) for other in (alone, backwards))
     if worst <= thresholds["tolerance"]:
         return []
     says = (
-        f"The logits of an image depend on the images beside it: they differ by {worst:.2g} of the largest one. "
+        f"The logits of an image depend on the images beside it: they move by {worst:.2g} of the gap between classes. "
         "A verdict would hang on the batch; use running statistics."
     )
     return [doubt("batch-invariance", Level.WITHHOLD, worst, thresholds["tolerance"], says)]
@@ -33,7 +33,7 @@ CHECKS.register("batch-invariance")(
         examine=examine,
         thresholds={
             "points": "images compared",
-            "tolerance": "most that a logit may change, relative to the largest one",
+            "tolerance": "most that a logit may change, in gaps between the first two classes",
         },
         catches="batch norm on batch statistics and everything else that mixes images",
         source="Carlini et al. 2019, arXiv:1902.06705",

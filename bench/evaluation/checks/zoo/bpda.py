@@ -6,10 +6,14 @@ from torch import Tensor
 from bench.evaluation.checks.calls import STEPS, Calls
 from bench.evaluation.checks.check import CHECKS, Campaign, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import GRADED, concluding, doubt, graded, spread
+from bench.evaluation.checks.gap import change
 from bench.evaluation.checks.probe import at_radius, attack, gradient_turns, standing
 from bench.evaluation.checks.straight_through import StraightThrough
 from bench.submission.schema import Flag, Level
 from bench.threats import ThreatModel
+
+_SAME = 1e-3
+"""Most that its logits may move where a network is looked through, in gaps between classes."""
 
 
 def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
@@ -55,7 +59,7 @@ def _problem(evidence: Evidence, view: StraightThrough) -> str:
             logits = view(images)
     except (RuntimeError, TypeError, ValueError) as error:
         return str(error).splitlines()[0][:120]
-    if not torch.allclose(logits.detach(), evidence.logits[:2], rtol=1e-3, atol=1e-3):
+    if not change(evidence.logits[:2], logits.detach(), evidence.logits) <= _SAME:
         return "its answers change"
     return "" if logits.requires_grad else "no gradient comes through"
 

@@ -4,6 +4,7 @@ import torch
 
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt, spread
+from bench.evaluation.checks.gap import change
 from bench.submission.schema import Flag, Level
 
 
@@ -13,15 +14,13 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     rows = spread(torch.arange(len(evidence.images), device=evidence.images.device), thresholds["points"])
     images = evidence.images[rows]
     before = evidence.model(images)
-    scale = float(before.abs().amax().clamp_min(1e-12))
     worst = 0.0
     for _ in range(int(thresholds["repeats"])):
-        again = evidence.model(images)
-        worst = max(worst, float((again - before).abs().amax()) / scale)
+        worst = max(worst, change(before, evidence.model(images), evidence.logits))
     if worst <= thresholds["tolerance"]:
         return []
     says = (
-        f"The same images give other logits when asked again: they differ by {worst:.2g} of the largest one. "
+        f"The same images give other logits when asked again: they move by {worst:.2g} of the gap between classes. "
         "A random network cannot be attacked fairly; switch the randomness off."
     )
     return [doubt("determinism", Level.WITHHOLD, worst, thresholds["tolerance"], says)]
@@ -35,7 +34,7 @@ CHECKS.register("determinism")(
         thresholds={
             "points": "images in the batch",
             "repeats": "how often it is passed again",
-            "tolerance": "most that a logit may change, relative to the largest one",
+            "tolerance": "most that a logit may change, in gaps between the first two classes",
         },
         catches="noise, dropout or any other randomness in the forward pass",
         source="RobustBench's rule 2, Croce et al. 2021, arXiv:2010.09670",

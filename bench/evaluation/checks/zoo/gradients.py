@@ -5,7 +5,7 @@ import torch
 from bench.errors import ContractError
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import GRADED, doubt, graded, spread
-from bench.evaluation.checks.sensitivity import input_gradients, vanishing
+from bench.evaluation.checks.sensitivity import gradients_at, vanishing
 from bench.submission.schema import Flag, Level
 
 GUESSING = 2
@@ -19,7 +19,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     """
     rows = spread(torch.arange(len(evidence.images), device=evidence.images.device), thresholds["points"])
     try:
-        gradients = input_gradients(evidence.model, evidence.images[rows], evidence.labels[rows])
+        gradients = gradients_at(evidence, rows)
     except ContractError as error:
         says = f"Attacks that follow gradients have nothing to follow: {error}"
         return [doubt("gradients", Level.WITHHOLD, 1.0, thresholds["withhold"], says)]

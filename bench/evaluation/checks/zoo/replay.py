@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bench.attacks.losses import margin
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Rebuild, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt, spread
+from bench.evaluation.checks.gap import gap
 from bench.lifeline import end_with_parent
 from bench.models.source import state_digest
 from bench.submission.schema import Flag, Level
@@ -23,7 +24,10 @@ from bench.threats import Norm
 
 _BATCH = 250
 ROUNDING = 1e-6
-"""Share of the largest logit by which float32 may turn with the size of a batch, about eight times its precision."""
+"""Share of the spread of an image's logits that float32 may turn with the size of a batch, eight of its steps."""
+
+NEAR = 1 / 16
+"""Share of the gap between classes on clean images that is never taken for rounding, however far logits spread."""
 
 _WAIT = 2.0
 """Seconds between looks at whether the other process still lives."""
@@ -43,7 +47,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
         rows = spread(broken.nonzero().flatten(), thresholds["points"])
         images = campaign.pool.witness[norm][rows].contiguous().cpu().numpy()
         witnesses[norm.value] = images, evidence.labels[rows].cpu().numpy()
-    digest, standing = _elsewhere(evidence.rebuild, witnesses)
+    digest, standing = _elsewhere(evidence.rebuild, witnesses, gap(evidence.logits))
     evidence.model.forwards += sum(len(labels) for _, labels in witnesses.values())
     if digest is None:
         says = f"The network could not be made again from its reference in a process of its own: {standing}."
@@ -61,11 +65,11 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     return [doubt("replay", Level.WITHHOLD, standing / total, thresholds["standing"], says)]
 
 
-def _elsewhere(rebuild: Rebuild, witnesses: Witnesses) -> tuple[str | None, Any]:
+def _elsewhere(rebuild: Rebuild, witnesses: Witnesses, unit: float) -> tuple[str | None, Any]:
     """Return the digest of the network made again and how many witnesses it withstands, or None and why not."""
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    process = context.Process(target=_replay, args=(rebuild, witnesses, answers), daemon=True)
+    process = context.Process(target=_replay, args=(rebuild, witnesses, unit, answers), daemon=True)
     with _no_main_module():
         process.start()
     while True:
@@ -90,7 +94,7 @@ def _no_main_module() -> Iterator[None]:
         sys.modules["__main__"] = program
 
 
-def _replay(rebuild: Rebuild, witnesses: Witnesses, answers: Any) -> None:
+def _replay(rebuild: Rebuild, witnesses: Witnesses, unit: float, answers: Any) -> None:
     """Make the network again and show it the witnesses; runs in the clean process."""
     end_with_parent()
     try:
@@ -102,19 +106,26 @@ def _replay(rebuild: Rebuild, witnesses: Witnesses, answers: Any) -> None:
                 for part, truth in zip(
                     torch.from_numpy(images).split(size), torch.from_numpy(labels).split(size), strict=True
                 ):
-                    standing += int(withstands(network(part), truth).sum())
+                    standing += int(withstands(network(part), truth, unit).sum())
         answers.put((state_digest(network), standing))
     except Exception as error:  # noqa: BLE001 - whatever happens there must be told here
         answers.put((None, f"{type(error).__name__}: {error}".rstrip(".")))
 
 
-def withstands(logits: Logits, labels: Labels) -> Flags:
+def withstands(logits: Logits, labels: Labels, unit: float) -> Flags:
     """Tell which images get their true label by more than rounding.
 
     The nearest witnesses lie on the boundary itself, where logits tie to the last bit and another batch settles the tie
     otherwise.
+
+    Args:
+        logits: of the witnesses.
+        labels: their true classes.
+        unit: the gap between classes on clean images.
     """
-    return margin(logits, labels) > ROUNDING * logits.abs().amax(dim=1)
+    exact = logits.double()
+    spread = (exact - exact.mean(dim=1, keepdim=True)).abs().amax(dim=1)
+    return margin(exact, labels) > (ROUNDING * spread).clamp_max(NEAR * unit)
 
 
 CHECKS.register("replay")(

@@ -8,7 +8,7 @@ from bench.errors import ContractError
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import GRADED, concluding, graded, spread
 from bench.evaluation.checks.probe import keep, standing
-from bench.evaluation.checks.sensitivity import input_gradients
+from bench.evaluation.checks.sensitivity import gradients_at
 from bench.submission.schema import Flag
 from bench.tensors import Images
 from bench.threats import Norm, ThreatModel
@@ -22,7 +22,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
         if not len(rows):
             continue
         try:
-            gradients = input_gradients(evidence.model, evidence.images[rows], evidence.labels[rows])
+            gradients = gradients_at(evidence, rows)
         except ContractError:
             continue  # the check of gradients refuses such a model
         uphill = {name: gradient if name in _RISING else -gradient for name, gradient in gradients.items()}

@@ -3,7 +3,7 @@
 from bench.errors import ContractError
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import GRADED, graded, spread
-from bench.evaluation.checks.sensitivity import input_gradients, vanishing
+from bench.evaluation.checks.sensitivity import gradients_at, vanishing
 from bench.submission.schema import Flag
 
 
@@ -14,7 +14,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     if not len(rows):
         return []
     try:
-        flat = vanishing(input_gradients(evidence.model, evidence.images[rows], evidence.labels[rows]))
+        flat = vanishing(gradients_at(evidence, rows))
     except ContractError:
         return []  # the check of gradients refuses such a model
     worst = max(flat, key=lambda name: int(flat[name].sum()))
@@ -32,7 +32,7 @@ CHECKS.register("zero-gradients")(
         stage=Stage.ADMISSION,
         examine=examine,
         thresholds={"points": "correct points looked at", **GRADED},
-        catches="logits so large that the softmax saturates, and other losses without slope",
+        catches="losses without slope: steps, plateaus, saturation",
         source="Croce & Hein 2020, arXiv:2003.01690, checks of AutoAttack, there for the DLR loss alone",
     )
 )

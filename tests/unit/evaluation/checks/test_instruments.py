@@ -3,11 +3,13 @@
 import logging
 import warnings
 
+import pytest
 import torch
 from torch import nn
 
 from bench.evaluation.checks.calls import STEPS, Calls
 from bench.evaluation.checks.doubt import graded, spread
+from bench.evaluation.checks.gap import change, gap, rounding
 from bench.evaluation.checks.listening import listening
 from bench.evaluation.checks.sensitivity import input_gradients, vanishing
 from bench.evaluation.checks.straight_through import StraightThrough
@@ -70,13 +72,51 @@ def test_looking_through_steps_changes_no_answer_and_brings_slopes():
 
 def test_a_saturated_softmax_hides_the_cross_entropy_alone():
     weight = torch.tensor([[1.0] * 16, [-1.0] * 16])
-    gradients = input_gradients(lambda x: 1e4 * x.flatten(1) @ weight.T, images(), torch.zeros(3, dtype=torch.int64))
-    flat = vanishing(gradients)
+
+    def linear(x):
+        return 60 * x.flatten(1) @ weight.T
+
+    top = images()[2:]
+    usual = torch.tensor([[100.0, 0.0]])
+    flat = vanishing(input_gradients(linear, top, torch.zeros(1, dtype=torch.int64), usual))
     assert flat["cross-entropy"].all()
     assert not flat["margin"].any()
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-8, 1e8, 1e30])
+def test_gradients_of_logits_of_no_usual_size_are_looked_at_in_the_unit_of_attacks(scale):
+    weight = torch.tensor([[1.0] * 16, [-1.0] * 16]) * scale
+    linear, labels = lambda x: x.flatten(1) @ weight.T, torch.zeros(3, dtype=torch.int64)
+    flat = vanishing(input_gradients(linear, images(), labels, linear(images())))
+    assert not any(points.any() for points in flat.values())
+
+
 def test_a_witness_withstands_by_more_than_rounding():
-    """A tie to the last bits of float32 is no answer; a margin of a hundred thousandth of the logits is."""
-    logits = torch.tensor([[10.0, 10.0 - 2e-6], [10.0, 10.0 - 1e-4], [10.0, 10.0], [9.0, 10.0]])
-    assert withstands(logits, torch.zeros(4, dtype=torch.int64)).tolist() == [False, True, False, False]
+    """A tie to the last bits of float32 is no answer; a margin of a hundred thousandth of their spread is."""
+    logits = torch.tensor([[10.0, 10.0 - 2e-6, -20], [10.0, 10.0 - 1e-4, -20], [10.0, 10.0, -20], [9.0, 10.0, -20]])
+    assert withstands(logits, torch.zeros(4, dtype=torch.int64), 1.0).tolist() == [False, True, False, False]
+
+
+def test_neither_an_offset_nor_one_low_logit_makes_a_lead_look_like_rounding():
+    none = torch.zeros(1, dtype=torch.int64)
+    assert withstands(torch.tensor([[0.25, 0.0, -1.0]]) + 3e5, none, 1.0).all()
+    assert withstands(torch.tensor([[0.25, 0.0, -1e9]]), none, 1.0).all()
+    assert not withstands(torch.tensor([[0.05, 0.0, -1e9]]), none, 1.0).any()
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (1e-30, 0.0), (1e30, 0.0), (1.0, 3e5)])
+def test_what_moves_is_measured_in_gaps_whatever_the_unit_and_the_offset(scale, offset):
+    clean = torch.tensor([[4.0, 2.0, 0.0], [3.0, 2.0, 1.0], [0.0, 1.0, 0.0]]) * scale + offset
+    moved = clean + torch.tensor([[0.5, 0.0, 0.0]]) * scale
+    assert gap(clean) == pytest.approx(scale)
+    assert change(clean, moved, clean) == pytest.approx(1 / 3)
+    assert change(clean, clean + scale, clean) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_gap_of_an_offset_is_rounded_and_that_of_a_unit_is_not():
+    clean = torch.tensor([[4.0, 2.0, 0.0], [3.0, 2.0, 1.0], [0.0, 1.0, 0.0]])
+    assert rounding(clean) == rounding(clean * 2.0**-90) == rounding(clean * 2.0**90) < 1e-6
+    assert rounding(clean + 3e5) == 2.0**-5
+    assert rounding(torch.zeros(2, 3)) == 0
+    assert change(torch.zeros(2, 3), torch.ones(2, 3), torch.zeros(2, 3)) == 0
+    assert change(torch.zeros(2, 3), torch.eye(3)[:2], torch.zeros(2, 3)) == float("inf")

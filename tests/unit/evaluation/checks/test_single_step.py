@@ -15,7 +15,7 @@ def test_between_two_linear_classes_one_painted_step_needs_the_fewest_pixels():
     labels = torch.zeros(40, dtype=torch.int64)
     assert torch.equal(model(images).argmax(dim=1), labels)
     needed = model.distance(images, labels, Norm.L0)
-    margin = input_gradients(model, images, labels)["margin"]
+    margin = input_gradients(model, images, labels, model(images))["margin"]
     assert len(needed.unique()) > 1
     for size in range(1, int(needed.max()) + 1):
         painted = _step(images, -margin, ThreatModel.parse("L0", str(size)))
