@@ -3,6 +3,7 @@
 import math
 
 import torch
+from torch import Tensor
 
 from bench.tensors import Logits
 
@@ -20,8 +21,8 @@ def rounding(logits: Logits) -> float:
     return _over(float(beyond.double() - largest.double()) if largest else 0.0, gap(logits))
 
 
-def change(before: Logits, after: Logits, clean: Logits) -> float:
-    """Return the most that a logit moves against the others of its image, in gaps of the clean images."""
+def change(before: Logits, after: Logits, clean: Tensor) -> float:
+    """Return the most that a logit moves against the others of its image, in gaps of the clean images' logits."""
     moved = after.double() - before.double()
     return _over(float((moved - moved.mean(dim=1, keepdim=True)).abs().amax()), gap(clean))
 
