@@ -21,6 +21,18 @@ def margin(logits: Logits, labels: Labels) -> Float[Tensor, " batch"]:
     return of_class(logits, labels) - others.amax(dim=1)
 
 
+def probability_margin(logits: Logits, labels: Labels) -> Float[Tensor, " batch"]:
+    """Return the largest other probability minus the true one: positive exactly where the point is lost.
+
+    Between -1 and 1. Its gradient is the logit margin's, weighed by how likely the two classes are, so that it aims at
+    one class where that is close and at all of them where none is.
+
+    Source:
+        Xie et al. 2024, arXiv:2411.15210.
+    """
+    return -margin(logits.softmax(dim=1), labels)
+
+
 def targeted_difference(logits: Logits, labels: Labels, targets: Labels) -> Float[Tensor, " batch"]:
     """Return the target's logit minus the true one: positive once the target has overtaken the true class."""
     return of_class(logits, targets) - of_class(logits, labels)

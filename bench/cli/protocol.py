@@ -41,6 +41,8 @@ def show(*, name: str, as_json: bool) -> None:
     lines += [[str(threat.model), " → ".join(threat.attacks)] for threat in protocol.threats]
     for attack, settings in protocol.attacks.items():
         lines.append([attack, ", ".join(f"{key} = {_plain(value)}" for key, value in settings.items())])
+    for attack, settings in protocol.black_box.items():
+        lines.append([f"black-box {attack}", ", ".join(f"{key} = {_plain(value)}" for key, value in settings.items())])
     for curve in protocol.curves:
         radii = " ".join(str(radius) for radius in curve.epsilons)
         lines.append([f"curve {curve.norm}", radii + (f"  ({', '.join(curve.attacks)})" if curve.attacks else "")])
@@ -49,6 +51,7 @@ def show(*, name: str, as_json: bool) -> None:
     for title, preset in protocol.presets.items():
         attacks = "; ".join(f"{other.norm} {' → '.join(other.attacks)}" for other in preset.threats)
         lines.append([f"preset {title}", f"{attacks}: {preset.says}"])
+        lines += [["", gap.words()] for gap in preset.gaps]
     grid = protocol.grid
     lines.append(["recipes", " ".join(grid.recipes)])
     lines.append(["sparsities", " ".join(str(sparsity) for sparsity in grid.sparsities)])

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import UsageError
-from bench.evaluation.record.summary import CAPTION, rows
+from bench.evaluation.record.summary import CAPTION, marks, rows
 from bench.site import charts
 from bench.site.figures import symbol
 from bench.site.plots import curve_rows
@@ -47,7 +47,7 @@ class Result:
         points = self.record.data.points
         says = [f"clean {self.record.clean.correct}/{points}"]
         says += [f"{threat.norm} {threat.epsilon} {threat.best_known}/{points}" for threat in self.record.threats]
-        return f"Result({str(self.folder)!r}: {', '.join(says)})"
+        return f"Result({str(self.folder)!r}{marks(self.record)}: {', '.join(says)})"
 
     def __str__(self) -> str:
         """Return the table."""
@@ -119,7 +119,9 @@ class Result:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in (columns, *lines)
         ]
-        return "\n".join([CAPTION, *text, *(f"{flag.check} ({flag.level.value}): {flag.says}" for flag in self.flags)])
+        told = [f"Not a standard run: {deviation}." for deviation in self.record.deviations if self.record.preliminary]
+        told += [f"{flag.check} ({flag.level.value}): {flag.says}" for flag in self.flags]
+        return "\n".join([CAPTION, *text, *told])
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row per threat model: counts of points, and what was pruned."""

@@ -15,9 +15,8 @@ def extended(base: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str,
 
     Tables are changed field by field, with these exceptions. Points are never those of the base once a file says
     anything about data: neither their digest nor what is held out is inherited, and nothing of the table is where the
-    data set is another.
-    Presets are those of the base unless the file has some. Title and summary are the file's own. Settings of attacks
-    that no cascade names any more are left out.
+    data set is another. Presets are those of the base unless the file has some, without what was measured of them under
+    its rules. Title and summary are the file's own. Settings of attacks that no cascade names any more are left out.
     """
     rules = copy.deepcopy(dict(base))
     for word in ("title", "summary", "status"):
@@ -31,6 +30,8 @@ def extended(base: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str,
             rules["data"] = {}
     if "presets" in own:
         rules.pop("presets", None)
+    for preset in rules.get("presets", {}).values():
+        preset.pop("gaps", None)
     moved: dict[Place, Place] = {}
     for key, value in own.items():
         if key in _BY_NORM and isinstance(value, list):
@@ -67,8 +68,7 @@ def _let_go(rules: dict[str, Any], own: Mapping[str, Any]) -> None:
     """Leave out the settings that were inherited for attacks which no cascade names any more."""
     tables = [*rules.get("threats", []), *rules.get("curves", [])]
     used = {name for table in tables if isinstance(table, Mapping) for name in table.get("attacks", ())}
-    attacks = rules.get("attacks")
-    if isinstance(attacks, dict):
-        rules["attacks"] = {
-            name: rule for name, rule in attacks.items() if name in used or name in own.get("attacks", {})
-        }
+    for key in ("attacks", "black_box"):
+        settings = rules.get(key)
+        if isinstance(settings, dict):
+            rules[key] = {name: rule for name, rule in settings.items() if name in used or name in own.get(key, {})}

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bench.errors import ProtocolError, UsageError
 from bench.protocol import released
+from bench.protocol.gap import Gap
 from bench.protocol.origin import Origin
 from bench.registry import unknown
 from bench.threats import Norm, Scenario, ThreatModel, exact
@@ -147,6 +148,8 @@ class Preset(_Rules):
 
     says: str
     """What it is good for."""
+    gaps: tuple[Gap, ...] = ()
+    """How much more stood under it than under the rules; nothing where nobody measured that."""
     threats: Annotated[tuple[Replacement, ...], Field(min_length=1)]
     settings: Mapping[str, Mapping[str, Setting]]
     """By attack name, in place of the protocol's; also of the attacks that feed the curves."""
@@ -172,6 +175,11 @@ class Protocol(_Rules):
     """What weaker adversaries are measured besides the one who knows everything."""
     attacks: Mapping[str, Mapping[str, Setting]]
     """Settings by attack name."""
+    black_box: Mapping[str, Mapping[str, Setting]] = Field(default_factory=dict)
+    """Settings of query attacks in the black-box scenario, where they are not those of the cascade.
+
+    Points that the attack was tried on in the cascade are not asked again, whatever its settings were there.
+    """
     checks: Mapping[str, Mapping[str, float]]
     """Thresholds by check name."""
     held_out: HeldOut | None = None
@@ -191,13 +199,19 @@ class Protocol(_Rules):
     """The protocol that this one changes, by a preset or by extending it; None where it stands for itself."""
 
     @model_validator(mode="after")
-    def _fit_together(self) -> "Protocol":
+    def _settings_belong(self) -> "Protocol":
         used = {name for threat in self.threats for name in threat.attacks}
+        if strange := sorted(set(self.black_box) - used):
+            raise ValueError(f"black_box: {', '.join(strange)} belong to no threat")
         used |= {name for curve in self.curves for name in curve.attacks}
         if missing := sorted(used - set(self.attacks)):
             raise ValueError(f"attacks: no settings for {', '.join(missing)}")
         if unused := sorted(set(self.attacks) - used):
             raise ValueError(f"attacks: {', '.join(unused)} belong to no threat and no curve")
+        return self
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Protocol":
         norms = [threat.norm for threat in self.threats]
         if len(set(norms)) != len(norms):
             raise ValueError("threats: a norm is listed twice")
@@ -242,7 +256,9 @@ class Protocol(_Rules):
         rules = {name for threat in threats for name in threat.attacks}
         rules |= {name for curve in self.curves for name in curve.attacks}
         settings = {name: rule for name, rule in {**self.attacks, **preset.settings}.items() if name in rules}
-        changes = {"threats": threats, "attacks": settings, "preset": name, "frozen": self.frozen or self}
+        blind = {name: rule for name, rule in self.black_box.items() if name in rules - set(preset.settings)}
+        changes: dict[str, Any] = {"threats": threats, "attacks": settings, "black_box": blind}
+        changes |= {"preset": name, "frozen": self.frozen or self}
         return self.model_copy(update=changes)
 
     def keeps(self, norm: Norm) -> bool:

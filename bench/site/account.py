@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+from bench.protocol.load import Protocol
 from bench.site.cost import machine
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import duration, interval, metric, p_value, percent, signed, thousands, threat
@@ -150,6 +151,14 @@ def _attacks(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _budgets(protocol: Protocol) -> str:
+    """Return how often a query attack asks about points that fell before its turn, where the rules say so."""
+    said = []
+    for name, settings in protocol.black_box.items():
+        said.append(f"{name} with {', '.join(f'{key} {value}' for key, value in settings.items())}")
+    return f" ({'; '.join(said)} on points that fell before its turn)" if said else ""
+
+
 def _scenarios(entry: Entry) -> dict[str, Any]:
     total, lines = entry.result.data.points, []
     for name, record in sorted(entry.result.scenarios.items()) if not entry.withheld else ():
@@ -162,7 +171,8 @@ def _scenarios(entry: Entry) -> dict[str, Any]:
     return {
         "title": "When the adversary knows less",
         "anchor": "scenarios",
-        "says": "Transfer: images crafted on the dense parent. Black-box: queries only. Last column: the worst case.",
+        "says": "Transfer: images crafted on the dense parent. Black-box: queries only"
+        f"{_budgets(entry.protocol)}. Last column: the worst case.",
         "header": ["scenario", "threat model", "robust %", "95 % interval", "white-box %"],
         "numbers": {2, 3, 4},
         "rows": lines,

@@ -315,6 +315,11 @@ class Result(Frozen):
     environment: Annotated[dict[Term, Line], Field(max_length=64)]
     cost: CostRecord
 
+    @property
+    def preliminary(self) -> bool:
+        """Tell whether another budget than that of the rules was spent; a deviation says how far off that may be."""
+        return self.protocol.preset != "standard"
+
     def threat(self, norm: Norm) -> ThreatRecord | None:
         """Return the record of this norm, if it was measured."""
         return next((threat for threat in self.threats if threat.norm is norm), None)

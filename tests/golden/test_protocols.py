@@ -8,12 +8,12 @@ import pytest
 from bench.protocol.load import load, names
 
 DIGESTS = {
-    "cifar10-full-v1": "eaf9650f7c5c8cb8ba1df6d185d3037ec3f6ede364294856de9c1e80cfb02a19",
-    "cifar10-v1": "45c9e300cd516a2bdb680559fffa2f2389315ee84e6ab916568189628cd0865f",
+    "cifar10-full-v1": "6d6abcbe90b626cd23f65dea5506ea89ea362954961b2de4d74d2403e1d0865e",
+    "cifar10-v1": "5afd663b041c3f3e005672dca8b9d0709457bf3a4d1957af2cb8c57293282b5b",
     "digits-smoke-v1": "41517535a81a291a9e62f6b3ee65fac7c2bbc0da134069eec978d036182eb208",
     "digits-v1": "1af465603c003b422a918da91767d17cb43e841f193dd741ee6660c871985cb6",
-    "mnist-1000-v1": "959753257dc6ce7b9583d2e25ed3b9790f5d6e36d64daead7f1abeb2c99133db",
-    "mnist-v1": "9dc9ba695e492d75e33a7915b6ffde4cb0888e5ccfae8f763791e3e27cd3156c",
+    "mnist-1000-v1": "b84927cc0458c3d9cf05ce23f2535a8a50ae431aa63429c2a93223927709e746",
+    "mnist-v1": "486c9d61e1b5c3fabd891693d32d4d738ff6a1f4472ea61999bce2df824b2ffb",
 }
 
 

@@ -140,7 +140,7 @@ def _rest(
         tally = cascade.run(step.attack, threat, step.settings)
         total += Passes(tally.forwards, tally.backwards)
     if Scenario.BLACK_BOX in plan.protocol.scenarios:
-        total += Passes(black_box(cascade, steps, [threat]).forwards, 0)
+        total += Passes(black_box(cascade, steps, [threat], plan.protocol.black_box).forwards, 0)
     return total
 
 

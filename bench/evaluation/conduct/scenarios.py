@@ -1,11 +1,11 @@
 """What is left standing when the adversary knows less: queries only, or the dense parent only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
-from bench.attacks.attack import Access
+from bench.attacks.attack import Access, Settings
 from bench.evaluation.conduct.parents import Parent, find_parent
 from bench.evaluation.judge.distances import ceiling
 from bench.evaluation.judge.pool import Pool
@@ -34,7 +34,9 @@ def measure_scenarios(cell: Cell, cascade: Cascade) -> tuple[dict[str, ScenarioR
         if why:
             missing.append(f"{NO_TRANSFER}: {why}")
     if Scenario.BLACK_BOX in plan.protocol.scenarios:
-        found[Scenario.BLACK_BOX.value] = black_box(cascade, plan.steps, plan.threats)
+        blind = black_box(cascade, plan.steps, plan.threats, plan.protocol.black_box)
+        if blind.robust:
+            found[Scenario.BLACK_BOX.value] = blind
     return found, missing
 
 
@@ -71,26 +73,35 @@ def transfer(cascade: Cascade, parent: Parent, threats: Sequence[ThreatModel]) -
     )
 
 
-def black_box(cascade: Cascade, steps: Sequence[Step], threats: Sequence[ThreatModel]) -> ScenarioRecord:
+def black_box(
+    cascade: Cascade, steps: Sequence[Step], threats: Sequence[ThreatModel], budgets: Mapping[str, Settings]
+) -> ScenarioRecord:
     """Attack every correct point with the query attacks of each threat model alone, at its radius.
 
-    Draws belong to points, so what a query attack did to a point that stood in the full cascade is what it does here;
-    only the points that another attack had broken before its turn are attacked again, and nothing is looked for beyond
-    the radius.
+    What a query attack did in the cascade to a point that stood counts here, too; only the points that another attack
+    had broken before its turn are attacked again, and nothing is looked for beyond the radius. A threat model without
+    query attacks is left out.
+
+    Args:
+        cascade: as the attacks left it.
+        steps: of the plan.
+        threats: of the plan.
+        budgets: settings by attack name, where they are not those of the cascade.
     """
     pool = cascade.pool
     robust: dict[Norm, int] = {}
     forwards = 0
     for threat in threats:
         fallen, radius = torch.zeros_like(pool.correct), float(threat.epsilon)
-        for step in steps:
-            if step.threat != threat or step.attack.access is not Access.BLACK_BOX:
-                continue
+        blind_steps = [step for step in steps if step.threat == threat and step.attack.access is Access.BLACK_BOX]
+        if not blind_steps:
+            continue
+        for step in blind_steps:
             ledger = pool.broken[threat.norm]
             if step.attack.name in ledger:
                 fallen |= ledger[step.attack.name]
             again = pool.correct & ~fallen & ~cascade.tried[threat.norm, step.attack.name]
-            settings = step.attack.within(step.settings, radius)
+            settings = step.attack.within(budgets.get(step.attack.name, step.settings), radius)
             if settings is None:
                 continue
             blind = Pool(pool.originals, again, [threat])

@@ -1,13 +1,13 @@
 """What a request means under a protocol: the cell, its attacks, its deviations and its predicted cost."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.attacks.attack import ATTACKS, Attack, Passes
+from bench.attacks.attack import ATTACKS, Access, Attack, Passes, Settings
 from bench.attacks.reference import covers, reference
 from bench.data.dataset import DataSource
 from bench.errors import ProtocolError, UsageError
@@ -234,13 +234,9 @@ def steps_of(
             raise ProtocolError(f"{protocol.origin.at('attacks', name)}: {unknown('attack', name, list(ATTACKS))}")
         steps.append(Step(find(name), threat.model, protocol.attacks[name]))
     for step in steps:
-        missing = sorted(set(step.attack.settings) - set(step.settings))
-        surplus = sorted(set(step.settings) - set(step.attack.settings))
-        if missing or surplus:
-            raise ProtocolError(
-                f"{protocol.origin.at('attacks', step.attack.name)}: takes {', '.join(step.attack.settings)}; "
-                f"missing: {', '.join(missing) or 'none'}, unknown: {', '.join(surplus) or 'none'}."
-            )
+        _hold_settings(protocol, "attacks", step.attack, step.settings)
+        if step.attack.name in protocol.black_box:
+            _hold_settings(protocol, "black_box", step.attack, protocol.black_box[step.attack.name])
         limit = step.attack.limit(step.settings, shape)
         if limit and limit.fatal:
             raise ProtocolError(
@@ -248,6 +244,18 @@ def steps_of(
                 "attacks, or choose other settings."
             )
     return steps
+
+
+def _hold_settings(protocol: Protocol, table: str, attack: Attack, settings: Settings) -> None:
+    where = protocol.origin.at(table, attack.name)
+    if table == "black_box" and attack.access is not Access.BLACK_BOX:
+        raise ProtocolError(f"{where}: looks at gradients, so it has no place in the black-box scenario; leave it out.")
+    missing, surplus = sorted(set(attack.settings) - set(settings)), sorted(set(settings) - set(attack.settings))
+    if missing or surplus:
+        raise ProtocolError(
+            f"{where}: takes {', '.join(attack.settings)}; missing: {', '.join(missing) or 'none'}, unknown: "
+            f"{', '.join(surplus) or 'none'}."
+        )
 
 
 def remarks_on(steps: Iterable[Step], shape: tuple[int, int, int]) -> tuple[str, ...]:
@@ -329,6 +337,15 @@ def _plugged(request: Request) -> list[str]:
     return [f"the {kind} {name} is of the plug-in {package}" for kind, name, package in brought if package]
 
 
+def _preliminary(protocol: Protocol, chosen: list[Threat]) -> Iterator[str]:
+    """Yield that a preset is at work, and how far its figures were from those of the rules, norm by norm."""
+    yield f"budgets of the preset {protocol.preset}"
+    gaps = {gap.norm: gap.words() for gap in protocol.presets[protocol.preset].gaps}
+    for threat in chosen:
+        nobody = f"preliminary under {threat.norm}: nobody has measured how far from the rules"
+        yield gaps.get(threat.norm, nobody)
+
+
 def _deviations(request: Request) -> list[str]:
     """Return why a run is not a standard one; which threat models it attacks is no reason, for each has its board."""
     protocol, found = request.protocol, []
@@ -341,7 +358,7 @@ def _deviations(request: Request) -> list[str]:
     if ids != everything:
         found.append(f"points {ids[0]}:{ids[-1] + 1} instead of {everything[0]}:{everything[-1] + 1}")
     if protocol.preset != STANDARD:
-        found.append(f"budgets of the preset {protocol.preset}")
+        found += _preliminary(protocol, _chosen(request))
     if request.seed not in {None, protocol.seed}:
         found.append(f"seed {request.seed} instead of {protocol.seed}")
     if request.origin is not None and request.origin.parent is None:

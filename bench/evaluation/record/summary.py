@@ -24,7 +24,7 @@ def rows(results: Sequence[tuple[str, Result]]) -> tuple[list[str], list[list[st
     for name, result in results:
         count, pruning = result.data.points, result.pruning
         line = [
-            name + (" (collapsed)" if result.collapsed else ""),
+            name + marks(result),
             str(count),
             short(pruning.nonzero),
             f"{100 * pruning.zeros / pruning.prunable:.1f}",
@@ -40,6 +40,13 @@ def rows(results: Sequence[tuple[str, Result]]) -> tuple[list[str], list[list[st
 def _robust(threat: ThreatRecord, points: int) -> str:
     best = f"{100 * threat.best_known / points:.1f}"
     return best if threat.best_known == threat.robust else f"{best} ({100 * threat.robust / points:.1f})"
+
+
+def marks(result: Result) -> str:
+    """Return what has to be known before a figure is read."""
+    marks = ["collapsed"] if result.collapsed else []
+    marks += [f"preliminary: {result.protocol.preset}"] if result.preliminary else []
+    return f" ({', '.join(marks)})" if marks else ""
 
 
 def short(count: int) -> str:

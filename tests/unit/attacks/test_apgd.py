@@ -13,7 +13,7 @@ from tests.support.linear import Constant, LinearClassifier, linear_problem
 from tests.support.rounds import run, standing
 
 NORMS = [Norm.LINF, Norm.L2]
-SETTINGS = {"apgd-ce": {"steps": 50}, "apgd-t": {"steps": 50, "targets": 9}}
+SETTINGS = {"apgd-ce": {"steps": 50}, "apgd-t": {"steps": 50, "targets": 9}, "apgd-pm": {"steps": 50}}
 
 
 def around(distance, share):
@@ -31,12 +31,13 @@ def test_apgd_t_breaks_exactly_the_points_within_the_radius(norm):
     assert torch.equal(standing(found, threat)[clear], (optimum > float(threat.epsilon))[clear])
 
 
+@pytest.mark.parametrize("name", ["apgd-ce", "apgd-pm"])
 @pytest.mark.parametrize("norm", NORMS)
-def test_apgd_ce_breaks_two_classes_exactly_within_the_radius(norm):
+def test_one_start_without_a_target_breaks_two_classes_exactly_within_the_radius(norm, name):
     model, images, labels = linear_problem(points=48, classes=2)
     optimum = model.distance(images, labels, norm)
     threat = ThreatModel(norm, around(optimum, 0.5))
-    found = run("apgd-ce", model, images, labels, threat, settings=SETTINGS["apgd-ce"])
+    found = run(name, model, images, labels, threat, settings=SETTINGS[name])
     clear = (optimum / float(threat.epsilon) - 1).abs() > 0.01
     assert torch.equal(standing(found, threat)[clear], (optimum > float(threat.epsilon))[clear])
 

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from bench.attacks.losses import cross_entropy, margin, runner_up, targeted_difference, targeted_dlr
+from bench.attacks.losses import (
+    cross_entropy,
+    margin,
+    probability_margin,
+    runner_up,
+    targeted_difference,
+    targeted_dlr,
+)
 
 LOGITS = torch.tensor([[5.0, 1.0, 3.0, -2.0, 0.0], [0.0, 4.0, 1.0, 2.0, 3.0]])
 LABELS = torch.tensor([0, 2])
@@ -14,6 +21,26 @@ def test_cross_entropy_is_minus_the_log_probability():
 
 def test_the_margin_is_positive_only_where_the_point_is_right():
     assert margin(LOGITS, LABELS).tolist() == [2.0, -3.0]
+
+
+def test_the_probability_margin_is_the_likeliest_other_class_less_the_truth():
+    chances = LOGITS.softmax(dim=1)
+    expected = torch.stack([chances[0, 2] - chances[0, 0], chances[1, 1] - chances[1, 2]])
+    torch.testing.assert_close(probability_margin(LOGITS, LABELS), expected)
+
+
+def test_the_gradient_of_the_probability_margin_is_that_of_the_paper():
+    """With p the probabilities, the slope towards class i is p_i (1[i = m] - 1[i = y] - (p_m - p_y))."""
+    logits = LOGITS.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(probability_margin(logits, LABELS).sum(), logits)
+    chances, rivals = LOGITS.softmax(dim=1), torch.tensor([2, 1])
+    one, other = (torch.nn.functional.one_hot(classes, 5) for classes in (rivals, LABELS))
+    value = probability_margin(LOGITS, LABELS)[:, None]
+    torch.testing.assert_close(gradient, chances * (one - other - value))
+
+
+def test_the_probability_margin_does_not_change_under_a_shift():
+    torch.testing.assert_close(probability_margin(LOGITS + 100, LABELS), probability_margin(LOGITS, LABELS))
 
 
 def test_the_targeted_difference_is_target_minus_truth():

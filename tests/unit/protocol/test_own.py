@@ -27,8 +27,11 @@ def test_a_name_is_a_protocol_that_ships():
 
 def test_a_file_that_says_nothing_more_has_the_rules_of_its_base(own):
     protocol = own("")
-    for part in ("data", "threats", "curves", "attacks", "checks", "calibration", "training", "grid", "presets"):
+    for part in ("data", "threats", "curves", "attacks", "black_box", "checks", "calibration", "training", "grid"):
         assert getattr(protocol, part) == getattr(SHIPPED, part)
+    assert protocol.presets == {
+        name: preset.model_copy(update={"gaps": ()}) for name, preset in SHIPPED.presets.items()
+    }
     assert (protocol.name, protocol.title, protocol.status) == ("mine", "mine", "draft")
     assert protocol.digest != SHIPPED.digest
     assert protocol.frozen is SHIPPED
@@ -76,6 +79,28 @@ def test_presets_of_a_file_stand_in_place_of_all_others(own):
     assert tiny.attacks["fmn"] == {"steps": 4}
     assert tiny.cascade(Norm.L2) == SHIPPED.cascade(Norm.L2)
     assert tiny.frozen is SHIPPED
+
+
+def test_inherited_presets_do_not_claim_what_was_measured_under_other_rules(own):
+    assert SHIPPED.presets["fast"].gaps
+    assert own("[data]\npoints = 7\n").presets["fast"].gaps == ()
+
+
+def test_a_preset_that_cuts_a_query_attack_cuts_it_in_the_black_box_too(own):
+    text = (
+        '[presets.tiny]\nsays = "a look"\n[[presets.tiny.threats]]\nnorm = "Linf"\nattacks = ["square"]\n'
+        "[presets.tiny.settings]\nsquare = { queries = 3, p_init = 0.8 }\n"
+        "[black_box.square]\nqueries = 7\np_init = 0.8\n"
+    )
+    assert own(text).black_box == {"square": {"queries": 7, "p_init": 0.8}}
+    assert own(text).under("tiny").black_box == {}
+
+
+def test_the_black_box_loses_attacks_that_no_threat_has_any_more(own):
+    gone = "".join(f'[[threats]]\nnorm = "{norm}"\nattacks = ["apgd-ce"]\n' for norm in ("Linf", "L2"))
+    assert own(gone).black_box == {}
+    with pytest.raises(ProtocolError, match="black_box: square belong to no threat"):
+        own(gone + "[black_box.square]\nqueries = 7\np_init = 0.8\n")
 
 
 def test_a_whole_protocol_needs_no_base(tmp_path):

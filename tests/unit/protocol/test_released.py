@@ -49,7 +49,8 @@ def test_one_character_that_matters_and_no_command_takes_the_rules(rules, old, n
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("# ", "#  "), ('title = "Digits"', 'title = "Digits, small"'), ("a first look", "a look")]
+    ("old", "new"),
+    [("# ", "#  "), ('title = "Digits"', 'title = "Digits, small"'), ("preliminary figures", "first figures")],
 )
 def test_words_may_be_mended(rules, old, new):
     assert rules(old, new).status == "released"

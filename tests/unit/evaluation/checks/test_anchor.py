@@ -15,6 +15,7 @@ from bench.evaluation.plan.prepare import prepare
 from bench.models.source import ModelRef
 from bench.protocol.load import load, names
 from bench.threats import Norm
+from tests.support.budgets import lighter
 from tests.support.machines import half_way
 from tests.support.suspects import Suspect, embedded, evidence_of, planned, protocol
 
@@ -55,7 +56,7 @@ def test_a_count_that_is_off_by_more_than_the_tolerance_is_a_doubt():
 
 
 def test_a_preset_is_not_held_against_the_rules_of_the_norm_that_it_changes():
-    settled = plan(Request(TINY, load("digits-v1").under("fast"), limit=8))
+    settled = plan(Request(TINY, lighter(load("digits-v1")), limit=8))
     cell = prepare(settled)
     evidence = before_attacks(cell, aim(cell, cell.points.images().device, 8), None)
     assert {step.threat.norm for step in evidence.planned} == {Norm.LINF, Norm.L2}

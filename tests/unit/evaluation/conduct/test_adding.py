@@ -20,6 +20,7 @@ from bench.models.source import ModelRef, state_digest
 from bench.protocol.load import load
 from bench.submission.arrays import read_arrays
 from bench.threats import Norm
+from tests.support.budgets import lighter
 
 TINY = ModelRef.parse("embedded:digits-tiny-linf")
 CHECKED = load("digits-smoke-v1")
@@ -108,7 +109,7 @@ def test_what_is_added_is_checked_as_if_it_had_been_there_from_the_start(asked):
 
 
 def test_a_heavier_preset_attacks_only_what_it_changes(asked):
-    points = {"protocol": RULES.under("fast"), "limit": 2, "norms": (Norm.LINF, Norm.L0)}
+    points = {"protocol": lighter(RULES), "limit": 2, "norms": (Norm.LINF, Norm.L0)}
     measure("runs/mine", **points)
     done = len(asked)
     added = measure("runs/mine", **points | {"protocol": RULES})

@@ -79,7 +79,28 @@ def test_the_black_box_leaves_what_query_attacks_alone_leave(pruned):
         alone[threat.norm] = int(lonely.pool.standing(threat.norm, float(threat.epsilon)).sum())
     for step in cell.plan.steps:
         cascade.run(step.attack, step.threat, step.settings)
-    assert black_box(cascade, cell.plan.steps, cell.plan.threats).robust == alone
+    assert black_box(cascade, cell.plan.steps, cell.plan.threats, {}).robust == alone
+
+
+def test_points_that_fell_before_square_are_asked_as_often_as_the_scenario_says(pruned):
+    cell, cascade = pruned
+    threats = [threat for threat in cell.plan.threats if threat.norm is Norm.L2]
+    steps = [step for step in cell.plan.steps if step.threat in threats and step.attack.name != "fmn"]
+    for step in steps:
+        cascade.run(step.attack, step.threat, step.settings)
+    again = int((cascade.pool.correct & ~cascade.tried[Norm.L2, "square"]).sum())
+    assert again > 0, "every point stood until Square's turn"
+    stood = int(cascade.pool.standing(Norm.L2, float(threats[0].epsilon)).sum())
+    record = black_box(cascade, steps, threats, {"square": {"queries": 3, "p_init": 0.8}})
+    assert stood <= record.robust[Norm.L2] <= int(cascade.pool.correct.sum())
+    assert 0 < record.forwards <= again * 4, "the start and three queries each"
+
+
+def test_a_norm_without_query_attacks_has_no_black_box(pruned):
+    cell, cascade = pruned
+    steps = [step for step in cell.plan.steps if step.attack.access is not Access.BLACK_BOX]
+    record = black_box(cascade, steps, cell.plan.threats, {})
+    assert (record.robust, record.forwards) == ({}, 0)
 
 
 def half(**changes):

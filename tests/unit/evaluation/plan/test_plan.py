@@ -4,11 +4,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from bench.errors import ProtocolError, UsageError
 from bench.evaluation.plan.plan import Request, plan
 from bench.models.source import ModelRef
-from bench.protocol.load import load, parse
+from bench.protocol.gap import Gap
+from bench.protocol.load import load, names, parse, shipped
+from bench.submission.fields import Line
 from bench.threats import Norm
 
 MODEL = ModelRef.parse("embedded:digits-tiny-linf")
@@ -32,7 +35,6 @@ def test_the_protocol_as_it_is_has_no_deviation():
         ({"limit": 10}, "points 0:10 instead of 0:500"),
         ({"points": (5, 9)}, "points 5:9 instead of 0:500"),
         ({"seed": 3}, "seed 3 instead of 0"),
-        ({"protocol": load("digits-v1").under("fast")}, "budgets of the preset fast"),
     ],
 )
 def test_every_deviation_is_told(changes, words):
@@ -76,6 +78,63 @@ def test_two_of_four_removes_one_half_and_nothing_else():
         settle(recipe="magnitude-2of4", sparsity=Fraction(3, 4))
 
 
+MEASURED = (Gap(norm=Norm.LINF, networks=2, points=80, more=2, largest=(2, 30), network="a"),)
+
+
+PRESET = "budgets of the preset fast"
+NOBODY = "preliminary under L2: nobody has measured how far from the rules"
+TOLD = (
+    "preliminary under Linf: 2 of 80 points of 2 networks stood that the rules break (2.5%), at most 2 of 30 of one "
+    "(a, 6.7%)"
+)
+
+
+@pytest.mark.parametrize(
+    ("norms", "says"),
+    [((Norm.LINF,), [TOLD]), ((Norm.L2,), [NOBODY]), ((Norm.LINF, Norm.L2), [TOLD, NOBODY])],
+)
+def test_the_figures_of_a_preset_are_preliminary_and_say_how_far_off_they_were(norms, says):
+    rules = load("digits-v1")
+    preset = rules.presets["fast"].model_copy(update={"gaps": MEASURED})
+    rules = rules.model_copy(update={"presets": {"fast": preset}})
+    told = settle(protocol=rules.under("fast"), norms=norms).deviations
+    assert list(told[-len(says) - 1 :]) == [PRESET, *says]
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_protocol_has_a_fast_preset_whose_distance_from_the_rules_was_measured(name):
+    rules = load(name)
+    fast = rules.presets["fast"]
+    norms = {threat.norm for threat in rules.threats}
+    assert {gap.norm for gap in fast.gaps} == norms - ({Norm.L0} if name.startswith("mnist") else set())
+    for gap in fast.gaps:
+        (most, points), share = gap.largest, gap.more / gap.points
+        assert points <= gap.points
+        assert share <= most / points <= 1
+    spent = {norm: plan(Request(MODEL, rules.under("fast"), norms=(norm,))).passes for norm in Norm}
+    assert max(passes.forwards + passes.backwards for passes in spent.values()) < 2000
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_is_said_of_a_preset_fits_the_lines_of_a_result(name):
+    for preset in load(name).presets:
+        for told in settle(protocol=load(name).under(preset)).deviations:
+            TypeAdapter(Line).validate_python(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "says"),
+    [
+        ("square", "queries = 3", r"black_box\.square: takes queries, p_init; missing: p_init"),
+        ("apgd-ce", "steps = 3", r"black_box\.apgd-ce: looks at gradients"),
+    ],
+)
+def test_settings_of_the_black_box_are_those_of_a_query_attack(name, settings, says):
+    text = shipped("digits-v1").replace("[[curves]]", f"[black_box.{name}]\n{settings}\n\n[[curves]]", 1)
+    with pytest.raises(ProtocolError, match=says):
+        settle(protocol=parse(text, where="x.toml"))
+
+
 def test_a_preset_replaces_the_cascade_of_its_norm_alone():
     standard, literature = load("cifar10-v1"), load("cifar10-v1").under("literature")
     assert literature.threat(Norm.L0).model.epsilon == 20
@@ -87,14 +146,15 @@ def test_a_preset_replaces_the_cascade_of_its_norm_alone():
     assert literature.digest == standard.digest
 
 
-@pytest.mark.parametrize("name", ["digits-v1", "cifar10-v1", "cifar10-full-v1"])
+@pytest.mark.parametrize("name", names())
 def test_every_preset_can_be_planned(name):
     protocol = load(name)
     assert protocol.under("standard") is protocol
     for preset in protocol.presets:
         steps = plan(Request(MODEL, protocol.under(preset), norms=(Norm.L0,))).steps
         spent = sum(step.passes(10).forwards for step in steps)
-        assert [step.attack.name for step in steps] == list(protocol.presets[preset].threats[0].attacks)
+        (other,) = (other for other in protocol.presets[preset].threats if other.norm is Norm.L0)
+        assert [step.attack.name for step in steps] == list(other.attacks)
         assert 0 < spent < (200_000 if preset == "literature" else 20_000)
 
 
