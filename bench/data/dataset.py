@@ -1,15 +1,14 @@
 """What a data set delivers: exact pixels, labels, ids, and a digest over all of them."""
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.data.official import Official
 from bench.errors import InputError, UsageError
 from bench.registry import Registry
 from bench.tensors import Ids, Images, Labels
@@ -101,6 +100,7 @@ class DataSource:
         load: (split, wanted ids in order) to the points; ``test`` is for evaluation, ``train`` for calibration.
         shape: channels, height, width.
         citation: how its authors ask to be cited.
+        official: the files in which it is published; None where it comes with a package or is somebody's own.
     """
 
     name: str
@@ -108,11 +108,7 @@ class DataSource:
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
     citation: str
+    official: Official | None = None
 
 
 DATASETS: Registry[DataSource] = Registry("data set", "bench.data.zoo", "prunebench.datasets")
-
-
-def data_folder() -> Path:
-    """Return the folder that holds data sets: ``BENCH_DATA_DIR``, else one in the user's cache."""
-    return Path(os.environ.get("BENCH_DATA_DIR") or Path.home() / ".cache" / "prunebench" / "data")

@@ -1,5 +1,6 @@
 """From the file of a photograph to the exact pixels that a network is shown."""
 
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,23 +37,24 @@ class Preprocessing:
     channels: int
 
 
-def decode(path: Path, how: Preprocessing) -> NDArray[np.uint8]:
+def decode(path: Path, how: Preprocessing, content: bytes | None = None) -> NDArray[np.uint8]:
     """Return the pixels of an image, height × width × channels, as torchvision's Resize and CenterCrop give them.
 
-    A rotation noted beside the image is not applied, as nobody does in this field; transparency is dropped.
+    A rotation noted beside the image is not applied, as nobody does in this field; transparency is dropped. ``content``
+    is the file's where it lies in an archive, of which ``path`` is the member's name.
 
     Raises:
         InputError: if it is missing, no image, deeper than eight bits, or smaller than the crop.
     """
     from PIL import Image
 
-    if not path.is_file():
+    if content is None and not path.is_file():
         raise InputError(f"{str(path)!r} is missing; place it there, or take it off the list of images.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what does not stop Pillow is of no interest
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
+            with Image.open(path if content is None else io.BytesIO(content)) as opened:
                 mode, image = opened.mode, opened.convert("RGB" if how.channels == 3 else "L")
     except Exception as error:  # noqa: BLE001 - decoders raise anything, and that is the finding
         raise InputError(f"{str(path)!r} cannot be decoded ({error}); replace it.") from None

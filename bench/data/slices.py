@@ -1,11 +1,8 @@
 """Read data sets that lie in the data folder as ``<split>-<first>-<last>.npz`` slices."""
 
 import re
-import socket
-import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import EvalSet
-from bench.errors import AbsentError, InputError, UsageError
-from bench.offline import online
+from bench.errors import InputError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,31 +100,3 @@ def _read(layout: Layout, split: str, path: Path, first: int, last: int) -> Eval
     if not np.array_equal(ids, np.arange(first, last + 1)):
         raise InputError(f"{path}: ids should be {first}..{last} in order, as the file's name says.")
     return layout.points(split, images, labels, ids)
-
-
-@contextmanager
-def fetching(layout: Layout, place: str) -> Iterator[None]:
-    """Turn whatever stops a download into one sentence that says what to place where.
-
-    Raises:
-        AbsentError: where nothing may be fetched and the files are not there.
-        InputError: when the network or the disk fails, or a file is not the official one.
-    """
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(30)  # a silent firewall would otherwise hold the run for ever
-    try:
-        with redirect_stdout(sys.stderr):  # torchvision prints, and standard output belongs to results
-            yield
-    except (OSError, RuntimeError, EOFError) as error:  # URLError and the errors of tarfile and gzip among them
-        if not online():
-            raise AbsentError(
-                f"{layout.name}: no slices hold every point wanted, and the official files are not on this machine; a "
-                f"run downloads them, or {place}."
-            ) from None
-        reason = str(error).rstrip(".")
-        raise InputError(
-            f"{layout.name}: no slices hold every point wanted, and the official files are not there and cannot be "
-            f"downloaded ({reason}); {place}."
-        ) from None
-    finally:
-        socket.setdefaulttimeout(patience)

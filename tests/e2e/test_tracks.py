@@ -6,9 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from bench.cli.main import run
 from bench.data.dataset import DATASETS
+from bench.data.photographs import Photograph
+from bench.data.zoo import imagenet, imagenette
 from bench.evaluation.plan.plan import Request, plan
 from bench.evaluation.plan.prepare import load_model, load_points
 from bench.evaluation.search.meter import clean_logits
@@ -16,6 +19,7 @@ from bench.models.source import ModelRef, architecture, load
 from bench.models.weights import save
 from bench.protocol.load import load as load_protocol
 from bench.protocol.load import names
+from tests.support.photographs import lossless
 
 POINTS = 4
 MIDDLE = (0.5,)
@@ -37,14 +41,24 @@ class Track(NamedTuple):
 TRACKS = {
     "cifar10-full-v1": Track("cifar10", "cnn-oval-base"),
     "cifar10-v1": Track("cifar10", "cnn-oval-base"),
+    "cifar100-v1": Track("cifar100", "cnn-oval-base?num_classes=100"),
     "mnist-1000-v1": Track("MNIST", "mnist-madry-tiny"),
     "mnist-v1": Track("MNIST", "mnist-madry-tiny"),
+    "svhn-v1": Track("svhn", "cnn-oval-base"),
 }
 """The digits, which every other test looks at, are left out."""
+PHOTOGRAPHS = ("imagenet-500-v1", "imagenet-v1", "imagenette-v1")
+FACTORY = """
+from torch import nn
+
+
+def net():
+    return nn.Sequential(nn.AvgPool2d(32), nn.Flatten(), nn.Linear(147, CLASSES))
+"""
 
 
 def test_every_protocol_has_a_rehearsal():
-    assert {name for name in names() if not name.startswith("digits")} == TRACKS.keys()
+    assert {name for name in names() if not name.startswith("digits")} == TRACKS.keys() | set(PHOTOGRAPHS)
 
 
 def network(path, arch):
@@ -77,9 +91,59 @@ def test_four_points_are_rehearsed(name, tmp_path, monkeypatch, capsys):
     words = ["--model", str(tmp_path / "net.safetensors"), "--arch", track.arch, "--mean=0.5", "--protocol", name]
     assert run(["evaluate", *words, "--limit", str(POINTS), "--rehearse", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["points"], told["obstacles"], told["absent"]) == (POINTS, [], [])
+    hold(told)
     assert 0 < told["predicted"]["forwards"] < told["most"]["forwards"]
     assert 0 < told["predicted"]["backwards"] < told["most"]["backwards"]
+    unpinned = f"{name} pins no points yet; `bench protocol check {name}` prints their digest"
+    assert (unpinned in told["deviations"]) == (rules.data.digest is None)
+
+
+def hold(told):
+    assert (told["points"], told["obstacles"], told["absent"]) == (POINTS, [], [])
+    assert not told["standard"]
+    assert 0 < told["predicted"]["forwards"] <= told["most"]["forwards"]
+    assert 0 < told["predicted"]["backwards"] <= told["most"]["backwards"]
+
+
+def photographs(dataset, data, monkeypatch):
+    """Place drawn photographs where those of a data set are looked for."""
+    if dataset == "imagenet":
+        for number, one in enumerate(imagenet._listed()[:POINTS]):
+            lossless(data / "imagenet" / "val" / one.folder / one.file, 256, 256, seed=number)
+        return
+    folder, wnids = data / "imagenette" / "imagenette2" / "val", imagenette._WNIDS
+    for wnid in wnids:
+        (folder / wnid).mkdir(parents=True)
+    for number, wnid in enumerate(wnids[:POINTS]):
+        lossless(folder / wnid / f"{number}.JPEG", 256, 256, seed=number)
+
+    def listed(folder, classes, count):
+        return tuple(Photograph(wnids[row % 10], f"{row}.JPEG", row % 10) for row in range(count))
+
+    monkeypatch.setattr(imagenette, "mixed", listed)
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_four_photographs_are_rehearsed_under_small_budgets(name, tmp_path, monkeypatch, capsys):
+    """The network has one pattern a class and knows these four photographs by heart."""
+    data = load_protocol(name).data
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.syspath_prepend(tmp_path)
+    photographs(data.dataset, tmp_path / "data", monkeypatch)
+    found = DATASETS[data.dataset].load("test", range(POINTS))
+    patterns = functional.avg_pool2d(found.images(), 32).flatten(1) - 0.5
+    weight = torch.zeros(len(found.classes), patterns.shape[1])
+    weight[found.label_tensor()] = patterns
+    module = f"net_{data.dataset}_{data.points}"
+    (tmp_path / f"{module}.py").write_text(FACTORY.replace("CLASSES", str(len(found.classes))))
+    save(
+        tmp_path / "net.safetensors",
+        {"2.weight": weight, "2.bias": -(weight.sum(dim=1) + weight.square().sum(dim=1)) / 2},
+    )
+    ref = f"python:{module}:net?weights={tmp_path / 'net.safetensors'}&img_size=224"
+    words = ["--model", ref, "--protocol", name, "--preset", "smoke", "--limit", str(POINTS)]
+    assert run(["evaluate", *words, "--rehearse", "--json"]) == 0
+    hold(json.loads(capsys.readouterr().out))
 
 
 @pytest.mark.material

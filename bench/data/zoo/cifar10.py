@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from bench.data.dataset import DATASETS, DataSource, EvalSet, data_folder
-from bench.data.slices import Layout, fetching, from_slices
-from bench.offline import online
+from bench.data.batches import archive, read
+from bench.data.dataset import DATASETS, DataSource, EvalSet
+from bench.data.slices import Layout, from_slices
 
 _LAYOUT = Layout(
     "cifar10",
@@ -14,34 +12,19 @@ _LAYOUT = Layout(
     {"test": 10_000, "train": 50_000},
     ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
 )
+_OFFICIAL = archive("cifar10", "cifar10", "CIFAR10", "no licence stated; its author asks to be cited")
 
 
 def load(split: str, ids: Sequence[int]) -> EvalSet:
     """Return images by their position in the official files.
 
-    Slices come first where they hold every point wanted; torchvision checks the md5 of a batch before it opens it.
+    Slices come first where they hold every point wanted; the md5 of a batch is held before it is opened.
 
     Raises:
         InputError: if neither is at hand, saying what to place where.
     """
     _LAYOUT.check(split, ids)
-    folder = data_folder() / "cifar10"
-    return from_slices(_LAYOUT, folder, split, ids) or _official(split).take(ids)
-
-
-def _official(split: str) -> EvalSet:
-    from torchvision.datasets import CIFAR10
-
-    folder = data_folder() / "cifar10"
-    place = (
-        f"place {CIFAR10.filename} (md5 {CIFAR10.tgz_md5}, from {CIFAR10.url}) or its folder {CIFAR10.base_folder} in "
-        f"{folder}, or slices {split}-<first>-<last>.npz that hold the points, or set BENCH_DATA_DIR to the folder "
-        "that has cifar10"
-    )
-    with fetching(_LAYOUT, place):
-        batches = CIFAR10(folder, train=split == "train", download=online())
-    labels = np.asarray(batches.targets, dtype=np.int64)
-    return _LAYOUT.points(split, batches.data, labels, np.arange(len(labels)))
+    return from_slices(_LAYOUT, _OFFICIAL.home, split, ids) or read(_OFFICIAL, _LAYOUT, split, "CIFAR10").take(ids)
 
 
 DATASETS.register("cifar10")(
@@ -52,5 +35,6 @@ DATASETS.register("cifar10")(
         classes=_LAYOUT.classes,
         citation="A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, "
         "https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
+        official=_OFFICIAL,
     )
 )

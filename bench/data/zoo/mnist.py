@@ -1,20 +1,46 @@
-"""MNIST from slices or from the official files, downloaded when there is a network."""
+"""MNIST from slices or from the official files, compressed or not, downloaded when there is a network."""
 
 import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.dataset import DATASETS, DataSource, EvalSet, data_folder
-from bench.data.slices import Layout, fetching, from_slices
-from bench.offline import online
+from bench.data.dataset import DATASETS, DataSource, EvalSet
+from bench.data.official import Official
+from bench.data.slices import Layout, from_slices
+from bench.download import Remote
+from bench.errors import InputError
 
 _LAYOUT = Layout("mnist", (28, 28, 1), {"test": 10_000, "train": 60_000}, tuple("0123456789"))
 _STEM = {"test": "t10k", "train": "train"}
-_HEADER = {"images-idx3": 16, "labels-idx1": 8}
-"""Bytes before the values in the IDX format, by kind of file."""
+_KINDS = {"images-idx3": (28, 28), "labels-idx1": ()}
+"""Shape of one value of each kind of file, after its count."""
+
+
+def _files() -> dict[str, tuple[Remote, ...]]:
+    from torchvision.datasets import MNIST
+
+    digests = dict(MNIST.resources)
+    return {
+        split: tuple(
+            Remote(f"raw/{name}", f"{MNIST.mirrors[0]}{name}", f"md5:{digests[name]}")
+            for kind in _KINDS
+            if (name := f"{stem}-{kind}-ubyte.gz")
+        )
+        for split, stem in _STEM.items()
+    }
+
+
+def _unpacked(home: Path, split: str) -> bool:
+    return all((home / "raw" / f"{_STEM[split]}-{kind}-ubyte").is_file() for kind in _KINDS)
+
+
+_OFFICIAL = Official(
+    "mnist", "MNIST", _files, "no licence comes with the files; its authors ask to be cited", ready=_unpacked
+)
 
 
 def load(split: str, ids: Sequence[int]) -> EvalSet:
@@ -24,30 +50,28 @@ def load(split: str, ids: Sequence[int]) -> EvalSet:
         InputError: if neither slices nor official files are at hand, saying what to place where.
     """
     _LAYOUT.check(split, ids)
-    return from_slices(_LAYOUT, data_folder() / "MNIST", split, ids) or _official(split).take(ids)
+    return from_slices(_LAYOUT, _OFFICIAL.home, split, ids) or _read(split).take(ids)
 
 
-def _official(split: str) -> EvalSet:
-    folder = data_folder() / "MNIST" / "raw"
-    images = _values(folder, split, "images-idx3").reshape(-1, 28, 28, 1)
-    labels = _values(folder, split, "labels-idx1").astype(np.int64)
-    return _LAYOUT.points(split, images, labels, np.arange(len(labels)))
+def _read(split: str) -> EvalSet:
+    home = _OFFICIAL.home if _OFFICIAL.ready(_OFFICIAL.home, split) else _OFFICIAL.obtain(split)
+    images, labels = (_values(home / "raw" / f"{_STEM[split]}-{kind}-ubyte", shape) for kind, shape in _KINDS.items())
+    return _LAYOUT.points(split, images[..., None], labels.astype(np.int64), np.arange(len(labels)))
 
 
-def _values(folder: Path, split: str, kind: str) -> NDArray[np.uint8]:
-    from torchvision.datasets import MNIST
-    from torchvision.datasets.utils import download_url
-
-    name = f"{_STEM[split]}-{kind}-ubyte.gz"
-    md5 = dict(MNIST.resources)[name]
-    place = (
-        f"place {name} (md5 {md5}, from {MNIST.mirrors[0]}{name}) in {folder}, or slices {split}-<first>-<last>.npz "
-        f"that hold the points in {folder.parent}, or set BENCH_DATA_DIR to the folder that has MNIST"
-    )
-    with fetching(_LAYOUT, place):
-        if online():
-            download_url(f"{MNIST.mirrors[0]}{name}", folder, filename=name, md5=md5)  # does nothing when it is there
-        return np.frombuffer(gzip.decompress((folder / name).read_bytes()), np.uint8, offset=_HEADER[kind])
+def _values(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read a file of bytes in the IDX format: 0, 0, type 8, number of dimensions, each as 4 bytes, then the values."""
+    try:
+        content = (
+            path.read_bytes() if path.is_file() else gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
+        )
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{str(path)!r} cannot be read ({error}); fetch it again.") from None
+    start = 4 * (2 + len(shape))
+    header = np.frombuffer(content[:start].ljust(start, b"\0"), ">i4")
+    if header[0] != 0x800 + 1 + len(shape) or tuple(header[2:]) != shape or len(content) - start != header[1:].prod():
+        raise InputError(f"{str(path)!r} is no IDX file of bytes of shape {shape or 'one'} each; fetch it again.")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(-1, *shape)
 
 
 DATASETS.register("mnist")(
@@ -58,5 +82,6 @@ DATASETS.register("mnist")(
         classes=_LAYOUT.classes,
         citation="Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-Based Learning Applied to Document "
         "Recognition, Proceedings of the IEEE, 1998, https://doi.org/10.1109/5.726791",
+        official=_OFFICIAL,
     )
 )

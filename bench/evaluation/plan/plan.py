@@ -352,6 +352,8 @@ def _deviations(request: Request) -> list[str]:
     if protocol.origin.folder is not None:
         base = f", which changes {protocol.origin.base}" if protocol.origin.base else ""
         found.append(f"rules of one's own, from {protocol.origin.file}{base}")
+    elif protocol.data.digest is None:
+        found.append(f"{protocol.name} pins no points yet; `bench protocol check {protocol.name}` prints their digest")
     found += dict.fromkeys(reason for ref in request.refs if (reason := SOURCES[ref.source].private))
     found += _plugged(request)
     everything, ids = _everything(protocol), _ids(request)

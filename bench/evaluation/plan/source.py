@@ -2,8 +2,9 @@
 
 from pydantic import ValidationError
 
-from bench.data.dataset import DATASETS, DataSource, data_folder
+from bench.data.dataset import DATASETS, DataSource
 from bench.data.format import FORMATS, FormatSettings
+from bench.data.official import data_folder
 from bench.errors import ProtocolError
 from bench.protocol.load import Protocol, problems
 from bench.registry import unknown

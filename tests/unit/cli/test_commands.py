@@ -91,7 +91,7 @@ def test_the_doctor_finds_this_installation_healthy(capsys):
     findings = printed(capsys, "doctor", "--json")["findings"]
     told = {finding["what"]: finding["says"] for finding in findings}
     assert {"embedded models", "robustbench", "device", "data folder", "cache of the hub", "results"} <= set(told)
-    assert told["data of digits-v1"] == "500 points of digits test, digest as pinned"
+    assert told["track digits-v1"] == "ready, 500 points of digits test, digest as pinned"
     assert "GiB free" in told["results"]
     assert all(finding["ok"] for finding in findings)
 
@@ -99,8 +99,8 @@ def test_the_doctor_finds_this_installation_healthy(capsys):
 def test_the_doctor_names_what_is_absent_and_downloads_nothing(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     findings = {finding["what"]: finding for finding in printed(capsys, "doctor", "--json")["findings"]}
-    absent = findings["data of cifar10-v1"]
-    assert absent["says"].startswith("absent: ")
+    absent = findings["track cifar10-v1"]
+    assert absent["says"].startswith("not ready; bench data fetch cifar10 (")
     assert str(tmp_path) in absent["says"]
     assert absent["ok"], "a data set that nobody placed is no fault of the installation"
     assert str(tmp_path) in findings["data folder"]["says"]

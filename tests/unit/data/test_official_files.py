@@ -1,15 +1,20 @@
 import gzip
 import hashlib
 import io
+import json
 import pickle  # noqa: TID251 - the official batches are pickled, and torchvision opens them after their md5
 import tarfile
+from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.data.dataset import DATASETS
-from bench.errors import InputError
+from bench.errors import ArtefactError, InputError
+from bench.offline import offline
 from tests.support.loopback import serving
+from tests.support.photographs import lossless
 
 POINTS = 20
 
@@ -23,6 +28,22 @@ def batch(seed):
     return {"data": pixels, "labels": [int(label) for label in pixels[:, 0] % 10]}
 
 
+def packed(folder, files):
+    """Return an archive of files in one folder."""
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"{folder}/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return held.getvalue()
+
+
+def idx(values):
+    """Return bytes in the IDX format."""
+    return bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">i4").tobytes() + values.tobytes()
+
+
 @pytest.fixture
 def cifar(monkeypatch, tmp_path):
     """Return a small archive in the official layout, with torchvision told its checksums."""
@@ -31,20 +52,15 @@ def cifar(monkeypatch, tmp_path):
     contents = {f"data_batch_{index}": batch(index) for index in range(1, 6)} | {"test_batch": batch(0)}
     files = {name: pickle.dumps(content) for name, content in contents.items()}
     files["batches.meta"] = pickle.dumps({"label_names": list(DATASETS["cifar10"].classes)})
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(f"{CIFAR10.base_folder}/{name}")
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
+    archive = packed(CIFAR10.base_folder, files)
     lists = {"train_list": [f"data_batch_{index}" for index in range(1, 6)], "test_list": ["test_batch"]}
     for attribute, names in lists.items():
         monkeypatch.setattr(CIFAR10, attribute, [[name, md5(files[name])] for name in names])
     monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": md5(files["batches.meta"])})
-    monkeypatch.setattr(CIFAR10, "tgz_md5", md5(packed.getvalue()))
+    monkeypatch.setattr(CIFAR10, "tgz_md5", md5(archive))
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return packed.getvalue()
+    return archive
 
 
 def test_the_official_archive_is_downloaded_once(cifar, monkeypatch, tmp_path, capfd):
@@ -71,7 +87,7 @@ def test_a_download_that_is_not_the_official_archive_is_refused(cifar, monkeypat
     path = f"/{CIFAR10.filename}"
     with serving({path: b"<html>please sign in</html>"}) as server:
         monkeypatch.setattr(CIFAR10, "url", server.url + path)
-        with pytest.raises(InputError, match=r"corrupted.*md5"):
+        with pytest.raises(InputError, match="answered with a web page instead of the file cifar-10-python"):
             DATASETS["cifar10"].load("test", [0])
     assert not (tmp_path / "cifar10" / CIFAR10.base_folder).exists()
 
@@ -100,7 +116,7 @@ def test_a_batch_with_another_checksum_is_never_opened(cifar, monkeypatch, tmp_p
     folder.mkdir(parents=True)
     (folder / "test_batch").write_bytes(pickle.dumps(Bomb()))
     monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="is not the official one; remove that folder"):
         DATASETS["cifar10"].load("test", [0])
     assert not (tmp_path / "exploded").exists()
 
@@ -110,8 +126,10 @@ def test_mnist_comes_from_its_compressed_files(monkeypatch, tmp_path):
 
     pixels = np.random.default_rng(0).integers(0, 256, (POINTS, 28, 28, 1), dtype=np.uint8)
     files = {
-        "t10k-images-idx3-ubyte.gz": gzip.compress(bytes(16) + pixels.tobytes()),
-        "t10k-labels-idx1-ubyte.gz": gzip.compress(bytes(8) + bytes(range(10)) * 2),
+        "t10k-images-idx3-ubyte.gz": gzip.compress(idx(pixels[..., 0])),
+        "t10k-labels-idx1-ubyte.gz": gzip.compress(idx(np.arange(POINTS, dtype=np.uint8) % 10)),
+        "train-images-idx3-ubyte.gz": b"not asked for",
+        "train-labels-idx1-ubyte.gz": b"not asked for",
     }
     monkeypatch.setattr(MNIST, "resources", [(name, md5(content)) for name, content in files.items()])
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
@@ -121,6 +139,136 @@ def test_mnist_comes_from_its_compressed_files(monkeypatch, tmp_path):
         found = DATASETS["mnist"].load("test", [11, 2])
     np.testing.assert_array_equal(found.pixels, pixels[[11, 2]])
     assert found.labels.tolist() == [1, 2]
+
+
+def test_mnist_comes_from_unpacked_files_too(monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    pixels = np.random.default_rng(0).integers(0, 256, (POINTS, 28, 28), dtype=np.uint8)
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "t10k-images-idx3-ubyte").write_bytes(idx(pixels))
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(idx(np.arange(POINTS, dtype=np.uint8) % 10))
+    with offline():
+        found = DATASETS["mnist"].load("test", [11, 2])
+    np.testing.assert_array_equal(found.pixels[..., 0], pixels[[11, 2]])
+    assert found.labels.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda whole: whole[:-1], lambda whole: whole + b"x", lambda whole: b"x" + whole, lambda _: b""]
+)
+def test_a_damaged_file_of_digits_is_refused(monkeypatch, tmp_path, spoil):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "t10k-images-idx3-ubyte").write_bytes(spoil(idx(np.zeros((POINTS, 28, 28), np.uint8))))
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(idx(np.zeros(POINTS, np.uint8)))
+    with pytest.raises(InputError, match="no IDX file"):
+        DATASETS["mnist"].load("test", [0])
+
+
+def test_cifar100_comes_from_its_archive_with_fine_labels(monkeypatch, tmp_path):
+    from torchvision.datasets import CIFAR100
+
+    content = {
+        "data": batch(3)["data"],
+        "fine_labels": [99 - row for row in range(POINTS)],
+        "coarse_labels": [0] * POINTS,
+    }
+    files = {name: pickle.dumps(content) for name in ("test", "train")}
+    files["meta"] = pickle.dumps({"fine_label_names": list(DATASETS["cifar100"].classes)})
+    archive = packed(CIFAR100.base_folder, files)
+    monkeypatch.setattr(CIFAR100, "train_list", [["train", md5(files["train"])]])
+    monkeypatch.setattr(CIFAR100, "test_list", [["test", md5(files["test"])]])
+    monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": md5(files["meta"])})
+    monkeypatch.setattr(CIFAR100, "tgz_md5", md5(archive))
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    (tmp_path / "cifar100").mkdir()
+    (tmp_path / "cifar100" / CIFAR100.filename).write_bytes(archive)
+    with offline():
+        found = DATASETS["cifar100"].load("test", [4, 0])
+    assert found.labels.tolist() == [95, 99]
+    assert len(found.classes) == 100 == len(set(found.classes))
+    np.testing.assert_array_equal(found.pixels[0].transpose(2, 0, 1).ravel(), batch(3)["data"][4])
+
+
+def test_svhn_comes_from_its_matrices_and_ten_is_zero(monkeypatch, tmp_path):
+    from scipy.io import savemat
+    from torchvision.datasets import SVHN
+
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3, POINTS), dtype=np.uint8)
+    path = tmp_path / "svhn" / "test_32x32.mat"
+    path.parent.mkdir()
+    savemat(path, {"X": pixels, "y": (np.arange(POINTS) % 10 + 1)[:, None]})
+    address = SVHN.split_list["test"][0]
+    monkeypatch.setitem(SVHN.split_list, "test", [address, path.name, md5(path.read_bytes())])
+    found = DATASETS["svhn"].load("test", [9, 0])
+    np.testing.assert_array_equal(found.pixels, pixels.transpose(3, 0, 1, 2)[[9, 0]])
+    assert found.labels.tolist() == [0, 1]
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ArtefactError, match="was published"):
+        DATASETS["svhn"].load("test", [0])
+
+
+def test_imagenette_is_unpacked_and_its_ids_mix_the_classes(monkeypatch, tmp_path):
+    from torchvision.datasets import Imagenette
+
+    from bench.data.zoo import imagenette
+
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    shown = {}
+    for wnid in imagenette._WNIDS:
+        for index in range(2):
+            name = f"{wnid}_{index}.JPEG"
+            shown[name] = lossless(tmp_path / "imagenette2" / "val" / wnid / name, 256, 256, seed=len(shown))
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w:gz") as archive:
+        archive.add(tmp_path / "imagenette2", "imagenette2")
+    (tmp_path / "imagenette").mkdir()
+    (tmp_path / "imagenette" / "imagenette2.tgz").write_bytes(held.getvalue())
+    monkeypatch.setitem(Imagenette._ARCHIVES, "full", (Imagenette._ARCHIVES["full"][0], md5(held.getvalue())))
+    with pytest.raises(InputError, match="holds 20 photographs of the classes where 3,925 belong"):
+        DATASETS["imagenette"].load("test", [0])
+    monkeypatch.setitem(imagenette._PARTS, "test", ("val", 20))
+    found = DATASETS["imagenette"].load("test", range(20))
+    order = sorted(shown, key=lambda name: hashlib.sha256(name.encode()).digest())
+    assert [imagenette._WNIDS[label] for label in found.labels] == [name.partition("_")[0] for name in order]
+    assert found.pixels.shape == (20, 224, 224, 3)
+    np.testing.assert_array_equal(
+        found.pixels[3], shown[order[3]][16:240, 16:240]
+    )  # 256 already: only the middle is cut
+
+
+def test_imagenets_points_are_those_of_robustbench():
+    from bench.data.zoo import imagenet
+
+    folder = Path(metadata.distribution("robustbench").locate_file("robustbench/helper_files"))
+    numbers = json.loads((folder / "imagenet_class_to_id_map.json").read_text())
+    lines = (folder / "imagenet_test_image_ids.txt").read_text().split()
+    assert [f"{one.folder}/{one.file}" for one in imagenet._listed()] == lines
+    assert [one.label for one in imagenet._listed()] == [numbers[line.partition("/")[0]] for line in lines]
+    assert len(lines) == 5000
+
+
+def test_imagenet_is_placed_by_hand_in_folders_or_as_its_archive(monkeypatch, tmp_path):
+    from bench.data.zoo import imagenet
+
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    home, (first, second, third) = tmp_path / "imagenet", imagenet._listed()[:3]
+    with pytest.raises(InputError, match=r"3 of its photographs are not there.*ILSVRC2012_img_val\.tar \(md5 29b22e2"):
+        DATASETS["imagenet"].load("test", range(3))
+    shown = [
+        lossless(home / "val" / first.folder / first.file, 256, 256, seed=1),
+        lossless(home / "val" / second.file, 256, 256, seed=2),
+        lossless(tmp_path / third.file, 256, 256, seed=3),
+    ]
+    with tarfile.open(home / "ILSVRC2012_img_val.tar", mode="w") as archive:
+        archive.add(tmp_path / third.file, third.file)
+    found = DATASETS["imagenet"].load("test", [2, 0, 1])
+    assert found.labels.tolist() == [third.label, first.label, second.label]
+    for row, point in enumerate((2, 0, 1)):
+        np.testing.assert_array_equal(found.pixels[row], shown[point][16:240, 16:240])
 
 
 def test_mnist_offline_says_what_to_place_where(monkeypatch, tmp_path):

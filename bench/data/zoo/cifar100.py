@@ -1,0 +1,48 @@
+"""CIFAR-100 with its fine labels, from slices or from the official batches, downloaded when there is a network."""
+
+from collections.abc import Sequence
+
+from bench.data.batches import archive, read
+from bench.data.dataset import DATASETS, DataSource, EvalSet
+from bench.data.slices import Layout, from_slices
+
+_CLASSES = (
+    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl",
+    "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle", "chair",
+    "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin",
+    "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house", "kangaroo", "keyboard", "lamp",
+    "lawn_mower", "leopard", "lion", "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain",
+    "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter", "palm_tree", "pear", "pickup_truck",
+    "pine_tree", "plain", "plate", "poppy", "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket",
+    "rose", "sea", "seal", "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel",
+    "streetcar", "sunflower", "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor",
+    "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
+)  # fmt: skip
+_LAYOUT = Layout("cifar100", (32, 32, 3), {"test": 10_000, "train": 50_000}, _CLASSES)
+_OFFICIAL = archive("cifar100", "cifar100", "CIFAR100", "no licence stated; its author asks to be cited")
+
+
+def load(split: str, ids: Sequence[int]) -> EvalSet:
+    """Return images by their position in the official files.
+
+    Slices come first where they hold every point wanted; the md5 of a batch is held before it is opened.
+
+    Raises:
+        InputError: if neither is at hand, saying what to place where.
+    """
+    _LAYOUT.check(split, ids)
+    found = from_slices(_LAYOUT, _OFFICIAL.home, split, ids)
+    return found or read(_OFFICIAL, _LAYOUT, split, "CIFAR100").take(ids)
+
+
+DATASETS.register("cifar100")(
+    DataSource(
+        name="cifar100",
+        load=load,
+        shape=(3, 32, 32),
+        classes=_LAYOUT.classes,
+        citation="A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, "
+        "https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
+        official=_OFFICIAL,
+    )
+)

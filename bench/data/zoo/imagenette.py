@@ -1,0 +1,75 @@
+"""Imagenette, ten classes of ImageNet at full size, from fast.ai's archive, downloaded when there is a network."""
+
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.data.dataset import DATASETS, DataSource, EvalSet
+from bench.data.official import Official
+from bench.data.photographs import Gallery, mixed
+from bench.download import Remote
+from bench.errors import UsageError
+
+_SIZE = "full"
+_INSIDE = "imagenette2"
+_PARTS = {"test": ("val", 3_925), "train": ("train", 9_469)}
+_WNIDS = (
+    "n01440764", "n02102040", "n02979186", "n03000684", "n03028079", "n03394916", "n03417042", "n03425413", "n03445777",
+    "n03888257",
+)  # fmt: skip
+_CLASSES = (
+    "tench", "English springer", "cassette player", "chain saw", "church", "French horn", "garbage truck", "gas pump",
+    "golf ball", "parachute",
+)  # fmt: skip
+
+
+def _files() -> dict[str, tuple[Remote, ...]]:
+    from torchvision.datasets import Imagenette
+
+    address, md5 = Imagenette._ARCHIVES[_SIZE]  # noqa: SLF001 - the only place where torchvision has them
+    whole = (Remote(address.rpartition("/")[2], address, f"md5:{md5}"),)
+    return dict.fromkeys(_PARTS, whole)
+
+
+def _unpacked(home: Path, split: str) -> bool:
+    return all((home / _INSIDE / _PARTS[split][0] / wnid).is_dir() for wnid in _WNIDS)
+
+
+_OFFICIAL = Official(
+    "imagenette",
+    "imagenette",
+    _files,
+    "its repository is under Apache-2.0, its photographs under ImageNet's terms; its author asks to be cited",
+    ready=_unpacked,
+    slices=False,
+)
+
+
+def load(split: str, ids: Sequence[int]) -> EvalSet:
+    """Return photographs, shorter side 256, middle square 224; ids count files by the sha256 of their names.
+
+    Raises:
+        InputError: if the archive is not at hand, saying what to place where.
+    """
+    if split not in _PARTS:
+        raise UsageError(f"imagenette has no split {split!r}; it has {', '.join(_PARTS)}.")
+    home, (part, count) = _OFFICIAL.home, _PARTS[split]
+    if not _OFFICIAL.ready(home, split):
+        _OFFICIAL.obtain(split)
+        with tarfile.open(home / _OFFICIAL.of(split)[0].name) as packed:  # its md5 is the published one
+            packed.extractall(home, filter="data")
+    folder = home / _INSIDE / part
+    gallery = Gallery("imagenette", _CLASSES, lambda one: (folder / _WNIDS[one.label] / one.file,), "unpack it again")
+    return gallery.load(split, mixed(folder, _WNIDS, count), ids)
+
+
+DATASETS.register("imagenette")(
+    DataSource(
+        name="imagenette",
+        load=load,
+        shape=(3, 224, 224),
+        classes=_CLASSES,
+        citation="J. Howard, Imagenette, 2019, https://github.com/fastai/imagenette",
+        official=_OFFICIAL,
+    )
+)

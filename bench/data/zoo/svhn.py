@@ -1,0 +1,61 @@
+"""SVHN's cropped digits from slices or from the official files, downloaded when there is a network."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.data.dataset import DATASETS, DataSource, EvalSet
+from bench.data.official import Official
+from bench.data.slices import Layout, from_slices
+from bench.download import Remote
+
+_LAYOUT = Layout("svhn", (32, 32, 3), {"test": 26_032, "train": 73_257}, tuple("0123456789"))
+
+
+def _files() -> dict[str, tuple[Remote, ...]]:
+    from torchvision.datasets import SVHN
+
+    return {
+        split: (Remote(file, address, f"md5:{md5}"),)
+        for split, (address, file, md5) in SVHN.split_list.items()
+        if split in _LAYOUT.sizes
+    }
+
+
+_OFFICIAL = Official("svhn", "svhn", _files, "for non-commercial use only; its authors ask to be cited")
+
+
+def load(split: str, ids: Sequence[int]) -> EvalSet:
+    """Return images by their position in the official files; the digit 0, which these call 10, is class 0.
+
+    Raises:
+        InputError: if neither slices nor official files are at hand, saying what to place where.
+    """
+    _LAYOUT.check(split, ids)
+    return from_slices(_LAYOUT, _OFFICIAL.home, split, ids) or _read(split).take(ids)
+
+
+def _read(split: str) -> EvalSet:
+    from scipy.io import loadmat
+
+    home = _OFFICIAL.obtain(split)
+    (file,) = _OFFICIAL.of(split)
+    arrays = loadmat(home / file.name)  # plain arrays, and its md5 is the published one
+    labels = arrays["y"].astype(np.int64).flatten() % 10
+    return _LAYOUT.points(
+        split, np.ascontiguousarray(arrays["X"].transpose(3, 0, 1, 2)), labels, np.arange(len(labels))
+    )
+
+
+DATASETS.register("svhn")(
+    DataSource(
+        name="svhn",
+        load=load,
+        shape=(3, 32, 32),
+        classes=_LAYOUT.classes,
+        citation="Y. Netzer, T. Wang, A. Coates, A. Bissacco, B. Wu and A. Y. Ng, Reading Digits in Natural Images "
+        "with Unsupervised Feature Learning, NIPS Workshop on Deep Learning and Unsupervised Feature Learning, 2011, "
+        "http://ufldl.stanford.edu/housenumbers/nips2011_housenumbers.pdf",
+        official=_OFFICIAL,
+    )
+)
