@@ -42,6 +42,11 @@ def hidden(sign: str) -> bool:
     return unicodedata.category(sign) in _HIDDEN or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
 
 
+def folded(text: str) -> str:
+    """Return a name as it is compared: compatible forms, cases and white space make no other name."""
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
+
+
 def length(text: str) -> int:
     """Count the characters that a reader sees: a base with its marks, a joined emoji and a flag are one each.
 

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "train": ("bench.cli.train", "Train the embedded networks again."),
     "audit": ("bench.cli.audit", "Compare the native engine with the reference, point by point."),
     "submission": ("bench.cli.submission", "Make and check submissions."),
+    "verifier": ("bench.cli.verifier", "Make and list the keys that sign verifications."),
     "site": ("bench.cli.site", "Build, check and serve the leaderboard."),
     "doctor": ("bench.cli.doctor", "Check this installation."),
 }

@@ -84,10 +84,14 @@ def new(
 
     from bench.submission import make
     from bench.submission.files import RESULT_FILE, read_result
+    from bench.submission.links import PINNED
+    from bench.submission.people import rebuilt
     from bench.submission.schema import Submission, Weights
 
     result = read_result(run / RESULT_FILE)
-    pinned = locator or make.locator(result)
+    pinned = locator or rebuilt(result)
+    if pinned is None:
+        raise UsageError(f"{result.model.ref!r} is a file of your own; say where others find it: --locator {PINNED}.")
     known = result.model.file_sha256 if locator and result.model.file_sha256 else result.model.weights_sha256
     identity = identity or run.resolve().name.lower()
     try:

@@ -19,7 +19,8 @@ from bench.site.render import pictures
 from bench.submission.files import canonical
 from bench.submission.links import https
 from bench.submission.literature import Literature
-from bench.submission.schema import Result, Submission, Verification
+from bench.submission.schema import Result, Submission
+from bench.submission.verification import Verification
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"

@@ -13,10 +13,11 @@ from bench.site.figures import percent
 from bench.submission.check import Folder, examine
 from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, VERIFICATION_FILE
 from bench.submission.literature import FOLDER, Literature, examine_literature
-from bench.submission.relations import neighbour, relation_problems
-from bench.submission.schema import Level, Result, Submission, Verification, VerificationLevel
+from bench.submission.relations import kin, neighbour, relation_problems
+from bench.submission.schema import Level, Result, Submission, VerificationLevel
 from bench.submission.score import Bits, Contender, Paired, Place, order, places, rate
 from bench.submission.standing import best_known
+from bench.submission.verification import Verification, stands_verified
 from bench.threats import Norm
 
 _TOLD = 20
@@ -224,7 +225,7 @@ def read(submissions: Path) -> Catalogue:
         if folder is not None and not problems:
             by_protocol.setdefault(place.parent.name, []).append(_entry(place, folder))
     for name, entries in by_protocol.items():
-        beside = {entry.id: neighbour(entry.submission, entry.result) for entry in entries}
+        beside = {entry.id: neighbour(entry.submission, entry.result, entry.folder.points) for entry in entries}
         for identity, problems in relation_problems(beside).items():
             found[f"{name}/{identity}"] += problems
     literature = []
@@ -268,7 +269,11 @@ def paired(first: Entry, second: Entry, norm: Norm) -> Paired:
 def _entry(place: Path, folder: Folder) -> Entry:
     protocol = load(folder.result.protocol.name)
     rows = folder.points.id.argsort()
-    robust = {norm: found.points[rows] for norm, found in best_known(folder.result, folder.points).items()}
+    ids, verification = folder.points.id[rows], folder.verification
+    robust = {
+        norm: stands_verified(found.points[rows], ids, norm, verification)
+        for norm, found in best_known(folder.result, folder.points).items()
+    }
     return Entry(place, protocol, folder, folder.points.correct[rows], robust)
 
 
@@ -283,9 +288,23 @@ def _relate(catalogue: Catalogue, entries: list[Entry]) -> None:
     current = defaultdict(lambda: None, {key: _newest(catalogue, entry) for key, entry in dense.items()})
     for entry in entries:
         parent = current[entry.result.model.parent_sha256 or ""]
+        if parent is not None and not _may_stand_for(parent, dense[entry.result.model.parent_sha256 or ""], entry):
+            parent = None
         if parent is not None and parent is not entry and not entry.dense:
             catalogue.parents[entry] = parent
             catalogue.pruned.setdefault(parent, []).append(entry)
+
+
+def _may_stand_for(parent: Entry, first: Entry, child: Entry) -> bool:
+    """Tell whether a dense entry may be the line that a pruned one is held against.
+
+    It may where somebody else measured it again, where it is one's own, and where the pruned one names it.
+    """
+    return (
+        parent.level.ranked
+        or child.submission.parent in {parent.id, first.id}
+        or kin(frozenset(parent.submission.authors), frozenset(child.submission.authors))
+    )
 
 
 def _newest(catalogue: Catalogue, entry: Entry) -> Entry | None:

@@ -14,6 +14,7 @@ from bench.site.reproduce import commands
 from bench.site.tables import columns, doubts, rows
 from bench.submission.schema import VerificationLevel
 from bench.submission.score import rate, wilson
+from bench.submission.verifiers import listed, same, signer
 
 _VERIFIED = {
     VerificationLevel.CLAIMED: "Quoted from a paper; nothing was measured here.",
@@ -190,7 +191,16 @@ def _verified(entry: Entry) -> str:
     found = entry.verification
     if found is None:
         return _VERIFIED[entry.level]
-    return f"By {found.by} on {found.date}. {found.says}"
+    told = [f"By {found.by} on {found.date}."]
+    team = signer(found, listed()).team
+    if team is not None and any(same(team, author) for author in entry.submission.authors):
+        told.append("Author and verifier are one team.")
+    told += [
+        f"Under {again.norm} {len(again.fallen)} points fell that stood before; none of them counts."
+        for again in found.threats
+        if again.fallen
+    ]
+    return " ".join([*told, found.says] if found.says else told)
 
 
 def _history(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:

@@ -24,12 +24,13 @@ from bench.submission.files import (
     read_submission,
     sha256,
 )
-from bench.submission.links import PINNED, https, pinned
 from bench.submission.literature import examine_literature
+from bench.submission.people import people_problems
 from bench.submission.points import PointTable, read_points
 from bench.submission.regular import content
 from bench.submission.relations import neighbours, relation_problems
-from bench.submission.schema import Result, Submission, Verification, VerificationLevel
+from bench.submission.schema import Result, Submission
+from bench.submission.verification import Verification, verification_problems
 
 WITNESS_BYTES = 4 * 2**20
 """Bytes of witnesses that may lie in the repository; larger ones are pinned like weights."""
@@ -39,14 +40,6 @@ _DECODED = 64 * 2**20
 _FILES = (SUBMISSION_FILE, RESULT_FILE, POINTS_FILE, WITNESSES_FILE, VERIFICATION_FILE)
 _LISTED = 10
 """Strange files that are named one by one."""
-RESERVED = frozenset({
-    "board", "caption", "controls", "copy", "count", "figures", "index", "main", "rules", "tools",
-    "aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)),
-})  # fmt: skip
-"""Ids that an entry cannot have: anchors of a board's own page, and names that Windows keeps for devices."""
-_VERIFIED = (VerificationLevel.CHECKED, VerificationLevel.RE_RUN, VerificationLevel.REPRODUCED)
-_HELD_OUT = "held-out"
-"""The check whose flag has no figure where its points were missing."""
 _T = TypeVar("_T")
 
 
@@ -92,15 +85,10 @@ def _all_problems(folder: Path, related: dict[Path, dict[str, list[str]]]) -> li
 
 def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     """Return what a folder holds and every problem of it; nothing in place of a folder that cannot be read."""
-    if folder.is_symlink():
-        return None, [f"{str(folder)!r} is a symbolic link; expected a folder that holds {SUBMISSION_FILE}."]
     try:
-        there = sorted(path.name for path in folder.iterdir())
-    except NotADirectoryError:
-        return None, [f"{str(folder)!r} is no folder; expected one that holds {SUBMISSION_FILE}."]
-    except OSError as error:
-        why = error.strerror or str(error)
-        return None, [f"{str(folder)!r} is no folder to read ({why}); expected one that holds {SUBMISSION_FILE}."]
+        there = _names(folder)
+    except SubmissionError as error:
+        return None, [str(error)]
     found = list(_strangers(there))
 
     def read(name: str, reader: Callable[[Path], _T]) -> _T | None:
@@ -116,17 +104,38 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     witnesses = read(WITNESSES_FILE, _witnesses) if WITNESSES_FILE in there else None
     verification = read(VERIFICATION_FILE, _verification) if VERIFICATION_FILE in there else None
     if submission is not None:
-        found += _people(submission, folder.resolve().name, result)
+        found += people_problems(submission, folder.resolve().name, result)
     found += _weight([dump(record) for record in (submission, result, verification) if record is not None])
     if result is not None:
         found += result_problems(result, written)
-        found += point_problems(result, points) if points is not None else []
-        found += _verified(verification, submission, result, sha256(written)) if verification else []
     if points is not None and witnesses is not None:
         found += witness_problems(points, witnesses)
-    if submission is None or result is None or points is None:
+    if result is None or points is None:
         return None, found
-    return Folder(submission, result, points, verification), found
+    found += point_problems(result, points)
+    if submission is None:
+        return None, found
+    made = Folder(submission, result, points, verification)
+    return made, found + list(_lifted(made, sha256(written)))
+
+
+def _lifted(folder: Folder, digest: str) -> Iterator[str]:
+    """Yield why what lifts an entry does not count."""
+    if folder.verification is not None:
+        yield from verification_problems(folder.verification, folder.submission, folder.result, folder.points, digest)
+
+
+def _names(folder: Path) -> list[str]:
+    expected = f"expected one that holds {SUBMISSION_FILE}"
+    if folder.is_symlink():
+        raise SubmissionError(f"{str(folder)!r} is a symbolic link; expected a folder that holds {SUBMISSION_FILE}.")
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except NotADirectoryError:
+        raise SubmissionError(f"{str(folder)!r} is no folder; {expected}.") from None
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SubmissionError(f"{str(folder)!r} is no folder to read ({why}); {expected}.") from None
 
 
 def _strangers(there: list[str]) -> Iterator[str]:
@@ -154,50 +163,7 @@ def _verification(path: Path) -> Verification:
     return found
 
 
-def _people(submission: Submission, folder: str, result: Result | None) -> Iterator[str]:
-    if submission.id != folder:
-        yield f"{SUBMISSION_FILE}: id is {submission.id!r}, expected the name of its folder, {folder!r}."
-    if submission.id in RESERVED or submission.id.startswith("fig-") or submission.id.endswith("."):
-        yield f"{SUBMISSION_FILE}: the id {submission.id!r} is kept for the site's own pages; choose another."
-    if submission.supersedes == submission.id:
-        yield f"{SUBMISSION_FILE}: {submission.id!r} cannot supersede itself."
-    if not submission.authors:
-        yield f"{SUBMISSION_FILE}: authors is empty; name at least one."
-    yield from _located(submission.weights.locator)
-    if result is not None:
-        known = {result.model.weights_sha256, result.model.file_sha256}
-        if submission.weights.sha256 not in known:
-            yield (
-                f"{SUBMISSION_FILE}: weights.sha256 is {submission.weights.sha256}, but {RESULT_FILE} was measured on "
-                f"{result.model.weights_sha256}."
-            )
-
-
 def _weight(records: list[bytes]) -> Iterator[str]:
     weight = len(zlib.compress(b"".join(records), 9))
     if weight > WORDS:
         yield f"the records hold {weight} bytes when compressed, at most {WORDS}; say it in fewer words and layers."
-
-
-def _located(locator: str) -> Iterator[str]:
-    if "://" not in locator:
-        return
-    try:
-        if not pinned(https(locator)):
-            yield f"{SUBMISSION_FILE}: weights.locator {locator!r} is not pinned; expected {PINNED}."
-    except ValueError as error:
-        yield f"{SUBMISSION_FILE}: weights.locator {error}."
-
-
-def _verified(verification: Verification, submission: Submission | None, result: Result, digest: str) -> Iterator[str]:
-    if verification.result_sha256 != digest:
-        yield f"{VERIFICATION_FILE}: verifies {verification.result_sha256}, {RESULT_FILE} has sha256 {digest}."
-    if verification.level not in _VERIFIED:
-        yield f"{VERIFICATION_FILE}: level is {verification.level}, expected one of {', '.join(_VERIFIED)}."
-    if verification.level.ranked and any(flag.check == _HELD_OUT and flag.figure is None for flag in result.flags):
-        yield (
-            f"{VERIFICATION_FILE}: level is {verification.level}, but the points that the rules hold out were not at "
-            "hand when this was measured; place them where `bench evaluate` with --dry-run says, and run it again."
-        )
-    if submission is not None and verification.date < submission.date:
-        yield f"{VERIFICATION_FILE}: dated {verification.date}, before the submission of {submission.date}."

@@ -20,7 +20,7 @@ WITNESSES_FILE = "witnesses.npz"
 VERIFICATION_FILE = "verification.json"
 
 _Record = TypeVar("_Record", bound=BaseModel)
-MOST_BYTES = {RESULT_FILE: 2 * 2**20, SUBMISSION_FILE: 2**15, VERIFICATION_FILE: 2**16}
+MOST_BYTES = {RESULT_FILE: 2 * 2**20, SUBMISSION_FILE: 2**15, VERIFICATION_FILE: 2**19}
 """What each record may weigh; a result on a network of a thousand layers takes a tenth."""
 _MOST = 2**16
 """What another TOML file may weigh; reading a key of n dotted parts takes time in proportion to n²."""

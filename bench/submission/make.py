@@ -45,16 +45,6 @@ def method(result: Result) -> str:
     return pruning.how if pruning.regime in {None, "one-shot"} else f"{pruning.how}, then {pruning.regime}"
 
 
-def locator(result: Result) -> str:
-    """Return where the weights of a run come from, in words that ``bench evaluate`` understands."""
-    pruning = result.pruning
-    if pruning.recipe in {None, "dense"}:
-        return result.model.ref
-    target = f" at sparsity {pruning.target}" if pruning.target else ""
-    regime = "" if pruning.regime == "one-shot" else f", then {pruning.regime}"
-    return f"{result.model.ref} pruned by {pruning.recipe} version {pruning.version}{target}{regime}"
-
-
 def spell(submission: Submission) -> str:
     """Return a submission as TOML."""
     plain = submission.model_dump(mode="json", by_alias=True, exclude_none=True)

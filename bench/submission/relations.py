@@ -1,13 +1,21 @@
 """Whether an entry speaks of itself alone: it replaces only what is its authors' own, and is nobody else's network."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from bench.errors import SubmissionError
-from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, read_result, read_submission
+from bench.submission.files import POINTS_FILE, RESULT_FILE, SUBMISSION_FILE, read_result, read_submission
+from bench.submission.points import PointTable, read_points
 from bench.submission.schema import Result, Submission
+from bench.text import folded
+
+_TELLING = 20
+"""Distances above zero and below infinity that no two networks share all of."""
 
 
 class Neighbour(NamedTuple):
@@ -17,11 +25,46 @@ class Neighbour(NamedTuple):
     supersedes: str | None
     weights: str
     """Digest of the tensors that were attacked."""
+    outputs: str | None = None
+    """Digest of predictions and distances; None where they may be alike by chance."""
+    parent: str | None = None
+    """The entry that it names as its dense parent."""
+    parent_weights: str | None = None
+    """Digest of the parent that was measured beside it."""
+    dense: bool = True
 
 
-def neighbour(submission: Submission, result: Result) -> Neighbour:
+def neighbour(submission: Submission, result: Result, points: PointTable | None) -> Neighbour:
     """Return what others need to know of an entry."""
-    return Neighbour(frozenset(submission.authors), submission.supersedes, result.model.weights_sha256)
+    return Neighbour(
+        authors=frozenset(submission.authors),
+        supersedes=submission.supersedes,
+        weights=result.model.weights_sha256,
+        outputs=None if points is None or result.collapsed else outputs(points),
+        parent=submission.parent,
+        parent_weights=result.model.parent_sha256,
+        dense=result.pruning.structure == "dense",
+    )
+
+
+def outputs(points: PointTable) -> str | None:
+    """Return the digest of what a network answers and how far it holds, in the order of ids; None where little says it.
+
+    Fewer distances than tell two networks apart may be alike by chance.
+    """
+    rows = points.id.argsort()
+    distances = [values[rows] for values in points.distance.values()]
+    if max(int((np.isfinite(values) & (values > 0)).sum()) for values in distances) < _TELLING:
+        return None
+    found = hashlib.sha256(points.prediction[rows].tobytes())
+    for values in distances:
+        found.update(values.tobytes())
+    return found.hexdigest()
+
+
+def kin(first: frozenset[str], second: frozenset[str]) -> bool:
+    """Tell whether two entries share an author, however the name is spelt."""
+    return not {folded(name) for name in first}.isdisjoint(folded(name) for name in second)
 
 
 def neighbours(folder: Path) -> dict[str, Neighbour]:
@@ -33,23 +76,38 @@ def neighbours(folder: Path) -> dict[str, Neighbour]:
         return {}
     for place in places:
         try:
-            submission = read_submission(place / SUBMISSION_FILE)
-            found[place.name] = neighbour(submission, read_result(place / RESULT_FILE))
+            submission, result = read_submission(place / SUBMISSION_FILE), read_result(place / RESULT_FILE)
+            found[place.name] = neighbour(submission, result, _points(place))
         except SubmissionError:
             continue
     return found
+
+
+def _points(place: Path) -> PointTable | None:
+    try:
+        return read_points(place / POINTS_FILE)
+    except SubmissionError:
+        return None
 
 
 def relation_problems(entries: Mapping[str, Neighbour]) -> dict[str, list[str]]:
     """Return, for each entry of one protocol, one sentence per claim on another one that it has no right to."""
     heirs: defaultdict[str, list[str]] = defaultdict(list)
     alike: defaultdict[str, list[str]] = defaultdict(list)
+    echoes: defaultdict[str, list[str]] = defaultdict(list)
     for name, entry in sorted(entries.items()):
         alike[entry.weights].append(name)
+        if entry.outputs is not None:
+            echoes[entry.outputs].append(name)
         if entry.supersedes is not None:
             heirs[entry.supersedes].append(name)
     return {
-        name: [*_succession(name, entries, heirs), *_copies(name, alike[entry.weights], entries)]
+        name: [
+            *_succession(name, entries, heirs),
+            *_copies(name, "model.weights_sha256", alike[entry.weights], entries),
+            *_copies(name, "every prediction and distance", echoes.get(entry.outputs or "", []), entries),
+            *_descent(name, entries),
+        ]
         for name, entry in entries.items()
     }
 
@@ -61,7 +119,7 @@ def _succession(name: str, entries: Mapping[str, Neighbour], heirs: Mapping[str,
     if before not in entries:
         yield f"{SUBMISSION_FILE}: supersedes {before!r}, but no such entry stands beside it."
         return
-    if not entries[before].authors & entries[name].authors:
+    if not kin(entries[before].authors, entries[name].authors):
         yield (
             f"{SUBMISSION_FILE}: supersedes {before!r} of {', '.join(sorted(entries[before].authors))}; only who is an "
             "author of both can replace it."
@@ -72,13 +130,29 @@ def _succession(name: str, entries: Mapping[str, Neighbour], heirs: Mapping[str,
         yield f"{SUBMISSION_FILE}: supersedes {before!r}, which supersedes it in turn."
 
 
-def _copies(name: str, alike: list[str], entries: Mapping[str, Neighbour]) -> Iterator[str]:
+def _descent(name: str, entries: Mapping[str, Neighbour]) -> Iterator[str]:
+    entry = entries[name]
+    if entry.parent is None:
+        return
+    if entry.parent not in entries:
+        yield f"{SUBMISSION_FILE}: parent is {entry.parent!r}, but no such entry stands beside it."
+    elif entry.dense or not entries[entry.parent].dense:
+        which = "this entry is dense itself" if entry.dense else f"{entry.parent!r} is pruned"
+        yield f"{SUBMISSION_FILE}: parent names the dense network that a pruned one came from, but {which}."
+    elif entries[entry.parent].weights != entry.parent_weights:
+        yield (
+            f"{SUBMISSION_FILE}: parent is {entry.parent!r} with weights {entries[entry.parent].weights}, but this "
+            f"entry was measured beside a parent with {entry.parent_weights}."
+        )
+
+
+def _copies(name: str, what: str, alike: list[str], entries: Mapping[str, Neighbour]) -> Iterator[str]:
     own = _line(name, entries) if len(alike) > 1 else []
     others = [other for other in alike if other not in own and name not in _line(other, entries)]
     if others:
         yield (
-            f"{RESULT_FILE}: model.weights_sha256 is that of {', '.join(others[:3])}; a network stands on a board once "
-            "and a new measurement of it supersedes the old one."
+            f"{RESULT_FILE}: {what} is that of {', '.join(others[:3])}; a network stands on a board once and a new "
+            "measurement of it supersedes the old one."
         )
 
 

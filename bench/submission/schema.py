@@ -1,4 +1,4 @@
-"""The files of a submission: result.json, submission.toml, verification.json and the arrays of points.npz."""
+"""The files of a submission that its authors bring: result.json, submission.toml and the arrays of points.npz."""
 
 from datetime import date
 from enum import StrEnum
@@ -356,6 +356,9 @@ class Submission(Frozen):
     licence: Title
     weights: Weights
     supersedes: Slug | None = None
+    parent: Slug | None = None
+    """Entry of the dense network that it was pruned from, where that is somebody else's; one's own is found by its
+    digest."""
 
 
 class VerificationLevel(StrEnum):
@@ -371,15 +374,3 @@ class VerificationLevel(StrEnum):
     def ranked(self) -> bool:
         """Only results that somebody else measured again carry a rank."""
         return self in {VerificationLevel.RE_RUN, VerificationLevel.REPRODUCED}
-
-
-class Verification(Frozen):
-    """verification.json: written by whoever measured again."""
-
-    schema_: Annotated[Literal["bench.verification/1"], Field(alias="schema")]
-    level: VerificationLevel
-    by: Title
-    date: date
-    result_sha256: Sha256
-    """Of the result.json that was verified."""
-    says: Words = ""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
@@ -16,6 +17,7 @@ from bench.submission.files import canonical
 from bench.submission.points import PointTable
 from bench.submission.schema import Flag, Level
 from bench.threats import Norm, surface
+from tests.support.signers import verify
 
 RECIPES = ("magnitude-global", "magnitude-uniform", "random-erk")
 _LOSS = {"dense": 0.0, "magnitude-global": 0.25, "magnitude-uniform": 0.45, "random-erk": 0.9}
@@ -28,7 +30,7 @@ class Cell:
 
     Attributes:
         strength: scales every distance; 1 is a middling network.
-        lottery: seeds what differs between two cells of equal strength.
+        lottery: seeds what differs between two cells of equal strength; by default their ids do.
         theirs: how others pruned it, in place of the recipe.
         claim: what they say of it.
         norms: of the threat models that the entry brings.
@@ -41,7 +43,7 @@ class Cell:
     sparsity: Fraction | None = None
     strength: float = 1.0
     accuracy: float = 0.96
-    lottery: int = 0
+    lottery: int | None = None
     level: str | None = "re-run"
     protocol: str = "digits-v1"
     flags: tuple[Flag, ...] = ()
@@ -70,15 +72,7 @@ def write(root: Path, cell: Cell | None = None, **changes: object) -> Path:
     if witnesses:
         (folder / "witnesses.npz").write_bytes(pack_arrays(witnesses))
     if cell.level:
-        verification = {
-            "schema": "bench.verification/1",
-            "level": cell.level,
-            "by": "A. Maintainer",
-            "date": (cell.day + timedelta(days=2)).isoformat(),
-            "result_sha256": hashlib.sha256(result).hexdigest(),
-            "says": "Measured again from the pinned weights.",
-        }
-        (folder / "verification.json").write_bytes(canonical(verification))
+        verify(folder, cell.level, cell.day + timedelta(days=2))
     return folder
 
 
@@ -134,7 +128,7 @@ ZERO_GRADIENTS = Flag(
 
 def _points(cell: Cell, rules: Protocol) -> tuple[PointTable, dict[str, np.ndarray]]:
     count = rules.data.points
-    shared, own = np.random.default_rng(7), np.random.default_rng(1000 + cell.lottery)
+    shared, own = np.random.default_rng(7), np.random.default_rng(_seed(cell))
     label = np.arange(count, dtype=np.int64) % 10
     hardness = shared.lognormal(0, 0.6, count) * own.lognormal(0, 0.15, count) * cell.strength
     wrong = shared.random(count) * 0.7 + own.random(count) * 0.3 > np.quantile(shared.random(count), cell.accuracy)
@@ -165,6 +159,12 @@ def _points(cell: Cell, rules: Protocol) -> tuple[PointTable, dict[str, np.ndarr
         found = correct & ~unbroken
         witnesses |= {f"id_{norm}": table.id[found], f"image_{norm}": image[found], f"clean_{norm}": clean[found]}
     return table, witnesses
+
+
+def _seed(cell: Cell) -> int:
+    if cell.lottery is None and cell.id != Cell.id:
+        return zlib.crc32(cell.id.encode())
+    return 1000 + (cell.lottery or 0)
 
 
 def _brought(cell: Cell, rules: Protocol) -> list[Threat]:
@@ -319,7 +319,10 @@ def _submission(cell: Cell) -> str:
     if cell.supersedes:
         lines["supersedes"] = cell.supersedes
     text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in lines.items())
-    weights = {"locator": f"embedded:{cell.parent}, {cell.recipe}", "sha256": _sha(cell.id), "bytes": 39720}
+    pruned = cell.theirs is None and cell.recipe != "dense"
+    share = f" at sparsity {cell.sparsity}" if cell.sparsity is not None else ""
+    how = f" pruned by {cell.recipe} version 1{share}" if pruned else ""
+    weights = {"locator": f"embedded:{cell.parent}{how}", "sha256": _sha(cell.id), "bytes": 39720}
     pinned = "".join(f"{key} = {json.dumps(value)}\n" for key, value in weights.items())
     return f"{text}date = {cell.day.isoformat()}\n\n[weights]\n{pinned}"
 

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from fractions import Fraction
 
 import pytest
 
@@ -124,3 +125,96 @@ def test_a_fault_of_the_check_on_one_folder_spares_the_others(tmp_path, monkeypa
     monkeypatch.setattr(check, "examine", stumbles)
     told = list(survey([first, second]))
     assert told == [["the check itself failed here (RecursionError: too deep); please report it with the folder."], []]
+
+
+def named(folder, parent):
+    path = folder / "submission.toml"
+    path.write_text(f'parent = "{parent}"\n' + path.read_text("utf-8"), "utf-8")
+    return folder
+
+
+def family(root, *, authors, level=None, **changes):
+    """Write a stranger's dense entry and a pruned one that was measured beside a network of the same digest."""
+    dense = write(root, id="small-dense", parent="small", level=level)
+    by(dense, *authors)
+    return write(
+        root, id="half", parent="small", recipe="magnitude-global", sparsity=Fraction(1, 2), level=None, **changes
+    )
+
+
+def parents(root):
+    return {child.id: parent.id for child, parent in read(root).parents.items()}
+
+
+def test_a_strangers_dense_entry_is_nobodys_parent(tmp_path):
+    """Its counts would otherwise be what everybody else's retention is measured by."""
+    family(tmp_path / "strange", authors=["Somebody Else"])
+    assert parents(tmp_path / "strange") == {}
+    family(tmp_path / "own", authors=["  b. AUTHOR".strip()])
+    assert parents(tmp_path / "own") == {"half": "small-dense"}
+
+
+def test_a_dense_entry_that_was_run_again_is_the_parent_of_all(tmp_path):
+    family(tmp_path, authors=["Somebody Else"], level="re-run")
+    assert parents(tmp_path) == {"half": "small-dense"}
+
+
+def test_a_parent_is_named_by_its_entry_and_verified_by_its_digest(tmp_path):
+    child = named(family(tmp_path, authors=["Somebody Else"]), "small-dense")
+    assert problems(child) == []
+    assert parents(tmp_path) == {"half": "small-dense"}
+
+
+@pytest.mark.parametrize(
+    ("parent", "says"),
+    [
+        ("ghost", "no such entry stands beside it"),
+        ("other-dense", "but this entry was measured beside a parent with"),
+        ("half", "parent names the dense network that a pruned one came from, but 'half' is pruned"),
+    ],
+)
+def test_a_parent_that_is_none_is_refused(tmp_path, parent, says):
+    child = named(family(tmp_path, authors=["Somebody Else"]), parent)
+    write(tmp_path, id="other-dense", parent="other", lottery=3)
+    assert any(says in problem for problem in problems(child)), problems(child)
+
+
+def test_a_dense_entry_has_no_parent(tmp_path):
+    write(tmp_path, id="other")
+    child = named(write(tmp_path, id="dense", lottery=3), "other")
+    assert any("but this entry is dense itself" in problem for problem in problems(child))
+
+
+def test_a_network_with_other_bytes_and_the_same_answers_is_a_copy(tmp_path):
+    """A weight that does nothing changes the digest of the weights and no distance."""
+    write(tmp_path, id="theirs", lottery=1)
+    copy = by(write(tmp_path, id="a-copy", lottery=1), "Somebody Else")
+    assert any("every prediction and distance is that of theirs" in problem for problem in problems(copy))
+
+
+def test_networks_that_tell_little_are_not_taken_for_copies(tmp_path):
+    write(tmp_path, id="one", collapsed=True)
+    assert problems(write(tmp_path, id="two", collapsed=True)) == []
+
+
+def test_nothing_is_dated_in_the_future(tmp_path):
+    folder = write(tmp_path, level=None)
+    path = folder / "submission.toml"
+    path.write_text(re.sub(r"^date = .*", "date = 2999-01-01", path.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
+    assert any("dated 2999-01-01, which is in the future" in problem for problem in problems(folder))
+
+
+@pytest.mark.parametrize(
+    "locator",
+    [
+        "net.safetensors", "embedded:other", "embedded:small pruned by charm", "my laptop", "hf:a/b",
+        "python:os:system",
+        "https://drive.google.com/file/d/1/view", "https://huggingface.co/a/b/resolve/main/x", "ftp://zenodo.org/records/1",
+        "https://zenodo.org/records/1", "https://github.com/a/b/blob/main/x", "../../weights.safetensors", "git://a/b",
+    ],
+)  # fmt: skip
+def test_weights_lie_where_they_stay_or_are_rebuilt(tmp_path, locator):
+    folder = write(tmp_path)
+    path = folder / "submission.toml"
+    path.write_text(path.read_text("utf-8").replace('"embedded:small"', json.dumps(locator)), "utf-8")
+    assert any("weights.locator" in problem for problem in problems(folder)), problems(folder)
