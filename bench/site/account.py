@@ -9,8 +9,9 @@ from bench.site.cost import machine
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import duration, interval, metric, p_value, percent, signed, thousands, threat
 from bench.site.tables import Cell, remarks
+from bench.submission.paired import Paired
 from bench.submission.schema import ClaimRecord, CostRecord, LatencyRecord, Normalisation, PruningRecord
-from bench.submission.score import Paired, rate, retention, wilson
+from bench.submission.score import rate, retention, wilson
 from bench.threats import Norm
 
 _CONVERTED = (
@@ -81,7 +82,7 @@ def _against_parent(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     return {
         "title": "Against the dense parent",
         "anchor": "parent",
-        "says": f"Point by point against {name}; exact McNemar test, 95 % interval of the paired difference.",
+        "says": f"Point by point against {name}; exact McNemar test with the 95 % interval that goes with it.",
         "header": [
             "threat model",
             "difference, points",

@@ -29,14 +29,16 @@ def _share(field: str, title: str, **scale: Any) -> alt.Y:
     return alt.Y(f"{field}:Q", title=title, axis=alt.Axis(format="~p", tickCount=6)).scale(**scale)
 
 
-def pareto(size: str) -> Any:
-    """Plot robust accuracy against size; hollow points carry no rank.
+def pareto(size: str, spelt: str) -> Any:
+    """Plot robust accuracy against size, as ``spelt`` formats it; hollow points carry no rank.
 
     ``points``: x, robust, low, high, name, standing (ranked or unranked), kind (dense or pruned), address.
     ``front``: x and robust of the entries that no smaller one beats, smallest first, of (all measured or ranked ones).
     ``trails``: x and robust from a dense network to what was pruned from it, trail (one a recipe), rung.
     """
-    x = alt.X("x:Q", title=size, axis=alt.Axis(format="~s", tickCount=6)).scale(type="log", nice=False, padding=12)
+    x = alt.X("x:Q", title=size, axis=alt.Axis(format=f"~{spelt}", tickCount=6)).scale(
+        type="log", nice=False, padding=12
+    )
     base = alt.Chart(_data("points"))
     whiskers = base.mark_rule(strokeWidth=1, opacity=0.35).encode(
         x=x, y=_share("low", "robust accuracy", zero=True), y2="high:Q", color=alt.value("var(--muted)")
@@ -54,7 +56,7 @@ def pareto(size: str) -> Any:
         tooltip=[
             alt.Tooltip("name:N", title="entry"),
             alt.Tooltip("robust:Q", title="robust", format=".1%"),
-            alt.Tooltip("x:Q", title=size, format=",.3s"),
+            alt.Tooltip("x:Q", title=size, format=f".3~{spelt}"),
             alt.Tooltip("standing:N", title="standing"),
         ],
     )

@@ -12,6 +12,7 @@ from bench.protocol.load import Protocol
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import percent, threat
 from bench.site.tables import notes
+from bench.submission.ranks import Place
 from bench.submission.score import rate, wilson
 from bench.threats import Norm
 
@@ -48,7 +49,8 @@ def record(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     """Return an entry as plain counts, for machines."""
     result, pruning = entry.result, entry.result.pruning
     parent = catalogue.parents.get(entry)
-    ranks = {board.norm: board.places.get(entry) for board in catalogue.boards if board.protocol is entry.protocol}
+    boards = [board for board in catalogue.boards if entry in board.places]
+    ranks = {board.norm: board.places[entry] for board in boards}
     return {
         "id": entry.id,
         "protocol": entry.protocol.name,
@@ -73,7 +75,8 @@ def record(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         "clean": result.clean.correct,
         "best_known": {norm.value: None if entry.withheld else entry.survivors(norm) for norm in entry.robust},
         "robust": {threat.norm.value: None if entry.withheld else threat.robust for threat in result.threats},
-        "rank": {norm.value: place.rank if place else None for norm, place in ranks.items() if norm in entry.robust},
+        "band": entry.band,
+        "rank": {norm.value: ranks[norm]._asdict() if norm in ranks else None for norm in entry.robust},
         "notes": notes(catalogue, entry),
     }
 
@@ -81,13 +84,13 @@ def record(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
 def table(catalogue: Catalogue, protocol: Protocol) -> bytes:
     """Return the entries of a protocol as CSV; text that a spreadsheet could take for a formula is quoted."""
     words = ["id", "name", "method", "date", "level", "unranked", "parent", "architecture", "recipe", "structure"]
-    words += ["regime", "target"]
+    words += ["regime", "target", "band"]
     counts = ["zeros", "prunable", "nonzero", "nonzero_macs", "bytes_packed", "points", "clean"]
     norms = [threat.norm for threat in protocol.threats]
     header = words + counts
     for norm in norms:
         header += [f"best_known_{norm}", f"best_known_{norm}_low", f"best_known_{norm}_high", f"robust_{norm}"]
-        header += [f"rank_{norm}"]
+        header += [f"rank_{norm}", f"rank_{norm}_best", f"rank_{norm}_worst"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -97,7 +100,8 @@ def table(catalogue: Catalogue, protocol: Protocol) -> bytes:
         for norm in norms:
             best, robust = (values[key].get(norm.value) for key in ("best_known", "robust"))
             ends = ("", "") if best is None else (f"{end:.6f}" for end in wilson(best, values["points"]))
-            line += [_cell(best), *ends, _cell(robust), _cell(values["rank"].get(norm.value))]
+            place = values["rank"].get(norm.value) or dict.fromkeys(Place._fields, "")
+            line += [_cell(best), *ends, _cell(robust), *place.values()]
         writer.writerow(line)
     return text.getvalue().encode()
 

@@ -1,7 +1,7 @@
 """Which submissions the site shows, how they relate, and who is ranked."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
@@ -13,13 +13,18 @@ from bench.site.figures import percent
 from bench.submission.check import Folder, examine
 from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, VERIFICATION_FILE
 from bench.submission.literature import FOLDER, Literature, examine_literature
+from bench.submission.paired import Paired
+from bench.submission.points import Bits
+from bench.submission.ranks import Contender, Place, band, bounds, order, places
 from bench.submission.relations import kin, neighbour, relation_problems
 from bench.submission.schema import Level, Result, Submission, VerificationLevel
-from bench.submission.score import Bits, Contender, Paired, Place, order, places, rate
+from bench.submission.score import rate
 from bench.submission.standing import best_known
 from bench.submission.verification import Verification, stands_verified
 from bench.threats import Norm
 
+DENSE = "dense reference"
+"""Label of the band whose entries carry no rank, and the reason why."""
 _TOLD = 20
 """Folders that one message names."""
 _WAITING = {
@@ -100,6 +105,17 @@ class Entry:
         return self.result.pruning.structure == "dense"
 
     @property
+    def band(self) -> str:
+        """Label of the band of measured sparsity."""
+        return DENSE if self.dense else _label(band(self.sparsity))
+
+    @property
+    def macs_removed(self) -> Fraction:
+        """Share of the parent's multiply-accumulates that the network no longer has."""
+        pruning = self.result.pruning
+        return 1 - rate(pruning.macs, pruning.parent_macs) if pruning.parent_macs else Fraction(0)
+
+    @property
     def withheld(self) -> bool:
         """A reliability check forbids publishing the robust accuracy."""
         return any(flag.level is Level.WITHHOLD for flag in self.result.flags)
@@ -125,14 +141,35 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """Entries of about the same size, best first, unranked ones where they would stand."""
+
+    label: str
+    entries: tuple[Entry, ...]
+    places: dict[Entry, Place]
+    """Of those that carry a rank; of dense networks none does."""
+
+    @property
+    def leader(self) -> Entry | None:
+        """The first ranked entry, or where nothing is ranked the first one that is alive."""
+        ranked = next((entry for entry in self.entries if entry in self.places), None)
+        return ranked or next((entry for entry in self.entries if not (entry.withheld or entry.result.collapsed)), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
-    """The entries of one protocol under one threat model, best first, unranked ones where they would stand."""
+    """The entries of one protocol under one threat model, best first, and the bands in which they are ranked."""
 
     protocol: Protocol
     norm: Norm
     epsilon: Fraction
     entries: tuple[Entry, ...]
-    places: dict[Entry, Place]
+    bands: tuple[Band, ...]
+    """By measured sparsity, lowest first; dense networks last."""
+    channels: tuple[Band, ...] = ()
+    """Networks with channels removed, by the share of multiply-accumulates that went with them."""
+    places: dict[Entry, Place] = field(default_factory=dict)
+    """Each within its band of sparsity."""
 
     @property
     def address(self) -> str:
@@ -140,14 +177,13 @@ class Board:
         return f"boards/{self.protocol.name}-{self.norm.lower()}.html"
 
     @property
-    def leader(self) -> Entry | None:
-        """The first ranked entry."""
-        return next((entry for entry in self.entries if entry in self.places), None)
+    def reference(self) -> Band | None:
+        """The dense networks."""
+        return next((band for band in self.bands if band.label == DENSE), None)
 
-    @property
-    def best(self) -> Entry | None:
-        """The first entry that is alive, ranked or not."""
-        return next((entry for entry in self.entries if not (entry.withheld or entry.result.collapsed)), None)
+    def band(self, entry: Entry) -> Band:
+        """Return the band of sparsity that an entry stands in."""
+        return next(found for found in self.bands if found.label == entry.band)
 
 
 @dataclass(slots=True)
@@ -202,6 +238,8 @@ class Catalogue:
             return "collapsed: too little accuracy is left to speak of robustness"
         if entry.withheld:
             return "withheld: a reliability check failed"
+        if entry.dense:
+            return f"{DENSE}: shown beside what was pruned from it"
         if not entry.level.ranked:
             return f"{entry.level}: {_WAITING[entry.level]}"
         return None
@@ -327,8 +365,32 @@ def _board(catalogue: Catalogue, entries: list[Entry], norm: Norm) -> Board:
     def describe(entry: Entry) -> Contender:
         return Contender(entry.robust[norm], int(entry.correct.sum()), entry.id)
 
+    def banded(members: list[Entry], share: Callable[[Entry], Fraction]) -> list[Band]:
+        sorted_in: dict[int, list[Entry]] = defaultdict(list)
+        for entry in members:
+            sorted_in[band(share(entry))].append(entry)
+        return [
+            Band(
+                _label(number), tuple(inside), places([one for one in inside if not catalogue.unranked(one)], describe)
+            )
+            for number, inside in sorted(sorted_in.items())
+        ]
+
     there = [entry for entry in entries if norm in entry.robust]
     shown = sorted(there, key=lambda entry: (entry.withheld, order(describe(entry))))
-    ranked = [entry for entry in shown if catalogue.unranked(entry) is None]
+    bands = banded([entry for entry in shown if not entry.dense], lambda entry: entry.sparsity)
+    channels = banded(
+        [entry for entry in shown if entry.result.pruning.structure == "channel"], lambda entry: entry.macs_removed
+    )
+    ranked = {entry: place for found in bands for entry, place in found.places.items()}
+    dense = tuple(entry for entry in shown if entry.dense)
+    bands += [Band(DENSE, dense, {})] if dense else []
     protocol = entries[0].protocol
-    return Board(protocol, norm, protocol.threat(norm).epsilon, tuple(shown), places(ranked, describe))
+    epsilon = protocol.threat(norm).epsilon
+    return Board(protocol, norm, epsilon, tuple(shown), tuple(bands), tuple(channels), ranked)
+
+
+def _label(number: int) -> str:
+    """Spell a band: ``below 50 %``, ``50–75 %``, ``99 % and more``."""
+    low, high = (f"{float(100 * edge):g}" for edge in bounds(number))
+    return f"below {high} %" if low == "0" else f"{low} % and more" if high == "100" else f"{low}–{high} %"

@@ -9,13 +9,16 @@ import numpy as np
 from bench.site.draw import script_safe
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import percent, symbol, threat
-from bench.submission.score import Bits
+from bench.site.tables import rank
+from bench.submission.points import Bits
+from bench.submission.rules import SIGNIFICANCE, quantile
 from bench.threats import Norm
 
 
 def script(catalogue: Catalogue) -> bytes:
     """Return ``window.BENCH = …``; a classic script, because ``fetch`` and modules do not work from files."""
     document = {
+        "rules": {"significance": SIGNIFICANCE, "quantile": quantile(SIGNIFICANCE)},
         "protocols": {protocol.name: _protocol(catalogue, protocol.name) for protocol in catalogue.protocols},
         "entries": [_entry(catalogue, entry) for entry in catalogue],
     }
@@ -51,7 +54,7 @@ def _entry(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         "title": entry.title,
         "address": entry.address,
         "level": entry.level.value,
-        "ranked": catalogue.unranked(entry) is None,
+        "again": entry.level.ranked,
         "alive": not (entry.withheld or result.collapsed or entry in catalogue.superseded),
         "withheld": entry.withheld,
         "recipe": pruning.how,
@@ -60,7 +63,8 @@ def _entry(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         "macs": pruning.nonzero_macs,
         "clean": result.clean.correct,
         "correct": packed(entry.correct),
-        "ranks": {board.norm.value: str(board.places[entry]) for board in boards if entry in board.places},
+        "band": entry.band,
+        "ranks": {board.norm.value: rank(board, entry) for board in boards},
     }
     if entry.withheld:
         return shown

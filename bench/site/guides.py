@@ -15,6 +15,9 @@ from bench.site.figures import in_words, interval, metric, p_value, percent, sig
 from bench.site.mixture import Line, Reign, candidates, drawn, envelope, lines
 from bench.site.pages import Page
 from bench.site.sweetspots import Ladder, ladders
+from bench.site.tables import rank
+from bench.submission.paired import Paired, enough, kept
+from bench.submission.rules import RULES
 from bench.submission.score import rate, wilson
 
 COMPARED = 4
@@ -106,7 +109,7 @@ def _metrics(board: Board, shown: list[Entry]) -> list[list[str]]:
         return f"{percent(rate(count, total))} ({interval(wilson(count, total))})"
 
     return [
-        ["rank", *(str(board.places.get(entry, "–")) for entry in shown)],
+        ["rank", *(rank(board, entry) for entry in shown)],
         ["level", *(entry.level.value for entry in shown)],
         ["robust %", *(share(entry.survivors(board.norm)) for entry in shown)],
         *(
@@ -141,48 +144,77 @@ def _outcome(first: Entry, other: Entry, board: Board) -> list[str]:
 
 
 def sweet_spots(catalogue: Catalogue) -> Page:
-    """Return how far each network can be compressed before a paired test sees its robustness go."""
+    """Return how far each network can be compressed and is shown to keep its accuracies."""
     groups, drawn = [], []
     for board in catalogue.boards:
         found = ladders(catalogue, board)
         rows = [row for ladder in found for row in _spots(ladder)]
         under = f"{board.protocol.title}, {threat(board.norm, board.epsilon)}"
         if rows:
-            groups.append({"title": under, "anchor": f"{board.protocol.name}-{board.norm.lower()}", "rows": rows})
+            anchor = f"{board.protocol.name}-{board.norm.lower()}"
+            shown = sum(row["spot"] is not None for row in rows)
+            together = sum(row["spot"] is not None and row["together"] != "–" for row in rows)
+            says = (
+                f"{shown} of {len(rows)} have a sweet spot, each on its own; {together} where all are claimed together."
+            )
+            groups.append({"title": under, "anchor": anchor, "rows": rows, "says": says})
         for number, ladder in enumerate(found[: plots.LADDERS] if board.norm is board.protocol.threats[0].norm else []):
             drawn.append(plots.ladder(ladder, "sweet-spots", f"{board.protocol.name}-{number + 1}"))
-    return Page("sweet-spots.html", "sweet_spots.html", {"groups": groups, "figures": drawn}, "sweet-spots.html")
+    context = {"groups": groups, "figures": drawn, **stated()}
+    return Page("sweet-spots.html", "sweet_spots.html", context, "sweet-spots.html")
+
+
+def stated() -> dict[str, str]:
+    """Return the rules of the board as pages state them, in percent."""
+    return {
+        "kept_robust": f"{float(100 * RULES.kept_robust):g}",
+        "kept_clean": f"{float(100 * RULES.kept_clean):g}",
+        "needed_robust": str(enough(RULES.kept_robust)),
+        "significance": f"{float(100 * RULES.significance):g}",
+        "edges": ", ".join(f"{float(100 * edge):g}" for edge in RULES.bands),
+    }
 
 
 def _spots(ladder: Ladder) -> list[dict[str, Any]]:
     rows = []
     for recipe, spot in ladder.spots.items():
-        row: dict[str, Any] = {"parent": ladder.parent.title, "recipe": recipe, "spot": None}
         tried = [entry for entry, line in ladder.rungs if line == recipe]
-        row["tried"] = f"{len(tried)} up to {percent(tried[-1].sparsity)} %"
         mean = ladder.areas[recipe]
-        row["area"] = "–" if mean is None else f"{100 * mean:.1f}"
-        if spot is not None:
-            verdict = "more robust than dense" if spot.robust.verdict == "better" else "not separated from dense"
-            verdict += ", but less accurate when nobody attacks" if spot.clean.verdict == "worse" else ""
+        row: dict[str, Any] = {
+            "parent": ladder.parent.submission.name,
+            "recipe": recipe,
+            "tried": f"{len(tried)} up to {percent(tried[-1].sparsity)} %",
+            "area": "–" if mean is None else f"{100 * mean:.1f}",
+            "spot": None,
+            "end": spot.end,
+        }
+        if spot.entry is not None and spot.robust is not None and spot.clean is not None:
             row |= {
                 "spot": spot.entry.title,
                 "address": spot.entry.address,
                 "sparsity": percent(spot.entry.sparsity),
-                "compression": f"{float(spot.entry.compression):.3g}" if spot.entry.compression else "–",
-                "robust": signed(spot.robust.difference),
-                "clean": signed(spot.clean.difference),
-                "p": p_value(spot.robust.p_value),
-                "verdict": verdict,
+                "compression": _compression(spot.entry),
+                "robust": _kept(spot.robust),
+                "clean": _kept(spot.clean),
+                "together": _compression(spot.together) if spot.together else "–",
             }
         rows.append(row)
     return rows
 
 
+def _compression(entry: Entry) -> str:
+    return f"{float(entry.compression):.3g}×" if entry.compression else "–"
+
+
+def _kept(pair: Paired) -> tuple[str, str]:
+    share = rate(pair.both + pair.first, pair.both + pair.second)
+    return percent(share), interval(kept(pair))
+
+
 def rules(catalogue: Catalogue) -> Page:
     """Return the protocols, and what ranks, levels and intervals mean."""
     shown = [_protocol(protocol) for protocol in catalogue.protocols]
-    return Page("protocols.html", "protocols.html", {"protocols": shown}, "protocols.html")
+    return Page("protocols.html", "protocols.html", {"protocols": shown, **stated()}, "protocols.html")
 
 
 def _protocol(protocol: Protocol) -> dict[str, Any]:

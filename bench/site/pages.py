@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from bench.site import literature, plots
 from bench.site.account import tables
 from bench.site.downloads import badge, bibtex, changes
-from bench.site.entries import Board, Catalogue, Entry, published
+from bench.site.entries import DENSE, Band, Board, Catalogue, Entry, published
 from bench.site.figures import in_words, interval, metric, percent, threat
 from bench.site.gallery import gallery
 from bench.site.reproduce import commands
@@ -40,26 +41,35 @@ def home(catalogue: Catalogue) -> Page:
         for protocol in catalogue.protocols
     ]
     news = [change._asdict() for change in changes(catalogue)[:6]]
-    drawn = [plots.pareto(catalogue, catalogue.boards[0], "nonzero", "home")] if catalogue.boards else []
+    drawn = [plots.pareto(catalogue, catalogue.boards[0], "density", "home")] if catalogue.boards else []
     context = {"boards": grouped, "changes": news, "figures": drawn, "literature": literature.cards(catalogue)}
     return Page("index.html", "home.html", context, "index.html")
 
 
 def _card(board: Board) -> dict[str, Any]:
-    ranked, leader = len(board.places), board.leader or board.best
-    total = len(board.entries)
-    card: dict[str, Any] = {
+    dense = sum(entry.dense for entry in board.entries)
+    return {
         "address": board.address,
         "threat": threat(board.norm, board.epsilon),
-        "count": f"{ranked} of {total} entries ranked",
-        "leader": None,
+        "count": f"{len(board.places)} of {len(board.entries) - dense} pruned networks ranked",
+        "bands": [line for band in board.bands if (line := _best(board, band))],
     }
-    if leader is not None:
-        survivors, points = leader.survivors(board.norm), leader.result.data.points
-        card |= {"leader": leader.title, "robust": percent(rate(survivors, points))}
-        card |= {"interval": interval(wilson(survivors, points)), "ranked": leader in board.places}
-        card["standing"] = "first of the ranked" if card["ranked"] else f"not ranked: {leader.level}"
-    return card
+
+
+def _best(board: Board, band: Band) -> dict[str, Any] | None:
+    """Return the line of a band on a card: what survives there; None where nothing is alive."""
+    leader = band.leader
+    if leader is None:
+        return None
+    survivors, points = leader.survivors(board.norm), leader.result.data.points
+    return {
+        "label": band.label,
+        "dense": leader.dense,
+        "ranked": leader in band.places,
+        "leader": leader.title,
+        "robust": percent(rate(survivors, points)),
+        "interval": interval(wilson(survivors, points)),
+    }
 
 
 def boards(catalogue: Catalogue) -> Iterator[Page]:
@@ -74,6 +84,7 @@ def _board(catalogue: Catalogue, board: Board) -> Page:
         {
             "id": row.entry.id,
             "ranked": row.entry in board.places,
+            "band": row.entry.band,
             "cells": [(column, column.cell(row)) for column in shown],
         }
         for row in rows(catalogue, board)
@@ -83,7 +94,7 @@ def _board(catalogue: Catalogue, board: Board) -> Page:
         for other in catalogue.boards
         if other.protocol is board.protocol
     ]
-    ranked = len(board.places)
+    dense = sum(entry.dense for entry in board.entries)
     allowed = in_words(board.norm, board.epsilon)
     context = {
         "protocol": board.protocol,
@@ -91,7 +102,9 @@ def _board(catalogue: Catalogue, board: Board) -> Page:
         "under": threat(board.norm, board.epsilon),
         "allowed": allowed[0].upper() + allowed[1:],
         "attacks": ", ".join(board.protocol.cascade(board.norm)),
-        "verdict": f"{ranked} of {len(lines)} entries carry a rank.",
+        "verdict": f"{len(board.places)} of {len(lines) - dense} pruned networks carry a rank.",
+        "heads": {band.label: _head(band) for band in board.bands},
+        "channels": [_channels(board, band) for band in board.channels],
         "siblings": siblings,
         "columns": shown,
         "rows": lines,
@@ -102,15 +115,46 @@ def _board(catalogue: Catalogue, board: Board) -> Page:
     return Page(board.address, "board.html", context, board.address)
 
 
+def _head(band: Band) -> dict[str, str]:
+    """Return the heading of a band: what it holds, and how much of it is ranked."""
+    count = f"{len(band.entries)} {'entry' if len(band.entries) == 1 else 'entries'}"
+    if band.label == DENSE:
+        return {"title": "Dense reference", "says": f"{count}, not ranked: what the others were pruned from"}
+    return {"title": f"{band.label} of the weights pruned", "says": f"{count}, {len(band.places) or 'none'} ranked"}
+
+
+def _channels(board: Board, band: Band) -> dict[str, Any]:
+    """Return a band of networks with channels removed, as rows of texts."""
+    lines = [
+        {
+            "address": entry.address,
+            "title": entry.title,
+            "rank": str(band.places.get(entry, "–")),
+            "robust": "withheld" if entry.withheld else percent(_share(entry, entry.survivors(board.norm))),
+            "interval": ""
+            if entry.withheld
+            else interval(wilson(entry.survivors(board.norm), entry.result.data.points)),
+            "clean": percent(_share(entry, entry.result.clean.correct)),
+            "removed": percent(entry.macs_removed),
+            "sparsity": percent(entry.sparsity),
+        }
+        for entry in band.entries
+    ]
+    return {"label": band.label, "rows": lines}
+
+
+def _share(entry: Entry, count: int) -> Fraction:
+    return rate(count, entry.result.data.points)
+
+
 def _limits(board: Board) -> str:
     found = []
-    if not board.places and board.best:
-        found.append("Nothing is ranked yet: the curves are those of the best entries that were measured.")
+    if not board.places and board.entries:
+        found.append("Nothing is ranked yet: the first of a band is the best entry that was measured.")
     if len(board.entries) > plots.LINES:
-        which = "ranked" if board.places else "measured"
         found.append(
-            f"Curves show the first {plots.LINES} {which} entries, ladders the {plots.LADDERS} parents with most "
-            "entries; the pages of the entries show theirs."
+            f"Curves show the first entry of each band, ladders the {plots.LADDERS} parents with most entries; the "
+            "pages of the entries show theirs."
         )
     return " ".join(found)
 
@@ -165,7 +209,7 @@ def _entry(catalogue: Catalogue, entry: Entry) -> Page:
 
 
 def _standing(board: Board, entry: Entry) -> dict[str, Any]:
-    survivors, points, place = entry.survivors(board.norm), entry.result.data.points, board.places.get(entry)
+    survivors, points = entry.survivors(board.norm), entry.result.data.points
     shown, alone = not entry.withheld, entry.alone(board.norm)
     return {
         "address": board.address,
@@ -173,7 +217,7 @@ def _standing(board: Board, entry: Entry) -> dict[str, Any]:
         "robust": percent(rate(survivors, points)) if shown else "withheld",
         "interval": interval(wilson(survivors, points)) if shown else "",
         "alone": "" if alone is None or not shown else f"{percent(rate(alone, points))} % by its own cascade",
-        "place": f"rank {place} of {len(board.places)}" if place else "not ranked",
+        "place": _place(board, entry),
     }
 
 
@@ -185,6 +229,13 @@ def _missing(entry: Entry) -> str:
         if left
         else ""
     )
+
+
+def _place(board: Board, entry: Entry) -> str:
+    band = board.band(entry)
+    if entry in band.places:
+        return f"rank {band.places[entry]} of {len(band.places)}, {band.label} pruned"
+    return "not ranked"
 
 
 def _verified(entry: Entry) -> str:

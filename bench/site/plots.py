@@ -18,6 +18,8 @@ LINES = 6
 """Curves in one figure; more cannot be told apart."""
 LADDERS = 6
 """Ladders on one board."""
+MEASURES = ("density", "nonzero_macs", "bytes_packed")
+"""What a board's fronts weigh against robust accuracy."""
 TRAILS = 24
 """Dense networks beyond which lines to what was pruned from them would hide the points."""
 
@@ -38,13 +40,14 @@ def _interval(count: int, total: int) -> dict[str, float]:
 
 def pareto(catalogue: Catalogue, board: Board, measure: str, page: str) -> Drawing:
     """Draw robust accuracy against one of the measured sizes."""
-    title, size = {
-        "nonzero": ("Size against robustness", "non-zero parameters"),
-        "nonzero_macs": ("Compute against robustness", "multiply-accumulates with non-zero weights"),
+    title, size, spelt = {
+        "density": ("Sparsity against robustness", "share of prunable weights left", "p"),
+        "nonzero_macs": ("Compute against robustness", "multiply-accumulates with non-zero weights", "s"),
+        "bytes_packed": ("Size against robustness", "bytes of masks and values, packed", "s"),
     }[measure]
     rows, ranked, alive = [], [], []
     for entry in board.entries:
-        x = getattr(entry.result.pruning, measure)
+        x = _measured(entry, measure)
         if entry.withheld or not x:
             continue
         standing = "ranked" if entry in board.places else "unranked"
@@ -53,9 +56,9 @@ def pareto(catalogue: Catalogue, board: Board, measure: str, page: str) -> Drawi
         rows.append({"x": x, "name": entry.title, "standing": standing, "kind": kind, **values})
         rows[-1]["address"] = entry.address
         if standing == "ranked":
-            ranked.append((float(x), values["robust"]))
+            ranked.append((x, values["robust"]))
         if not entry.result.collapsed and entry not in catalogue.superseded:
-            alive.append((float(x), values["robust"]))
+            alive.append((x, values["robust"]))
     fronts = {charts.FRONTS[0]: pareto_front(alive), charts.FRONTS[1]: pareto_front(ranked)}
     front = [{"x": x, "robust": robust, "of": of} for of, points in fronts.items() for x, robust in points]
     says = (
@@ -65,9 +68,14 @@ def pareto(catalogue: Catalogue, board: Board, measure: str, page: str) -> Drawi
         "what was pruned from it. The table holds the same numbers."
     )
     figure = Figure(
-        charts.pareto, {"points": rows, "front": front, "trails": _trails(catalogue, board, measure)}, (size,)
+        charts.pareto, {"points": rows, "front": front, "trails": _trails(catalogue, board, measure)}, (size, spelt)
     )
     return draw(figure, measure.replace("_", "-"), title, says, page)
+
+
+def _measured(entry: Entry, measure: str) -> float:
+    size = 1 - entry.sparsity if measure == "density" else getattr(entry.result.pruning, measure)
+    return round(float(size), 9)
 
 
 def _trails(catalogue: Catalogue, board: Board, measure: str) -> list[dict[str, Any]]:
@@ -75,9 +83,9 @@ def _trails(catalogue: Catalogue, board: Board, measure: str) -> list[dict[str, 
     found = ladders(catalogue, board)
     for number, ladder in enumerate(found if len(found) <= TRAILS else []):
         for recipe in ladder.spots:
-            steps = [ladder.parent, *(entry for entry, line in ladder.rungs if line == recipe)]
+            steps = [ladder.parent, *(entry for entry, line in ladder.rungs if line == recipe and not entry.withheld)]
             for rung, entry in enumerate(steps):
-                x, robust = getattr(entry.result.pruning, measure), _share(entry, entry.survivors(board.norm))["robust"]
+                x, robust = _measured(entry, measure), _share(entry, entry.survivors(board.norm))["robust"]
                 rows += [{"x": x, "robust": robust, "trail": f"{number} {recipe}", "rung": rung}] if x else []
     return rows
 
@@ -135,7 +143,7 @@ def ladder(found: Ladder, page: str, name: str) -> Drawing:
         compression = round(float(entry.compression), 6)
         rows.append({"compression": compression, "recipe": shown[recipe], "name": entry.title, **values})
     for spot in found.spots.values():
-        if spot is not None and spot.entry.compression is not None:
+        if spot.entry is not None and spot.entry.compression is not None:
             robust = round(spot.entry.survivors(found.norm) / spot.entry.result.data.points, 6)
             spots.append({"compression": round(float(spot.entry.compression), 6), "robust": robust})
     parent = _share(found.parent, found.parent.survivors(found.norm))
@@ -149,15 +157,16 @@ def ladder(found: Ladder, page: str, name: str) -> Drawing:
 
 
 def first(catalogue: Catalogue, board: Board) -> list[Entry]:
-    """Return the entries that a figure of a board shows: the best ranked ones, or where nothing is ranked the best."""
-    shown = [entry for entry in board.entries if entry in board.places]
-    return (shown or candidates(catalogue, board))[:LINES]
+    """Return the entries that a figure of a board shows: the first of each band, dense last."""
+    alive = set(candidates(catalogue, board))
+    leaders = [band.leader for band in board.bands]
+    return [entry for entry in leaders if entry in alive][-LINES:]
 
 
 def board_figures(catalogue: Catalogue, board: Board) -> list[Drawing]:
     """Return the figures of a board."""
     page = f"{board.protocol.name}-{board.norm.lower()}"
-    drawn = [pareto(catalogue, board, measure, page) for measure in ("nonzero", "nonzero_macs")]
+    drawn = [pareto(catalogue, board, measure, page) for measure in MEASURES]
     best = first(catalogue, board)
     if best and board.norm in best[0].result.curves:
         drawn.append(curves(best, board.norm, page))

@@ -1,23 +1,34 @@
 """How far each parent can be compressed before its robustness goes: ladders and sweet spots."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import takewhile
-from typing import NamedTuple
 
-from bench.site.entries import Board, Catalogue, Entry, paired
-from bench.submission.score import Paired, rate
-from bench.submission.statistics import area, sweet_spot
+from bench.site.entries import Board, Catalogue, Entry
+from bench.submission.paired import Paired, enough
+from bench.submission.rules import RULES, SIGNIFICANCE
+from bench.submission.score import rate
+from bench.submission.statistics import End, Holds, area, sweet_spot
 from bench.threats import Norm
 
 
-class Spot(NamedTuple):
-    """The highest compression that a paired test does not tell from the dense parent, or finds better."""
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """The highest compression of one recipe on one parent that is shown to keep enough.
 
-    entry: Entry
-    robust: Paired
-    clean: Paired
+    Attributes:
+        entry: None where no step is shown.
+        robust, clean: entry (first) against the parent (second).
+        together: the same where all recipes and parents of the board are claimed together.
+        end: why it is no farther, in words.
+    """
+
+    entry: Entry | None
+    robust: Paired | None
+    clean: Paired | None
+    together: Entry | None
+    end: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,36 +39,38 @@ class Ladder:
     norm: Norm
     rungs: tuple[tuple[Entry, str], ...]
     """Entries with the recipe or method and the regime they belong to, by rising compression."""
-    spots: dict[str, Spot | None]
-    """Per recipe or method and regime; none where already the lowest compression loses."""
+    spots: dict[str, Spot]
+    """Per recipe or method and regime."""
     areas: dict[str, float | None]
     """Per recipe or method and regime: mean robust accuracy over log₂ of the compression, parent to last rung."""
 
 
 def ladders(catalogue: Catalogue, board: Board) -> list[Ladder]:
     """Return a ladder for each measured parent with at least one pruned entry, most entries first."""
-    made = []
+    families = []
     for parent in board.entries:
         children = [
             entry for entry in catalogue.children(parent) if _usable(catalogue, entry) and board.norm in entry.robust
         ]
-        if children and _usable(catalogue, parent):
-            made.append(_ladder(parent, children, board.norm))
+        if children and _usable(catalogue, parent) and not parent.withheld:
+            families.append((parent, sorted(children, key=lambda entry: (entry.sparsity, entry.id))))
+    claims = sum(len({_line(entry) for entry in children}) for _, children in families)
+    made = [_ladder(parent, children, board.norm, claims) for parent, children in families]
     return sorted(made, key=lambda found: (-len(found.rungs), found.parent.id))
 
 
 def _usable(catalogue: Catalogue, entry: Entry) -> bool:
-    return not entry.withheld and entry not in catalogue.superseded
+    """Say whether an entry stands on a ladder: what has collapsed does, though its figures are withheld."""
+    return (not entry.withheld or entry.result.collapsed) and entry not in catalogue.superseded
 
 
-def _ladder(parent: Entry, children: list[Entry], norm: Norm) -> Ladder:
-    children = sorted(children, key=lambda entry: (entry.sparsity, entry.id))
+def _ladder(parent: Entry, children: list[Entry], norm: Norm, claims: int) -> Ladder:
     rungs = tuple((entry, _line(entry)) for entry in children)
-    spots: dict[str, Spot | None] = {}
+    spots: dict[str, Spot] = {}
     areas: dict[str, float | None] = {}
     for name in sorted({line for _, line in rungs}):
         own = [entry for entry, line in rungs if line == name]
-        spots[name], areas[name] = _spot(parent, own, norm), _area(parent, own, norm)
+        spots[name], areas[name] = _spot(parent, own, norm, claims), _area(parent, own, norm)
     return Ladder(parent, norm, rungs, spots, areas)
 
 
@@ -66,24 +79,43 @@ def _line(entry: Entry) -> str:
     return pruning.how if pruning.regime in {None, "one-shot"} else f"{pruning.how}, {pruning.regime}"
 
 
-def _spot(parent: Entry, rungs: list[Entry], norm: Norm) -> Spot | None:
-    alive = _by_compression(takewhile(lambda entry: not entry.result.collapsed, rungs))
-    found = sweet_spot(parent.robust[norm], {rate_: entry.robust[norm] for rate_, entry in alive.items()})
-    if found.paired is None:
-        return None
-    entry = alive[found.compression]
-    return Spot(entry, paired(entry, parent, norm), Paired.of(entry.correct, parent.correct))
+def _spot(parent: Entry, rungs: Sequence[Entry], norm: Norm, claims: int) -> Spot:
+    alive = list(takewhile(lambda entry: not entry.result.collapsed, _pruned(rungs)))
+    steps = [Holds(entry.robust[norm], entry.correct) for entry in alive]
+    held = Holds(parent.robust[norm], parent.correct)
+    found, together = sweet_spot(held, steps), sweet_spot(held, steps, SIGNIFICANCE / claims)
+    at, joint = (None if spot.step is None else alive[spot.step] for spot in (found, together))
+    end = found.end.value
+    if found.end is End.TOP and len(alive) < len(rungs):
+        end = "has collapsed"
+    said = f"the {'next' if at else 'first'} step {end}"
+    if found.end is End.UNTESTABLE:
+        said = _untestable(held)
+    elif found.end is End.TOP and end == End.TOP.value:
+        said = "nothing sparser was measured"
+    return Spot(at, found.robust, found.clean, joint, said)
 
 
-def _area(parent: Entry, rungs: list[Entry], norm: Norm) -> float | None:
+def _untestable(held: Holds) -> str:
+    robust, needed = int(held.robust.sum()), enough(RULES.kept_robust)
+    if robust < needed:
+        return f"cannot be tested: the parent holds {robust} robust points, {needed} are needed"
+    return (
+        f"cannot be tested: the parent is right on {held.correct.sum()} points, {enough(RULES.kept_clean)} are needed"
+    )
+
+
+def _area(parent: Entry, rungs: Sequence[Entry], norm: Norm) -> float | None:
     """Return RA-AUC; what a collapsed network survives is no robustness, so it counts as none."""
     points = parent.result.data.points
     shares = {
-        rate_: Fraction(0) if entry.result.collapsed else rate(entry.survivors(norm), points)
-        for rate_, entry in _by_compression(rungs).items()
+        entry.compression: Fraction(0) if entry.result.collapsed else rate(entry.survivors(norm), points)
+        for entry in _pruned(rungs)
+        if entry.compression is not None
     }
     return area({Fraction(1): rate(parent.survivors(norm), points)} | shares)
 
 
-def _by_compression(rungs: Iterable[Entry]) -> dict[Fraction, Entry]:
-    return {entry.compression: entry for entry in rungs if entry.compression is not None and entry.compression > 1}
+def _pruned(rungs: Iterable[Entry]) -> list[Entry]:
+    """Return the entries with less than all and more than nothing left."""
+    return [entry for entry in rungs if entry.compression is not None and entry.compression > 1]

@@ -7,10 +7,11 @@ from fractions import Fraction
 import numpy as np
 
 from bench.site import cost
-from bench.site.entries import Board, Catalogue, Entry
+from bench.site.entries import DENSE, Board, Catalogue, Entry
 from bench.site.figures import duration, interval, metric, percent, signed, threat
+from bench.submission.paired import Paired
 from bench.submission.schema import Level, VerificationLevel
-from bench.submission.score import Paired, rate, wilson
+from bench.submission.score import rate, wilson
 from bench.threats import Norm
 
 LAST = -1e9
@@ -18,6 +19,8 @@ LAST = -1e9
 _LATENCY = (
     "One image forward: by one thread of a processor, or by the clock on an accelerator; its machine is under Seconds."
 )
+_NONZERO = "Non-zero parameters of the whole network."
+_RANK = "Within the band of sparsity: the ranks that paired tests leave open, all pairs of the band taken together."
 _HALF = (
     "Half of all points have an adversarial image no farther away, in the norm of the board; misread points count as 0."
 )
@@ -93,9 +96,9 @@ def notes(catalogue: Catalogue, entry: Entry) -> list[str]:
 
 
 def remarks(catalogue: Catalogue, entry: Entry) -> list[str]:
-    """Return the notes that the level of an entry does not say already."""
+    """Return the notes that neither the level of an entry nor its band says already."""
     found = notes(catalogue, entry)
-    return found[1:] if found and found[0].startswith(f"{entry.level}:") else found
+    return found[1:] if found and found[0].startswith((f"{entry.level}:", f"{DENSE}:")) else found
 
 
 def doubts(catalogue: Catalogue, entry: Entry) -> list[str]:
@@ -109,8 +112,8 @@ def doubts(catalogue: Catalogue, entry: Entry) -> list[str]:
 
 
 def rows(catalogue: Catalogue, board: Board) -> list[Row]:
-    """Return the rows of a board, best first."""
-    return [Row(entry, board, catalogue) for entry in board.entries]
+    """Return the rows of a board, band by band, best first in each."""
+    return [Row(entry, board, catalogue) for band in board.bands for entry in band.entries]
 
 
 def columns(board: Board) -> list[Column]:
@@ -121,18 +124,18 @@ def columns(board: Board) -> list[Column]:
         "the threat model's own cascade leaves, where that is more."
     )
     return [
-        Column("rank", "Rank", "Shared where a paired test at 5 % cannot separate entries.", _rank, number=True),
+        Column("rank", "Rank", _RANK, _rank, number=True),
         Column("entry", "Entry", "The network, and how it was pruned.", _name),
         Column("robust", "Robust %", survive, _robust, number=True),
+        Column("sparsity", "Sparsity %", "Exact zeros among the prunable weights, measured.", _sparsity, number=True),
         Column("change", "Δ parent", "Robust accuracy minus that of the dense parent, points.", _change, number=True),
         *_attacks(board),
         Column("clean", "Clean %", "Correct without any perturbation.", _clean, number=True),
         *_other_norms(board),
-        Column("sparsity", "Sparsity %", "Exact zeros among the prunable weights, measured.", _sparsity, number=True),
-        Column("weights", "Weights", "Non-zero parameters of the whole network.", _size("nonzero"), number=True),
         Column("macs", "MACs", "Multiply-accumulates with non-zero weights.", _size("nonzero_macs"), number=True),
         *_scenarios(board),
         Column("median", "Median distance", _HALF, _median, number=True, extra=True),
+        Column("weights", "Weights", _NONZERO, _size("nonzero"), number=True, extra=True),
         Column("bytes", "Packed bytes", "Masks and values.", _size("bytes_packed"), number=True, extra=True),
         Column("latency", "Latency", _LATENCY, _latency, number=True, extra=True),
         Column(
@@ -159,6 +162,7 @@ def columns(board: Board) -> list[Column]:
             number=True,
             extra=True,
         ),
+        Column("band", "Band", "Of measured sparsity.", _band, facet=True, extra=True),
         Column("level", "Level", "How far others have checked it.", _level, facet=True),
         Column("recipe", "Recipe", "Score, structure, scope, schedule.", _word("recipe"), facet=True, extra=True),
         *_methods(board),
@@ -244,9 +248,18 @@ def _after(attack: str) -> Callable[[Row], Cell]:
     return cell
 
 
+def rank(board: Board, entry: Entry) -> str:
+    """Spell the rank of an entry: ``2–5``, or ``–`` where it carries none."""
+    return str(board.places.get(entry, "–"))
+
+
 def _rank(row: Row) -> Cell:
     place = row.board.places.get(row.entry)
-    return Cell("–", 1e9) if place is None else Cell(str(place), place.rank)
+    return Cell(rank(row.board, row.entry), 1e9 if place is None else place.rank)
+
+
+def _band(row: Row) -> Cell:
+    return Cell(row.entry.band, [band.label for band in row.board.bands].index(row.entry.band))
 
 
 def _name(row: Row) -> Cell:
@@ -323,7 +336,8 @@ def _change(row: Row) -> Cell:
 
 
 def _notes(row: Row) -> Cell:
-    return Cell("; ".join(remarks(row.catalogue, row.entry)))
+    """Return the remarks in short: what follows a colon stands on the page of the entry."""
+    return Cell("; ".join(remark.split(":")[0] for remark in remarks(row.catalogue, row.entry)))
 
 
 def _flag(check: str, level: Level) -> str:

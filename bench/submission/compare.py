@@ -10,9 +10,10 @@ import numpy as np
 
 from bench.errors import InputError
 from bench.submission.files import POINTS_FILE, RESULT_FILE, read_result
-from bench.submission.points import PointTable, read_points
+from bench.submission.paired import Paired
+from bench.submission.points import Bits, PointTable, read_points
 from bench.submission.schema import Result
-from bench.submission.score import Bits, Paired, retention
+from bench.submission.score import retention
 from bench.submission.standing import best_known
 from bench.threats import Norm
 

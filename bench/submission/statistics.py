@@ -1,20 +1,20 @@
 """What a series of results says together: spread over seeds, sweet spots, area under robustness against compression.
 
-Intervals and paired tests of single results are in ``score``.
+Intervals and paired tests of single results are in ``score`` and ``paired``.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from fractions import Fraction
 from itertools import pairwise
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.submission.score import SIGNIFICANCE, Interval, Paired, rate
-
-Bits = NDArray[np.bool_]
+from bench.submission.paired import Paired, enough, kept
+from bench.submission.points import Bits
+from bench.submission.rules import RULES, SIGNIFICANCE
+from bench.submission.score import Interval, rate
 
 _T = (12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139,
       2.200985, 2.178813, 2.160369, 2.144787, 2.131450, 2.119905, 2.109816, 2.100922, 2.093024)  # fmt: skip
@@ -60,39 +60,73 @@ def spread(counts: Sequence[int], points: int) -> Spread:
     return Spread(len(shares), mean, deviation, interval, min(shares), max(shares))
 
 
+class Holds(NamedTuple):
+    """Which points a network holds: under attack, and when nobody attacks."""
+
+    robust: Bits
+    correct: Bits
+
+
+class End(StrEnum):
+    """Why a walk along rising compression ends: what the step beyond it does."""
+
+    TOP = "was not measured"
+    ROBUST = "loses too much robust accuracy"
+    CLEAN = "loses too much clean accuracy"
+    UNSHOWN = "may lose too much, the points leave it open"
+    UNTESTABLE = "cannot be tested"
+
+
 @dataclass(frozen=True, slots=True)
 class SweetSpot:
-    """The largest compression whose robust accuracy is not significantly below the parent's.
+    """How far a network can be compressed and is shown to keep what it has.
 
     Attributes:
-        compression: 1 / density; 1 where every pruned network is significantly worse.
-        paired: parent (first) against the network at that compression (second); None for the parent itself.
+        step: index of the last step that is shown; None where the first is not.
+        robust, clean: that step (first) against the parent (second).
+        end: why the walk went no farther.
     """
 
-    compression: Fraction
-    paired: Paired | None
+    step: int | None
+    robust: Paired | None
+    clean: Paired | None
+    end: End
 
 
-def sweet_spot(parent: Bits, children: Mapping[Fraction, Bits]) -> SweetSpot:
-    """Find the sweet spot of one recipe on one parent.
+def sweet_spot(parent: Holds, steps: Sequence[Holds], significance: float = SIGNIFICANCE) -> SweetSpot:
+    """Walk from the weakest compression upwards as long as a step is shown to be no worse than a margin.
 
-    A network is significantly worse if it holds fewer points and the exact McNemar test on the paired points gives
-    p < 0.05. The walk goes from the weakest compression upwards and ends at the first that is significantly worse, so
-    that one lucky network beyond it is no sweet spot.
+    A step is shown if the intervals of what it keeps of the parent's robust points and of its correct points both lie
+    above the shares of ``board.toml``. Both must hold and the walk ends at the first step that fails, so the chance of
+    any false step stays below half the significance without a correction. Where even a network equal to the parent
+    could not be shown, the parent holds too few points, and nothing is claimed.
 
-    Args:
-        parent: which points survive on the dense network.
-        children: compression rate (above 1) to which points survive there.
+    Source: fixed-sequence tests, Maurer, Hothorn and Lehmacher 1995; intersection-union tests, Berger 1982,
+    doi:10.1080/00401706.1982.10487790.
     """
-    if any(compression <= 1 for compression in children):
-        raise ValueError("a compression rate is above 1; the parent is given apart")
-    best = SweetSpot(Fraction(1), None)
-    for compression in sorted(children):
-        paired = Paired.of(parent, children[compression])
-        if paired.first > paired.second and paired.p_value < SIGNIFICANCE:
-            break
-        best = SweetSpot(compression, paired)
-    return best
+    needed = (enough(RULES.kept_robust, significance), enough(RULES.kept_clean, significance))
+    if parent.robust.sum() < needed[0] or parent.correct.sum() < needed[1]:
+        return SweetSpot(None, None, None, End.UNTESTABLE)
+    found = SweetSpot(None, None, None, End.TOP)
+    for index, step in enumerate(steps):
+        robust, clean = Paired.of(step.robust, parent.robust), Paired.of(step.correct, parent.correct)
+        failed = [
+            _fails(robust, RULES.kept_robust, End.ROBUST, significance),
+            _fails(clean, RULES.kept_clean, End.CLEAN, significance),
+        ]
+        ends = [end for end in failed if end]
+        if ends:
+            return replace(found, end=next((end for end in ends if end is not End.UNSHOWN), End.UNSHOWN))
+        found = SweetSpot(index, robust, clean, End.TOP)
+    return found
+
+
+def _fails(pair: Paired, least: Fraction, lost: End, significance: float) -> End | None:
+    """Return why a step is not shown: a loss beyond the margin, or one that cannot be ruled out."""
+    ends = kept(pair, significance)
+    if ends.low > least:
+        return None
+    return lost if ends.high < least else End.UNSHOWN
 
 
 def compression(density: Fraction) -> Fraction:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from bench.site import build as builder
 from bench.site import pages
-from bench.site.entries import Board, Catalogue, read
+from bench.site.entries import DENSE, Band, Board, Catalogue, read
 from bench.site.render import pictures
+from bench.submission.ranks import Place
 from tests.support.builders import Cell, board, cells, write
 
 HOSTILE = '</script><img src=x onerror="alert(1)">'
@@ -35,9 +36,14 @@ def crowded(root: Path, rows: int) -> tuple[Catalogue, Board]:
         many.append(replace(entry, folder=replace(entry.folder, submission=people)))
     crowd = Catalogue({"digits-v1": many})
     first = catalogue.boards[0]
-    places = dict.fromkeys(many, first.places[few[0]])
     shown = sorted(many, key=lambda entry: -entry.survivors(first.norm))
-    crowd.boards = [Board(first.protocol, first.norm, first.epsilon, tuple(shown), places)]
+    bands = []
+    for band in first.bands:
+        members = tuple(entry for entry in shown if entry.band == band.label)
+        ranked = members if band.label != DENSE else ()
+        bands.append(Band(band.label, members, dict.fromkeys(ranked, Place(1, 1, rows))))
+    places = {entry: place for band in bands for entry, place in band.places.items()}
+    crowd.boards = [Board(first.protocol, first.norm, first.epsilon, tuple(shown), tuple(bands), places=places)]
     return crowd, crowd.boards[0]
 
 

@@ -14,6 +14,10 @@
   const robust = keys.indexOf("robust");
   const facets = heads.map((head, index) => (head.hasAttribute("data-facet") ? index + shift : -1)).filter((column) => column >= 0);
   const extras = heads.map((head, index) => (head.hasAttribute("data-extra") ? index + shift : -1)).filter((column) => column >= 0);
+  // Headings of bands are no rows of data: they leave the table and come back wherever the view goes by band.
+  const banded = keys.indexOf("band");
+  const headings = new Map([...table.tBodies[0].querySelectorAll("tr.band")].map((line) => [line.dataset.band, line]));
+  for (const line of headings.values()) line.remove();
   const lines = [...table.tBodies[0].rows];
   const values = new Map(lines.map((line) => [line.id, Object.fromEntries(facets.map((column) => [keys[column], line.cells[column - shift].textContent]))]));
   const names = new Map(lines.map((line) => [line.id, line.querySelector("th").textContent.trim()]));
@@ -32,6 +36,10 @@
     return element;
   };
 
+  function inBands(wanted) {
+    return wanted ? { pre: [[banded, "asc"]] } : {};
+  }
+
   const head = make("th", { scope: "col", className: "pick" }, make("span", { className: "hidden" }, "Compare"));
   if (!alone) table.tHead.rows[0].prepend(head);
   for (const line of alone ? [] : lines) {
@@ -43,6 +51,7 @@
   const board = new DataTable(table, {
     autoWidth: false,
     order: alone ? [] : [[robust, "desc"]],
+    orderFixed: inBands(banded >= 0),
     pageLength: 100,
     paging: lines.length > 150,
     info: false,
@@ -84,12 +93,15 @@
     boxes[key] = box;
     box.addEventListener("change", () => {
       board.column(column).visible(box.checked);
+      headBands();
       remember();
     });
     list.append(make("label", {}, box, title(column)));
   });
   tools.append(make("details", {}, make("summary", {}, "Columns"), list));
 
+  const bands = make("input", { type: "checkbox", checked: true });
+  bands.addEventListener("change", () => board.order.fixed(inBands(bands.checked)).draw());
   const compare = make("button", { type: "button", disabled: true }, "Compare");
   compare.addEventListener("click", () => {
     const link = new URLSearchParams({ v: "1", board: table.dataset.board, ids: [...chosen].join("~") });
@@ -114,7 +126,7 @@
     link.click();
     URL.revokeObjectURL(link.href);
   });
-  tools.append(...(alone ? [copy, csv] : [compare, copy, csv]));
+  tools.append(...(alone ? [copy, csv] : [make("label", { className: "check" }, bands, "By band"), compare, copy, csv]));
   tools.hidden = false;
 
   table.addEventListener("change", (event) => {
@@ -136,10 +148,27 @@
     compare.textContent = chosen.size ? `Compare ${chosen.size}` : "Compare";
   }
 
+  function headBands() {
+    for (const line of headings.values()) line.remove();
+    if (banded < 0 || !bands.checked) return;
+    let last = null;
+    for (const row of board.rows({ page: "current", search: "applied", order: "applied" }).nodes().toArray()) {
+      const label = values.get(row.id).band;
+      if (label !== last) {
+        headings.get(label).cells[0].colSpan = row.cells.length;
+        row.before(headings.get(label));
+      }
+      last = label;
+    }
+  }
+
   function say() {
     const [column, direction] = board.order()[0] || [];
+    // The library reads the direction off the hidden column that holds the bands together.
+    table.tHead.querySelector("[aria-sort]")?.setAttribute("aria-sort", direction === "asc" ? "ascending" : "descending");
     const sorted = column !== undefined ? `, sorted by ${title(column)}, ${direction === "asc" ? "ascending" : "descending"}` : "";
-    count.textContent = `${board.rows({ search: "applied" }).count()} of ${lines.length} entries shown${sorted}.`;
+    const within = banded >= 0 && bands.checked ? " within each band" : "";
+    count.textContent = `${board.rows({ search: "applied" }).count()} of ${lines.length} entries shown${sorted}${within}.`;
   }
 
   function remember() {
@@ -151,6 +180,7 @@
     for (const [key, value] of Object.entries(wanted)) if (value) state.set(`is.${key}`, value);
     const changed = Object.keys(boxes).filter((key) => boxes[key].checked === extras.includes(keys.indexOf(key)));
     if (changed.length) state.set("columns", changed.join("~"));
+    if (!bands.checked) state.set("flat", "1");
     if (chosen.size) state.set("pick", [...chosen].join("~"));
     const text = state.toString();
     try {
@@ -187,15 +217,19 @@
     for (const line of alone ? [] : lines) line.querySelector("input").checked = chosen.has(line.id);
     const [key, direction] = (state.get("sort") || "").split(".");
     if (keys.includes(key)) board.order([[keys.indexOf(key), direction === "asc" ? "asc" : "desc"]]);
+    bands.checked = banded < 0 || state.get("flat") !== "1";
+    board.order.fixed(inBands(banded >= 0 && bands.checked));
     told();
     board.draw();
   }
 
   restore();
   board.on("draw", () => {
+    headBands();
     say();
     remember();
   });
   ready = true;
+  headBands();
   say();
 })();

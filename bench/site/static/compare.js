@@ -66,7 +66,7 @@
       return cell;
     }));
     find("metrics").replaceChildren(
-      line("rank", shown.map((entry) => entry.ranks[board.norm] || "–")),
+      line("rank", shown.map((entry) => entry.ranks[board.norm])),
       line("level", shown.map((entry) => entry.level)),
       line("robust %", shown.map((entry) => share(entry.robust[board.norm]))),
       ...protocols[board.protocol].threats.filter((threat) => threat.norm !== board.norm).map((threat) => line(`${threat.label} %`, shown.map((entry) => (threat.norm in entry.robust ? share(entry.robust[threat.norm]) : "–")))),

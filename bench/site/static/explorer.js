@@ -34,7 +34,7 @@
     const sizes = [...new Set(here().map((entry) => entry.nonzero))].sort((one, two) => two - one);
     if (state.size !== "any" && !sizes.includes(Number(state.size))) state.size = "any";
     options(find("size"), [["any", "any"], ...sizes.map((size) => [String(size), `${metric(size)} weights`])], state.size);
-    find("which").value = state.which === "ranked" ? "ranked" : "all";
+    find("which").value = state.which === "again" ? "again" : "all";
     find("share").value = state.p;
     state.p = find("share").value;
   }
@@ -48,7 +48,7 @@
   function lines() {
     const total = protocols[state.protocol].points;
     return here()
-      .filter((entry) => state.which === "all" || entry.ranked)
+      .filter((entry) => state.which === "all" || entry.again)
       .filter((entry) => state.size === "any" || entry.nonzero <= Number(state.size))
       .filter((entry) => survivors(entry) !== undefined)
       .map((entry) => ({ entry, clean: entry.clean / total, robust: survivors(entry) / total }));

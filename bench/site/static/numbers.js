@@ -1,7 +1,7 @@
 // The same arithmetic as the printed pages: intervals, the exact paired test, how numbers are spelt.
 (() => {
   "use strict";
-  const Z = 1.959963984540054;
+  const { significance, quantile: Z } = window.BENCH.rules;
 
   const percent = (share, digits = 1) => (100 * share).toFixed(digits);
 
@@ -43,18 +43,38 @@
     return Math.min(1, 2 * tail);
   }
 
+  // Every difference that is not rejected: zero by the exact test, any other by Tango's score test.
   function difference(pair) {
-    const total = pair.both + pair.first + pair.second + pair.neither + 2;
-    const middle = (pair.first - pair.second) / total;
-    const spread = (pair.first + pair.second + 1) / total - middle * middle;
-    const half = Z * Math.sqrt(Math.max(spread, 0) / total);
-    return [Math.max(-1, middle - half), Math.min(1, middle + half)];
+    const total = pair.both + pair.first + pair.second + pair.neither;
+    if (!total) return [-1, 1];
+    const ends = [lower(pair.first, pair.second, total), -lower(pair.second, pair.first, total)];
+    return mcnemar(pair.first, pair.second) < significance ? ends : [Math.min(ends[0], 0), Math.max(ends[1], 0)];
+  }
+
+  function lower(first, second, total) {
+    let [low, high] = [-1, (first - second) / total];
+    for (let step = 0; step < 40; step += 1) {
+      const middle = (low + high) / 2;
+      if (score(first, second, total, middle) > Z) low = middle;
+      else high = middle;
+    }
+    return high;
+  }
+
+  function score(first, second, total, value) {
+    const middle = -first - second + (2 * total - first + second) * value;
+    const product = -second * value * (1 - value);
+    const spread = Math.sqrt(Math.max(0, middle * middle - 8 * total * product));
+    const share = middle <= 0 ? (spread - middle) / (4 * total) : -2 * product / (middle + spread);
+    const variance = total * (2 * share + value * (1 - value));
+    const distance = first - second - total * value;
+    return variance > 0 ? distance / Math.sqrt(variance) : distance ? Math.sign(distance) * Infinity : 0;
   }
 
   const pValue = (value) => (value < 0.001 ? "< 0.001" : value.toFixed(value < 0.1 ? 3 : 2));
 
   function verdict(pair) {
-    if (mcnemar(pair.first, pair.second) >= 0.05) return "not separated";
+    if (mcnemar(pair.first, pair.second) >= significance) return "not separated";
     return pair.first > pair.second ? "better" : "worse";
   }
 

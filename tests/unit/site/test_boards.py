@@ -3,6 +3,7 @@
 import json
 import re
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,24 +85,31 @@ def test_where_nothing_is_ranked_the_best_measured_entries_are_drawn_and_marked(
     write(tmp_path, id="strong", level=None)
     write(tmp_path, id="dead", level=None, collapsed=True, accuracy=0.1)
     catalogue = read(tmp_path)
-    assert [entry.id for entry in plots.first(catalogue, catalogue.boards[0])] == ["strong", "weak"]
+    assert [entry.id for entry in plots.first(catalogue, catalogue.boards[0])] == ["strong"]
     files = build(tmp_path)
     home, page = (files[path].decode() for path in ("index.html", catalogue.boards[0].address))
-    best = catalogue.boards[0].best
-    assert best is not None
-    assert f"{100 * best.survivors(Norm.LINF) / 500:.1f}<span" in home
-    assert "not ranked: self-reported" in home
+    (band,) = catalogue.boards[0].bands
+    assert band.leader is not None
+    assert f'"dot hollow"></i><b>{100 * band.leader.survivors(Norm.LINF) / 500:.1f} %</b>' in home
     assert "Nothing is ranked yet" in page
     assert 'id="fig-curves-linf"' in page
 
 
-def test_fronts_and_trails_join_the_entries_that_they_should(catalogue):
+SIZES = {
+    "density": lambda pruning: round(1 - pruning.zeros / pruning.prunable, 9),
+    "nonzero_macs": lambda pruning: pruning.nonzero_macs,
+    "bytes_packed": lambda pruning: pruning.bytes_packed,
+}
+
+
+@pytest.mark.parametrize("measure", plots.MEASURES)
+def test_fronts_and_trails_join_the_entries_that_they_should(catalogue, measure):
     board = catalogue.boards[0]
-    drawn = json.loads(plots.pareto(catalogue, board, "nonzero", "page").spec)
+    drawn = json.loads(plots.pareto(catalogue, board, measure, "page").spec)
     data = {part["name"]: part.get("values") for part in drawn["data"]}
     alive = [entry for entry in board.entries if not entry.result.collapsed and not entry.withheld]
     for of, members in zip(charts.FRONTS, (alive, [e for e in alive if e in board.places]), strict=True):
-        points = {(e.result.pruning.nonzero, round(e.survivors(Norm.LINF) / 500, 6)) for e in members}
+        points = {(SIZES[measure](e.result.pruning), round(e.survivors(Norm.LINF) / 500, 6)) for e in members}
         best = {one for one in points if not any(o != one and o[0] <= one[0] and o[1] >= one[1] for o in points)}
         assert {(row["x"], row["robust"]) for row in data["front"] if row["of"] == of} == best
     trails = {}
@@ -111,13 +119,88 @@ def test_fronts_and_trails_join_the_entries_that_they_should(catalogue):
     assert all(steps == sorted(steps, reverse=True) and len(steps) > 1 for steps in trails.values())
 
 
-def test_a_sweet_spot_that_costs_clean_accuracy_says_so(tmp_path):
+def test_robustness_that_costs_clean_accuracy_is_no_sweet_spot(tmp_path):
     write(tmp_path, id="small-dense")
     write(tmp_path, id="half", recipe="magnitude-global", sparsity=Fraction(1, 2), accuracy=0.7, strength=3.0)
     catalogue = read(tmp_path)
     (ladder,) = ladders(catalogue, catalogue.boards[0])
     spot = ladder.spots["magnitude-global"]
-    assert spot is not None
-    assert spot.clean.p_value < 0.05
+    assert ladder.parent.survivors(Norm.LINF) < ladder.rungs[0][0].survivors(Norm.LINF)
+    assert (spot.entry, spot.end) == (None, "the first step loses too much clean accuracy")
     page = build(tmp_path)["sweet-spots.html"].decode()
-    assert "dense, but less accurate when nobody attacks" in page
+    assert "the first step loses too much clean accuracy" in page
+    assert "0 of 1 have a sweet spot" in page
+
+
+def test_a_parent_with_hardly_a_robust_point_makes_no_sweet_spot(tmp_path):
+    write(tmp_path, id="small-dense", strength=0.16)
+    write(tmp_path, id="half", recipe="magnitude-global", sparsity=Fraction(1, 2), strength=0.16)
+    catalogue = read(tmp_path)
+    (ladder,) = ladders(catalogue, catalogue.boards[0])
+    held = ladder.parent.survivors(Norm.LINF)
+    assert 0 < held < 35
+    (spot,) = ladder.spots.values()
+    assert spot.entry is None
+    assert spot.end == f"cannot be tested: the parent holds {held} robust points, 35 are needed"
+
+
+def test_a_collapsed_step_ends_a_ladder_though_its_figures_are_withheld(tmp_path):
+    dead = Flag(check="collapse", level=Level.WITHHOLD, figure=0.1, threshold=0.2, says="Collapsed: it guesses.")
+    write(tmp_path, id="small-dense")
+    pruned = {"recipe": "magnitude-global"}
+    write(tmp_path, id="half", sparsity=Fraction(1, 2), **pruned)
+    write(tmp_path, id="dead", sparsity=Fraction(9, 10), accuracy=0.1, collapsed=True, flags=(dead,), **pruned)
+    catalogue = read(tmp_path)
+    (ladder,) = ladders(catalogue, catalogue.boards[0])
+    spot = ladder.spots["magnitude-global"]
+    assert spot.entry is not None
+    assert (spot.entry.id, spot.end) == ("half", "the next step has collapsed")
+    assert "withheld" in build(tmp_path)[catalogue.boards[0].address].decode()
+
+
+def test_pruned_networks_are_ranked_in_bands_and_dense_ones_are_the_reference(tmp_path):
+    write(tmp_path, id="small-dense", strength=2.0)
+    for number, (share, strength) in enumerate([("1/4", 0.5), ("1/2", 0.9), ("1/2", 1.0), ("1/2", 0.3), ("9/10", 0.6)]):
+        sparsity = Fraction(share)
+        pruned = {"recipe": "magnitude-global", "sparsity": sparsity, "strength": strength}
+        write(tmp_path, id=f"pruned-{number}", lottery=1, **pruned)
+    board = read(tmp_path).boards[0]
+    assert [band.label for band in board.bands] == ["below 50 %", "50–75 %", "90–95 %", "dense reference"]
+    ranks = [{entry.id: str(place) for entry, place in band.places.items()} for band in board.bands]
+    assert ranks[0] == {"pruned-0": "1"}
+    assert ranks[1] == {"pruned-2": "1", "pruned-1": "2", "pruned-3": "3"}
+    assert ranks[2] == {"pruned-4": "1"}
+    assert ranks[3] == {}
+    files = build(tmp_path)
+    page = files[board.address].decode()
+    order = [found[0] or found[1] for found in re.findall(r'<tr (?:class="band" data-band="(.*?)"|id="(.*?)")', page)]
+    assert order == ["below 50 %", "pruned-0", "50–75 %", "pruned-2", "pruned-1", "pruned-3", "90–95 %", "pruned-4",
+                     "dense reference", "small-dense"]  # fmt: skip
+    assert "5 of 5 pruned networks carry a rank" in page
+    home = files["index.html"].decode()
+    leaders = [board.bands[place].entries[0].title for place in range(4)]
+    places = [home.index(f'<span class="quiet">{title}</span>') for title in leaders]
+    assert places == sorted(places)
+    assert "rank 2 of 3, 50–75 % pruned" in files["entries/digits-v1/pruned-1/index.html"].decode()
+
+
+def test_entries_that_nobody_measured_again_stand_in_their_band_without_a_rank(tmp_path):
+    pruned = {"recipe": "magnitude-global", "sparsity": Fraction(9, 10)}
+    write(tmp_path, id="claimed-best", strength=2.0, level=None, **pruned)
+    write(tmp_path, id="again", **pruned)
+    (band,) = read(tmp_path).boards[0].bands
+    assert [entry.id for entry in band.entries] == ["claimed-best", "again"]
+    assert {entry.id: str(place) for entry, place in band.places.items()} == {"again": "1"}
+    assert band.leader is band.entries[1]
+
+
+def test_networks_without_channels_stand_by_the_compute_that_is_gone_too():
+    catalogue = read(Path(__file__).parents[3] / "submissions")
+    board = catalogue.boards[0]
+    found = [(band.label, [entry.id for entry in band.entries]) for band in board.channels]
+    expected = [entry for entry in board.entries if entry.result.pruning.structure == "channel"]
+    assert sorted(name for _, names in found for name in names) == sorted(entry.id for entry in expected)
+    for entry in expected:
+        pruning = entry.result.pruning
+        assert entry.macs_removed == 1 - Fraction(pruning.macs, pruning.parent_macs)
+    assert found

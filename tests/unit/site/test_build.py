@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from fractions import Fraction
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -104,7 +105,7 @@ def test_a_spreadsheet_evaluates_nothing(files):
     assert len(rows) == 8
     (hostile,) = [row for row in rows if row["id"] == "hostile"]
     assert hostile["method"].startswith("'=cmd")
-    assert hostile["unranked"].startswith("self-reported")
+    assert hostile["unranked"].startswith("dense reference")
 
 
 def test_checksums_and_schemas_fit_the_downloads(files):
@@ -139,8 +140,9 @@ def test_the_rules_name_every_check_with_its_thresholds(files):
 
 def test_unranked_entries_say_why(files):
     page = files["boards/digits-v1-l2.html"].decode()
-    assert "collapsed: too little accuracy is left to speak of robustness" in page
+    assert re.search(r'<td data-order="\d">[a-z-]+</td>.*<td>collapsed</td>', page)
     assert "zero gradients (warn)" in page
+    assert "collapsed: too little accuracy is left to speak of robustness" in files["data/digits-v1.csv"].decode()
     assert 'class="u"' in page
 
 
@@ -165,11 +167,13 @@ def test_no_submissions_make_a_site_too(tmp_path):
 
 
 def test_a_superseded_entry_stays_but_loses_its_rank(tmp_path):
-    write(tmp_path, id="old")
-    write(tmp_path, id="new", supersedes="old")
+    half = {"recipe": "magnitude-global", "sparsity": Fraction(1, 2)}
+    write(tmp_path, id="old", **half)
+    write(tmp_path, id="new", supersedes="old", **half)
     files = build(tmp_path)
     old = json.loads(files["data/entries.json"])["entries"][1]
     assert (old["id"], old["unranked"], old["rank"]["Linf"]) == ("old", "superseded by new", None)
+    assert json.loads(files["data/entries.json"])["entries"][0]["rank"]["Linf"] == {"rank": 1, "best": 1, "worst": 1}
     assert b"superseded by new" in files["entries/digits-v1/old/index.html"]
 
 

@@ -39,7 +39,7 @@ def test_quoted_figures_are_grey_and_never_ranked_or_drawn(files):
     assert "42.6–44.6" in rows[0]
     assert "<svg" not in page.split("<main")[1]
     board = files["boards/digits-v1-linf.html"].decode()
-    assert len(re.findall(r"<tbody>.*?</tbody>", board, re.DOTALL)[0].split("<tr ")) == 2
+    assert len(re.findall(r"<tbody>.*?</tbody>", board, re.DOTALL)[0].split("<tr id=")) == 2
     assert "claimed" not in json.dumps(json.loads(files["data/entries.json"]))
 
 

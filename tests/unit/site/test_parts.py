@@ -21,7 +21,7 @@ from bench.site.gallery import gallery, png
 from bench.site.mixture import Line, envelope
 from bench.site.plots import pareto_front
 from bench.site.sweetspots import ladders
-from bench.submission.score import Paired
+from bench.submission.paired import Paired, kept
 from bench.threats import Norm
 from tests.support.builders import board, write
 
@@ -83,20 +83,25 @@ def test_the_front_holds_what_nothing_smaller_beats():
     ]
 
 
-def test_a_sweet_spot_ends_before_the_first_loss(tmp_path):
+def test_a_sweet_spot_ends_before_the_first_step_that_is_not_shown(tmp_path):
     catalogue = read(board(tmp_path, 16))
-    found = ladders(catalogue, catalogue.boards[0])
-    assert [ladder.parent.id for ladder in found] == ["net-0-dense"]
-    for recipe, spot in found[0].spots.items():
-        for entry, line in found[0].rungs:
+    (ladder,) = ladders(catalogue, catalogue.boards[0])
+    assert ladder.parent.id == "net-0-dense"
+    reached = 0
+    for recipe, spot in ladder.spots.items():
+        expected = None
+        for entry, line in ladder.rungs:
             if line != recipe:
                 continue
-            pair = Paired.of(entry.robust[Norm.LINF], found[0].parent.robust[Norm.LINF])
-            lost = entry.result.collapsed or (pair.first < pair.second and pair.p_value < 0.05)
-            if lost:
+            robust = Paired.of(entry.robust[Norm.LINF], ladder.parent.robust[Norm.LINF])
+            clean = Paired.of(entry.correct, ladder.parent.correct)
+            if entry.result.collapsed or not (kept(robust).low > 0.9 and kept(clean).low > 0.95):
                 break
-            assert spot is not None
-            assert entry.sparsity <= spot.entry.sparsity
+            expected = entry
+            reached += 1
+        assert spot.entry is expected
+        assert spot.together is None or spot.together.sparsity <= expected.sparsity
+    assert reached
 
 
 def test_the_area_of_a_ladder_is_scipys_over_log2_of_the_compression(tmp_path):
