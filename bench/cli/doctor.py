@@ -154,7 +154,18 @@ def _room(place: Path, moved: str) -> tuple[bool, str]:
 def _robustbench() -> str:
     from bench.models.zoo.robustbench import known
 
-    return f"{known()} networks of its zoo are known; their weights come from you"
+    return f"{known()} networks of its zoo are known, {_here('robustbench')}DATASET/THREAT/NAME brings one"
+
+
+def _timm() -> str:
+    return f"pretrained networks by name and tag, {_here('timm')}NAME.TAG brings one"
+
+
+def _here(name: str) -> str:
+    from bench.models.source import SOURCES
+
+    source = SOURCES[name]
+    return f"{sum(map(source.at_hand, source.names()))} with weights here; bench models fetch {name}:"
 
 
 def _embedded() -> str:
@@ -171,4 +182,5 @@ _LOOKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("protocols", _protocols),
     ("embedded models", _embedded),
     ("robustbench", _robustbench),
+    ("timm networks", _timm),
 )

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("bench.cli.demo", "Evaluate an embedded model dense and pruned, then build the site."),
     "list": ("bench.cli.list", "List models, recipes, attacks, data sets, protocols."),
     "data": ("bench.cli.data", "Fetch, place and check the files of data sets."),
+    "models": ("bench.cli.models", "Fetch and place weights of other people's networks."),
     "protocol": ("bench.cli.protocol", "Show the rules, or start a file of one's own."),
     "inspect": ("bench.cli.inspect", "Show what is in a checkpoint, a result or a submission."),
     "compare": ("bench.cli.compare", "Compare two runs point by point."),

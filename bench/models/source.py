@@ -130,6 +130,8 @@ class ModelSource:
             registered by name.
         names: the models it knows, one line of description each; empty where the list is open.
         at_hand: whether the weights of a name that it knows are on this machine.
+        fetch: brings the weights of a name to this machine; returns where they lie.
+        place: puts a file that the user has where the weights of a name are looked for.
         private: why nobody else can load a network from here, so that a run of one is for its owner alone; else empty.
     """
 
@@ -138,6 +140,8 @@ class ModelSource:
     says: str
     blank: Callable[[str], Architecture] | None = None
     private: str = ""
+    fetch: Callable[[str], Path] | None = None
+    place: Callable[[str, Path], Path] | None = None
     at_hand: Callable[[str], bool] = lambda _: True
 
 

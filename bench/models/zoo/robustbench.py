@@ -1,10 +1,11 @@
-"""Networks of RobustBench's model zoo, with weights that the user downloaded and converted."""
+"""Networks of RobustBench's model zoo, with weights that are fetched or placed, and converted once."""
 
 import importlib
 import importlib.util
 import sys
 import warnings
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,8 @@ from torch.nn.utils import parametrize
 
 from bench.errors import InputError, UsageError
 from bench.models.architecture import Architecture
+from bench.models.conversion import convert
+from bench.models.drive import address, fetch_shared
 from bench.models.naming import COUNTER, suggest
 from bench.models.probe import probe
 from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
@@ -52,7 +55,7 @@ def load(ref: ModelRef) -> LoadedModel:
         classes=classes,
         digest=state_digest(classifier),
         file_digest=file_digest(path),
-        notes={"source": f"RobustBench, Google Drive {entry['gdrive_id']}, converted by the user"},
+        notes={"source": f"RobustBench, Google Drive {entry['gdrive_id']}, converted"},
     )
 
 
@@ -127,7 +130,10 @@ def _entry(name: str) -> tuple[str, Mapping[str, Any]]:
         )
     models = zoo[dataset][threat]
     if model not in models:
-        raise UsageError(unknown(f"RobustBench model in {dataset}/{threat}", model, list(models)))
+        raise UsageError(
+            f"{unknown(f'RobustBench model in {dataset}/{threat}', model, list(models))} These are the networks of the "
+            f"installed robustbench {metadata.version('robustbench')}; a newer release of it brings its own."
+        )
     entry = models[model]
     if not _offered(entry):
         kind = "an ensemble" if entry["gdrive_id"] else "built with weights that RobustBench downloads unchecked"
@@ -148,12 +154,47 @@ def _placed(name: str, entry: Mapping[str, Any]) -> Path:
     path = _place(name)
     if not path.is_file():
         model = path.stem
-        key = " --key last" if model.startswith(_LAST) else ""
         raise InputError(
-            f"robustbench:{name} has no weights at {path}; download "
-            f"https://drive.google.com/uc?id={entry['gdrive_id']} as {model}.pt and, if you trust it, run: "
-            f"bench convert {model}.pt {path}{key}."
+            f"robustbench:{name} has no weights at {path}; run: bench models fetch robustbench:{name}, or download "
+            f"{address(entry['gdrive_id'])} as {model}.pt and run: bench models place robustbench:{name} {model}.pt."
         )
+    return path
+
+
+def fetch(name: str) -> Path:
+    """Fetch the checkpoint that RobustBench shares, convert it, keep what loads strictly; no digest is published.
+
+    Raises:
+        InputError: if it cannot be had.
+        ArtefactError: if it needs code to be opened, or is not of this network.
+    """
+    entry, path = _entry(name)[1], _place(name)
+    if path.is_file():
+        return path
+    shared = fetch_shared(entry["gdrive_id"], f"{path.stem}.pt", path.parent)
+    try:
+        return place(name, shared)
+    finally:
+        shared.unlink()
+
+
+def place(name: str, given: Path) -> Path:
+    """Convert a checkpoint of this network to where it is looked for, if it loads strictly.
+
+    Raises:
+        UsageError: if weights are there already.
+        ArtefactError: if it needs code to be opened, or is not of this network.
+    """
+    _, path = _entry(name), _place(name)
+    if path.exists():
+        raise UsageError(f"robustbench:{name} has weights at {path} already; remove them to place others.")
+    pickled = given.suffix != ".safetensors"
+    convert(given, path, key="last" if pickled and path.stem.startswith(_LAST) else None)
+    try:
+        load(ModelRef("robustbench", name))
+    except BaseException:
+        path.unlink()
+        raise
     return path
 
 
@@ -193,8 +234,10 @@ SOURCES.register("robustbench")(
     ModelSource(
         load,
         names,
-        says="robustbench:DATASET/THREAT/NAME, weights converted from RobustBench's by you",
+        says="robustbench:DATASET/THREAT/NAME, weights fetched from RobustBench's or placed, and converted",
         blank=blank,
+        fetch=fetch,
+        place=place,
         at_hand=lambda name: _place(name).is_file(),
     )
 )

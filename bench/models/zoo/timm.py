@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.errors import AbsentError, InputError, UsageError
+from bench.atomic import write_atomic
+from bench.errors import AbsentError, ArtefactError, InputError, UsageError
 from bench.models.architecture import Architecture, Variant
 from bench.models.probe import probe
 from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
@@ -22,6 +23,7 @@ from bench.models.weights import file_digest, fill, model_folder, read
 from bench.offline import online
 
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE = "model.safetensors"
 _PATIENCE = 10.0
 """Seconds to wait for the hub's first answer."""
@@ -165,10 +167,59 @@ def _download(name: str, hub: str, revision: str | None, advice: str) -> Path:
             with suppress(LocalEntryNotFoundError):
                 return Path(hf_hub_download(hub, _FILE, revision=revision, local_files_only=True))
             raise
-        return Path(hf_hub_download(hub, _FILE, revision=revision, endpoint=endpoint))
+        return _published(Path(hf_hub_download(hub, _FILE, revision=revision, endpoint=endpoint)), hub)
+    except ArtefactError:
+        raise
     except Exception as error:  # noqa: BLE001 - as above
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(f"timm:{name}: its weights cannot be fetched from the hub ({reason}); {advice}.") from None
+
+
+def _published(path: Path, hub: str) -> Path:
+    """Hold a file against the sha256 that the hub names it by; the client itself looks at its size alone.
+
+    Raises:
+        ArtefactError: if it is another; the file is removed from the cache.
+    """
+    blob = path.resolve()
+    if _SHA256.fullmatch(blob.name) and (found := file_digest(blob)) != blob.name:
+        path.unlink()
+        blob.unlink(missing_ok=True)
+        raise ArtefactError(f"{_FILE} of {hub} came with sha256 {found} where the hub has {blob.name}; fetch it again.")
+    return path
+
+
+def fetch(name: str) -> Path:
+    """Fetch the weights of a name from the hub; returns at once where they are at hand.
+
+    Raises:
+        InputError: if they cannot be had.
+        ArtefactError: if what came is not what the hub published, or is of another network.
+    """
+    plain, at, revision = name.partition("@")
+    load(ModelRef("timm", name))
+    return _weights(_tagged(Variant.parse(plain).name) + at + revision, _described(plain)[1], revision or None)[0]
+
+
+def place(name: str, given: Path) -> Path:
+    """Copy a safetensors file to where the weights of a name are looked for, if it loads strictly.
+
+    Raises:
+        UsageError: if weights are there already.
+        ArtefactError: if it is no safetensors file, or of another network.
+    """
+    _described(name.partition("@")[0])
+    path = _place(_tagged(name.partition("@")[0]) + "".join(name.partition("@")[1:]))
+    if path.exists():
+        raise UsageError(f"timm:{name} has weights at {path} already; remove them to place others.")
+    read(given)
+    write_atomic(path, given.read_bytes())
+    try:
+        load(ModelRef("timm", name))
+    except BaseException:
+        path.unlink()
+        raise
+    return path
 
 
 def names() -> dict[str, str]:
@@ -190,6 +241,8 @@ SOURCES.register("timm")(
         names,
         says="timm:NAME, timm:NAME.TAG or timm:NAME.TAG@REVISION, pretrained weights from the hub",
         blank=blank,
+        fetch=fetch,
+        place=place,
         at_hand=at_hand,
     )
 )

@@ -60,25 +60,31 @@ def test_normalisation_that_the_class_sets_itself_may_be_missing(tmp_path):
     assert all(torch.equal(loaded[f"network.{key}"], tensor) for key, tensor in state.items())
 
 
-def test_missing_weights_say_where_to_get_and_how_to_convert_them(tmp_path):
+def test_missing_weights_say_what_brings_them_and_where_to_get_them(tmp_path):
     with pytest.raises(InputError) as caught:
         model()
     says = str(caught.value)
-    assert "https://drive.google.com/uc?id=1m5vhdzIUUKhDbsZdOG9z76Eyp6f4xe_f" in says
-    assert f"bench convert Addepalli2022Efficient_RN18.pt {tmp_path}/robustbench/{NAME}.safetensors." in says
+    assert "https://drive.google.com/uc?export=download&id=1m5vhdzIUUKhDbsZdOG9z76Eyp6f4xe_f" in says
+    assert f"{tmp_path}/robustbench/{NAME}.safetensors; run: bench models fetch robustbench:{NAME}, or" in says
+    assert f"bench models place robustbench:{NAME} Addepalli2022Efficient_RN18.pt." in says
 
 
 def test_a_pickled_file_in_the_place_is_not_opened(tmp_path):
     path = tmp_path / "robustbench" / f"{NAME}.pt"
     path.parent.mkdir(parents=True)
     torch.save({"state_dict": {}}, path)
-    with pytest.raises(InputError, match="bench convert"):
+    with pytest.raises(InputError, match="bench models place"):
         model()
 
 
-def test_a_checkpoint_of_two_state_dicts_says_which_one_counts():
-    with pytest.raises(InputError, match=r"--key last\.$"):
-        model("cifar10/Linf/Andriushchenko2020Understanding")
+def test_of_a_checkpoint_with_two_state_dicts_the_last_counts(tmp_path):
+    name = "cifar10/Linf/Andriushchenko2020Understanding"
+    state = robustbench._entry(name)[1]["model"]().state_dict()
+    best = {key: torch.zeros_like(tensor) for key, tensor in state.items()}
+    torch.save({"best": best, "last": state}, tmp_path / "mine.pt")
+    robustbench.place(name, tmp_path / "mine.pt")
+    stored = model(name).classifier.state_dict()
+    assert all(torch.equal(stored[f"network.{key}"], tensor) for key, tensor in state.items())
 
 
 def test_missing_and_other_tensors_are_refused(tmp_path, state):
