@@ -48,6 +48,7 @@ check: $(READY)
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
 	$(BIN)/typos
+	$(BIN)/zizmor --quiet --offline --persona=pedantic .github
 	$(BIN)/bench submission check submissions/*/*
 	$(BIN)/bench site build --check
 	$(BIN)/bench site check

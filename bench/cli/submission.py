@@ -38,6 +38,30 @@ def check(folders: tuple[Path, ...], *, as_json: bool) -> int:
 
 
 @command.command()
+@click.argument("tree", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--before", default="HEAD^1", show_default=True, help="The commit that the pull request is merged onto.")
+def pull(tree: Path, before: str) -> int:
+    """Check a pull request with a submission, merged and checked out in TREE, as data; exit 0 or 3.
+
+    Besides what `check` finds in the folder, it says what else was changed: a submission is one new folder.
+    """
+    from bench.submission.check import problems
+    from bench.submission.pull import changes, pull_problems, touched
+
+    made = changes(tree, before)
+    found = {"pull request": list(pull_problems(made))}
+    for entry in touched(made):
+        name = f"submissions/{entry.protocol}/{entry.name}"
+        found[name] = problems(tree / name)
+    for name, sentences in found.items():
+        for sentence in sentences:
+            line(f"{name}: {printable(sentence)}")
+    wrong = sum(map(len, found.values()))
+    say(f"{len(found) - 1} entries touched, {wrong} problems.")
+    return 3 if wrong else 0
+
+
+@command.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 def migrate(folders: tuple[Path, ...]) -> None:
     """Convert the records in FOLDERS, of runs or submissions, from version 1 to version 2, in place and once."""

@@ -1,0 +1,191 @@
+"""A stranger's pull request from the fork to a rank, with plain git and the command that the workflow runs."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import date
+
+import pytest
+
+from bench.cli.main import run
+from bench.site.entries import read
+from tests.support.builders import write
+from tests.support.signers import STRANGER, verify
+
+GIT = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main",
+       "-c", "commit.gpgsign=false", "-c", "core.autocrlf=false"]  # fmt: skip
+
+
+def git(place, *words):
+    return subprocess.run([*GIT, "-C", str(place), *words], check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Return a repository with one published entry."""
+    place = tmp_path / "project"
+    write(place / "submissions", id="resident")
+    (place / "README.md").write_text("A board.\n", "utf-8")
+    git(tmp_path, "init", "-q", str(place))
+    git(place, "add", "-A")
+    git(place, "commit", "-qm", "first")
+    return place
+
+
+@pytest.fixture
+def fork(project, tmp_path):
+    place = tmp_path / "fork"
+    git(tmp_path, "clone", "-q", str(project), str(place))
+    git(place, "checkout", "-qb", "mine")
+    return place
+
+
+def merged(project, fork, tmp_path):
+    """Return the tree that a pull request is checked as: what it would be after the merge."""
+    git(fork, "add", "-A")
+    git(fork, "commit", "-qm", "an entry")
+    tree = tmp_path / "pull"
+    shutil.rmtree(tree, ignore_errors=True)
+    git(tmp_path, "clone", "-q", str(project), str(tree))
+    git(tree, "fetch", "-q", str(fork), "mine")
+    git(tree, "merge", "-q", "--no-ff", "-m", "merge", "FETCH_HEAD")
+    return tree
+
+
+def pull(tree, capsys):
+    code = run(["submission", "pull", str(tree)])
+    return code, capsys.readouterr().out
+
+
+def test_a_pull_request_from_the_fork_to_a_rank(project, fork, tmp_path, capsys):
+    write(fork / "submissions", id="newcomer", level=None, parent="new")
+    tree = merged(project, fork, tmp_path)
+    assert pull(tree, capsys) == (0, "")
+    git(project, "pull", "-q", str(tree), "HEAD")
+    assert run(["site", "build", "--submissions", str(project / "submissions"), "--out", str(tmp_path / "site")]) == 0
+    shown = {
+        entry["id"]: entry for entry in json.loads((tmp_path / "site/data/entries.json").read_text("utf-8"))["entries"]
+    }
+    assert shown["newcomer"]["level"] == "self-reported"
+    assert "nobody else has measured it yet" in shown["newcomer"]["unranked"]
+    git(fork, "fetch", "-q", "origin")
+    git(fork, "reset", "-q", "--hard", "origin/HEAD")
+    verify(fork / "submissions/digits-v1/newcomer", "re-run", date(2026, 3, 5))
+    tree = merged(project, fork, tmp_path)
+    assert pull(tree, capsys) == (0, "")
+    catalogue = read(tree / "submissions")
+    assert {entry.id: catalogue.unranked(entry) for entry in catalogue} == {"resident": None, "newcomer": None}
+
+
+def newcomer(fork):
+    return write(fork / "submissions", id="newcomer", level=None, parent="new")
+
+
+def forge(fork):
+    verify(newcomer(fork), "re-run", date(2026, 3, 5), key=STRANGER)
+
+
+def code(fork):
+    newcomer(fork)
+    (fork / "bench.py").write_text("print('mine')\n", "utf-8")
+
+
+def workflow(fork):
+    newcomer(fork)
+    (fork / ".github").mkdir()
+    (fork / ".github/verifiers.toml").write_text("verifiers = []\n", "utf-8")
+
+
+def two(fork):
+    newcomer(fork)
+    write(fork / "submissions", id="second", level=None, parent="second")
+
+
+def rewrite(fork):
+    path = fork / "submissions/digits-v1/resident/submission.toml"
+    path.write_text(path.read_text("utf-8").replace("synthetic", "better"), "utf-8")
+
+
+def delete(fork):
+    (fork / "submissions/digits-v1/resident/verification.json").unlink()
+
+
+def add(fork):
+    shutil.copy(fork / "README.md", fork / "submissions/digits-v1/resident/README.md")
+
+
+def nothing(fork):
+    (fork / "submissions/note.txt").write_text("x\n", "utf-8")
+
+
+def move(fork):
+    git(fork, "mv", "submissions/digits-v1/resident", "submissions/digits-v1/mine")
+
+
+def link(fork):
+    (fork / "submissions/digits-v1/linked").symlink_to("resident")
+
+
+def deeper(fork):
+    newcomer(fork)
+    (fork / "submissions/digits-v1/newcomer/more").mkdir()
+    (fork / "submissions/digits-v1/newcomer/more/x.py").write_text("1\n", "utf-8")
+
+
+HOSTILE = {
+    forge: "signature is not that of", code: "'bench.py' is changed", workflow: "'.github/verifiers.toml' is changed",
+    two: "2 entries are touched", rewrite: "published files stay as they are", delete: "is deleted",
+    add: "is added to an entry that is published", nothing: "'submissions/note.txt' is changed",
+    move: "is deleted", link: "'submissions/digits-v1/linked' is changed", deeper: "more/x.py' is changed",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", HOSTILE, ids=lambda change: change.__name__)
+def test_a_pull_request_brings_one_new_folder_and_nothing_else(project, fork, tmp_path, capsys, change):
+    change(fork)
+    exit_code, told = pull(merged(project, fork, tmp_path), capsys)
+    assert exit_code == 3
+    assert HOSTILE[change] in told
+
+
+def test_what_was_merged_meanwhile_is_not_the_stranger_s(project, fork, tmp_path, capsys):
+    newcomer(fork)
+    (project / "README.md").write_text("A better board.\n", "utf-8")
+    git(project, "commit", "-qam", "meanwhile")
+    assert pull(merged(project, fork, tmp_path), capsys) == (0, "")
+
+
+def test_no_commit_and_no_checkout_is_said(tmp_path, project, capsys):
+    assert run(["submission", "pull", str(project)]) == 3  # it has one commit
+    assert "does not tell what it changes since HEAD^1" in capsys.readouterr().err
+    assert run(["submission", "pull", str(project), "--before", "--output=/tmp/x"]) == 3
+    assert "names no commit" in capsys.readouterr().err
+
+
+def test_the_script_of_the_workflow_lets_no_line_be_a_command_and_runs_nothing_of_the_pull(
+    project, fork, tmp_path, root
+):
+    folder = newcomer(fork)
+    (folder / "::set-output name=x::y").write_text("x", "utf-8")
+    (fork / "bench").mkdir()
+    (fork / "bench/__init__.py").write_text("raise SystemExit('the code of the pull request ran')\n", "utf-8")
+    merged(project, fork, tmp_path)
+    summary, programs = tmp_path / "summary.md", tmp_path / "bin"
+    programs.mkdir()
+    (programs / "bench").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m bench "$@"\n', "utf-8")
+    (programs / "bench").chmod(0o755)
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [str(root / ".ci" / "submission"), "pull", str(summary)],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    first, last = done.stdout.splitlines()[0], done.stdout.splitlines()[-1]
+    token = re.fullmatch(r"::stop-commands::([0-9a-f]{32})", first)[1]
+    assert last == f"::{token}::"
+    assert "'bench/__init__.py' is changed" in done.stdout
+    assert "the code of the pull request ran" not in done.stdout
+    assert "Problems were found" in summary.read_text("utf-8")
