@@ -20,7 +20,7 @@ from bench.evaluation.search.cascade import Cascade, Target
 from bench.evaluation.search.meter import Meter
 from bench.evaluation.search.step import Step
 from bench.models.source import ModelRef, load
-from bench.protocol.load import HeldOut, Protocol
+from bench.protocol.load import Protocol
 from bench.protocol.load import load as rules
 from bench.pruning.measure import measure
 from bench.submission.schema import Flag, Level
@@ -84,11 +84,8 @@ def planned(settled: Plan | None = None) -> tuple[Step, ...]:
 
 
 def protocol() -> Protocol:
-    """Return the rules whose bars are used, with training images held out."""
-    plain, bars = rules("digits-v1"), rules("cifar10-v1").checks
-    checks = {"continuity": {**bars["continuity"], "radius": 0.1}, "held-out": {**bars["held-out"], "linf": 0.1}}
-    held_out = HeldOut(split="train", first=0, points=1297)
-    return plain.model_copy(update={"checks": {**plain.checks, **checks}, "held_out": held_out})
+    """Return the rules whose bars are used."""
+    return rules("digits-v1")
 
 
 def interrogate(suspect: Suspect, seed: int = 0) -> list[Flag]:

@@ -8,7 +8,12 @@ import numpy as np
 from bench.data.dataset import DATASETS, DataSource, EvalSet
 from bench.data.slices import Layout
 
-_LAYOUT = Layout("digits", (8, 8, 1), {"test": 500, "train": 1297}, tuple("0123456789"), scale=16)
+_LAYOUT = Layout("digits", (8, 8, 1), {"test": 500, "train": 1097, "held-out": 200}, tuple("0123456789"), scale=16)
+
+
+_PERIOD = 18
+_PLACES = {"test": (0, 5), "held-out": (5, 7), "train": (7, 18)}
+"""Of every 18 images in a row, which go to a split: every writer's stretch of the file lends to all of them."""
 
 
 @cache
@@ -16,8 +21,9 @@ def _split(split: str) -> EvalSet:
     from sklearn.datasets import load_digits
 
     everything = load_digits()
-    test = np.arange(len(everything.target)) % 18 < 5  # every writer's stretch of the file lends to both splits
-    rows = np.flatnonzero(test if split == "test" else ~test)
+    place = np.arange(len(everything.target)) % _PERIOD
+    first, end = _PLACES[split]
+    rows = np.flatnonzero((first <= place) & (place < end))
     pixels = everything.images[rows, :, :, None].astype(np.uint8)
     return _LAYOUT.points(split, pixels, everything.target[rows].astype(np.int64), np.arange(len(rows)))
 
@@ -25,8 +31,9 @@ def _split(split: str) -> EvalSet:
 def load(split: str, ids: Sequence[int]) -> EvalSet:
     """Return digits by their position in the split.
 
-    Of the 1,797 digits in scikit-learn's order, those whose index modulo 18 is below 5 are the 500 of ``test``, the
-    other 1,297 are ``train``.
+    Of the 1,797 digits in scikit-learn's order, those whose index modulo 18 is below 5 are the 500 of ``test``, those
+    where it is 5 or 6 the 200 of ``held-out``, which no network that ships was trained or tested on, and the other
+    1,097 are ``train``.
     """
     _LAYOUT.check(split, ids)
     return _split(split).take(ids)

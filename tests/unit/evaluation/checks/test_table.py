@@ -21,5 +21,4 @@ def test_every_check_has_a_source_and_says_what_its_thresholds_mean():
 def test_the_protocols_of_the_boards_run_every_check():
     for name in names():
         missing = set(CHECKS) - set(load(name).checks)
-        apart = {"continuity", "held-out"} if "digits" in name else set()  # all of the digits are tested or trained on
-        assert missing <= apart | ({"replay"} if "smoke" in name else set()), name
+        assert missing <= ({"replay"} if "smoke" in name else set()), name
