@@ -103,9 +103,7 @@ def evaluate(
         _hold_invariants(plan, found.pool)
         found.spent += journal.unused
         found.deviations += [environment.ALTERED] if altered else []
-        seconds = round(journal.seconds, 1)
-        timed = _latency(cell, device, batch)
-        spent = result.Effort(seconds, drawn, timed)
+        spent = result.Effort(round(journal.seconds, 1), drawn, _latency(cell, device, batch))
         result.write(result.make(cell, found, device, batch, spent), cell, found)
         journal.keep(plan.out / KEPT)
     return plan.out
