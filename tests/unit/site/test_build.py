@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from bench.errors import SubmissionError
 from bench.protocol.load import load
 from bench.site.build import build
 from bench.site.inspect import ASSET_BUDGET, assets, packed, problems
+from bench.submission.verifiers import VARIABLE
 from tests.support.builders import write
 from tests.support.sites import HOSTILE, crowded, print_board, submissions
 
@@ -49,7 +51,8 @@ def test_another_process_writes_the_same_bytes(root, files, tmp_path):
         "print(digest.hexdigest()); assert 'torch' not in sys.modules"
     )
     command = [sys.executable, "-c", code, str(there)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={"PYTHONHASHSEED": "5"})
+    env = {"PYTHONHASHSEED": "5", VARIABLE: os.environ[VARIABLE]}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(path.encode() + b"\0" + files[path])
