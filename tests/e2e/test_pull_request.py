@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from datetime import date
+from fractions import Fraction
 
 import pytest
 
@@ -61,7 +62,7 @@ def pull(tree, capsys):
 
 
 def test_a_pull_request_from_the_fork_to_a_rank(project, fork, tmp_path, capsys):
-    write(fork / "submissions", id="newcomer", level=None, parent="new")
+    write(fork / "submissions", id="newcomer", level=None, recipe="magnitude-global", sparsity=Fraction(1, 2))
     tree = merged(project, fork, tmp_path)
     assert pull(tree, capsys) == (0, "")
     git(project, "pull", "-q", str(tree), "HEAD")
@@ -77,7 +78,7 @@ def test_a_pull_request_from_the_fork_to_a_rank(project, fork, tmp_path, capsys)
     tree = merged(project, fork, tmp_path)
     assert pull(tree, capsys) == (0, "")
     catalogue = read(tree / "submissions")
-    assert {entry.id: catalogue.unranked(entry) for entry in catalogue} == {"resident": None, "newcomer": None}
+    assert {entry.id: catalogue.unranked(entry) for entry in catalogue if not entry.dense} == {"newcomer": None}
 
 
 def newcomer(fork):

@@ -3,6 +3,7 @@
 import base64
 import json
 from datetime import date, timedelta
+from fractions import Fraction
 
 import pytest
 
@@ -32,17 +33,22 @@ def unranked(root):
     return {entry.id: catalogue.unranked(entry) for entry in catalogue}
 
 
-def test_a_signed_verification_gives_a_rank(folder, tmp_path):
-    assert "nobody else has measured it" in unranked(tmp_path)["small-dense"]
-    verify(folder, "re-run", DAY)
-    assert problems(folder) == []
-    assert unranked(tmp_path) == {"small-dense": None}
+@pytest.fixture
+def pruned(tmp_path):
+    return write(tmp_path, id="half", recipe="magnitude-global", sparsity=Fraction(1, 2), level=None)
 
 
-def test_what_is_only_checked_is_not_ranked(folder, tmp_path):
-    verify(folder, "checked", DAY)
-    assert problems(folder) == []
-    assert "recomputed in part" in unranked(tmp_path)["small-dense"]
+def test_a_signed_verification_gives_a_rank(pruned, tmp_path):
+    assert "nobody else has measured it" in unranked(tmp_path)["half"]
+    verify(pruned, "re-run", DAY)
+    assert problems(pruned) == []
+    assert unranked(tmp_path) == {"half": None}
+
+
+def test_what_is_only_checked_is_not_ranked(pruned, tmp_path):
+    verify(pruned, "checked", DAY)
+    assert problems(pruned) == []
+    assert "recomputed in part" in unranked(tmp_path)["half"]
 
 
 def invented(found):
