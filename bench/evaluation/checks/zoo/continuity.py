@@ -1,12 +1,18 @@
 """Continuity: images that hardly differ get logits that hardly differ."""
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from bench.attacks.draws import Draws
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import GRADED, graded, spread
 from bench.submission.schema import Flag
-from bench.tensors import Flags, Ids, Images
+from bench.tensors import Flags, Ids, Images, Logits
+
+_NEARER = 16
+_LEAST = 0.25
+"""Of the change at a whole step, what a step that many times smaller leaves where logits jump; a slope leaves 1/16."""
 
 
 @torch.no_grad()
@@ -39,10 +45,17 @@ def _jumps(evidence: Evidence, start: Images, ids: Ids, gap: float, thresholds: 
     before = evidence.model(start)
     jumped = torch.zeros_like(ids, dtype=torch.bool)
     for turn in range(int(thresholds["draws"])):
-        change = evidence.model(_moved(start, ids, thresholds["step"], evidence.seed, 1 + turn)) - before
-        change = change - change.mean(dim=1, keepdim=True)
-        jumped |= change.abs().amax(dim=1) > thresholds["tolerance"] * gap
+        far, near = (
+            _change(evidence.model(_moved(start, ids, step, evidence.seed, 1 + turn)), before)
+            for step in (thresholds["step"], thresholds["step"] / _NEARER)
+        )
+        jumped |= (far > thresholds["tolerance"] * gap) & (near > far * _LEAST)
     return jumped
+
+
+def _change(after: Logits, before: Logits) -> Float[Tensor, " batch"]:
+    change = after - before
+    return (change - change.mean(dim=1, keepdim=True)).abs().amax(dim=1)
 
 
 def _moved(images: Images, ids: Ids, size: float, seed: int, turn: int) -> Images:
