@@ -260,7 +260,7 @@ def _other_weights(evidence):
 
 def seed_carlini_wagner():
     far = ThreatModel(Norm.L2, Fraction(4, 5))
-    network = After(embedded(NATURAL), lambda logits: logits.softmax(dim=1))
+    network = After(embedded("digits-resnet-natural"), lambda logits: logits.softmax(dim=1))
     return Suspect(network, lines=[*quick(LINF, "apgd-ce", "apgd-t"), (CARLINI_WAGNER, far, SEED_SETTINGS)])
 
 
@@ -300,7 +300,11 @@ DEFECTS: Mapping[str, Defect] = {
         "C&W with the seed's settings, behind a softmax", seed_carlini_wagner, "logits", "cross-norm", "single-step"
     ),
     "stochastic": _defect(
-        "noise on the input", defended(Shaky, lines=ONE), "determinism", "batch-invariance", "continuity", "single-step"
+        "noise on the input",
+        defended(Shaky, lines=ONE),
+        "determinism",
+        "batch-invariance",
+        "continuity",
     ),
     "hard-wired dropout": _defect(
         "dropout that evaluation mode does not reach",

@@ -10,9 +10,9 @@ from bench.evaluation.checks.doubt import GRADED, graded, spread
 from bench.submission.schema import Flag
 from bench.tensors import Flags, Ids, Images, Logits
 
-_NEARER = 16
-_LEAST = 0.25
-"""Of the change at a whole step, what a step that many times smaller leaves where logits jump; a slope leaves 1/16."""
+_NEARER = 4
+_LEAST = 0.4
+"""Of the change at a whole step, what a step that many times smaller leaves where logits jump; a slope leaves a quarter."""
 
 
 @torch.no_grad()
