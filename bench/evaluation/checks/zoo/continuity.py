@@ -12,7 +12,7 @@ from bench.tensors import Flags, Ids, Images, Logits
 
 _NEARER = 4
 _LEAST = 0.4
-"""Of the change at a whole step, what a step that many times smaller leaves where logits jump; a slope leaves a quarter."""
+"""Of the change at a whole step, what a step that much smaller leaves where logits jump; a slope leaves a quarter."""
 
 
 @torch.no_grad()
