@@ -7,6 +7,7 @@ from torch import Tensor
 from bench.attacks.draws import Draws
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import GRADED, graded, spread
+from bench.evaluation.checks.gap import gap
 from bench.submission.schema import Flag
 from bench.tensors import Flags, Ids, Images, Logits
 
@@ -26,11 +27,10 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     """
     rows = spread(torch.arange(len(evidence.images), device=evidence.images.device), thresholds["points"])
     images, ids = evidence.images[rows], evidence.ids[rows]
-    best = evidence.logits.topk(2, dim=1).values
-    gap = float((best[:, 0] - best[:, 1]).median())
+    unit = gap(evidence.logits)
     noisy = _moved(images, ids, thresholds["radius"], evidence.seed, 0)
     share, where = max(
-        (float(_jumps(evidence, start, ids, gap, thresholds).float().mean()), where)
+        (float(_jumps(evidence, start, ids, unit, thresholds).float().mean()), where)
         for where, start in (("clean", images), ("noisy", noisy))
     )
     says = (
@@ -41,7 +41,7 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     return graded("continuity", share, thresholds, says)
 
 
-def _jumps(evidence: Evidence, start: Images, ids: Ids, gap: float, thresholds: Thresholds) -> Flags:
+def _jumps(evidence: Evidence, start: Images, ids: Ids, unit: float, thresholds: Thresholds) -> Flags:
     before = evidence.model(start)
     jumped = torch.zeros_like(ids, dtype=torch.bool)
     for turn in range(int(thresholds["draws"])):
@@ -49,7 +49,7 @@ def _jumps(evidence: Evidence, start: Images, ids: Ids, gap: float, thresholds: 
             _change(evidence.model(_moved(start, ids, step, evidence.seed, 1 + turn)), before)
             for step in (thresholds["step"], thresholds["step"] / _NEARER)
         )
-        jumped |= (far > thresholds["tolerance"] * gap) & (near > far * _LEAST)
+        jumped |= (far > thresholds["tolerance"] * unit) & (near > far * _LEAST)
     return jumped
 
 
