@@ -42,7 +42,8 @@ def test_a_refused_model_is_refused_with_one_sentence():
 def test_an_honest_network_is_admitted_and_its_passes_are_counted():
     evidence = evidence_of(Suspect(embedded("digits-tiny-linf")))
     assert admit(protocol(), evidence) == []
-    assert 0 < evidence.model.forwards < 20 * len(evidence.labels)
+    held_out = 200
+    assert held_out < evidence.model.forwards < 20 * len(evidence.labels) + held_out
     assert 0 < evidence.model.backwards <= 6 * 64
 
 
