@@ -5,6 +5,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 Images: TypeAlias = Float[Tensor, "batch channels height width"]
 """Pixel values in [0, 1], float32, any memory format; normalisation lives inside the classifier."""
@@ -32,6 +33,18 @@ class Classifier(Protocol):
     def __call__(self, images: Images, /) -> Logits:
         """Return the logits of a batch."""
         ...
+
+
+class Operations(TorchDispatchMode):
+    """Sees every operation of a computation; a subclass says what it looks for.
+
+    Its ``__torch_dispatch__`` is never compiled. PyTorch guards it against that by importing its whole compiler, which
+    would cost every command two to three seconds.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
 
 
 _AT_ONCE = 2_500_000

@@ -8,20 +8,20 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torch.utils.flop_counter import flop_registry
 
 from bench.pruning.masks import evaluating
 from bench.pruning.owners import Owners
-from bench.tensors import Images
+from bench.tensors import Images, Operations
 
 
-class _ByWeight(TorchDispatchMode):
-    """Attributes the operations of a forward pass to the weight whose memory they read."""
+class _ByWeight(Operations):
+    """Counts the operations of a forward pass, and attributes them to the weight whose memory they read."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._owners = Owners(weights)
+        self.total = 0
         self.flops = dict.fromkeys(weights, 0)
 
     def __torch_dispatch__(
@@ -32,9 +32,11 @@ class _ByWeight(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         count = flop_registry.get(func.overloadpacket)
         if count is not None:
+            flops = count(*args, **(kwargs or {}), out_val=out)
+            self.total += flops
             found = next((owner for owner in map(self._owners.of, args) if owner is not None), None)
             if found is not None:
-                self.flops[found.name] += count(*args, **(kwargs or {}), out_val=out)
+                self.flops[found.name] += flops
         return out
 
 
@@ -55,11 +57,10 @@ def macs(network: nn.Module, weights: Mapping[str, Tensor], example: Images) -> 
 
     Products of activations with each other, as in attention, count in the whole alone.
     """
-    total = FlopCounterMode(display=False)
-    parts = _ByWeight(weights)
-    with evaluating(network), torch.no_grad(), plain_attention(), total, parts:
+    counted = _ByWeight(weights)
+    with evaluating(network), torch.no_grad(), plain_attention(), counted:
         network(example[:1])
-    return total.get_total_flops() // 2, {name: flops // 2 for name, flops in parts.flops.items()}
+    return counted.total // 2, {name: flops // 2 for name, flops in counted.flops.items()}
 
 
 def plain(network: nn.Module) -> bytes:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.errors import ContractError
 from bench.pruning.owners import Owner, Owners
+from bench.tensors import Operations
 
 _ATEN = torch.ops.aten
 
@@ -22,7 +22,7 @@ class Window(NamedTuple):
     dilation: Any
 
 
-class Products(TorchDispatchMode, ABC):
+class Products(Operations, ABC):
     """Shows every product of an input with one of the weights, just before it is computed.
 
     Operations are watched and not modules, so that projections inside attention and convolutions that pad their input

@@ -16,7 +16,7 @@ NETWORK = ["--arch", "digits-tiny", "--mean", "1/3", "--std=0.3"]
 def run(folder, spoken):
     settings = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", *spoken],
+        [sys.executable, "-X", "importtime", "-m", *spoken],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -40,7 +40,10 @@ def test_the_command_of_a_record_measures_the_same_again(tmp_path):
     weights = resources.files("bench.models") / "embedded" / "digits-tiny-linf.safetensors"
     shutil.copy(str(weights), tmp_path / "net.safetensors")
     spoken = ["bench", "evaluate", "--model", "net.safetensors", *NETWORK, "--protocol", "digits-smoke-v1"]
-    run(tmp_path, [*spoken, "--out", "first"])
+    started = run(tmp_path, [*spoken, "--out", "first"])
+    # both take seconds to import, and nothing of them is needed
+    assert "torch._dynamo" not in started.stderr
+    assert "sklearn" not in started.stderr
     first = read_result(tmp_path / "first" / "result.json")
     assert first.model.normalisation is not None
     assert (first.model.normalisation.mean, first.model.normalisation.std) == ((1 / 3,), (0.3,))

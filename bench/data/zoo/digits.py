@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
 from bench.data.dataset import DATASETS, DataSource, EvalSet
 from bench.data.slices import Layout
+from bench.errors import AbsentError
 
 _LAYOUT = Layout("digits", (8, 8, 1), {"test": 500, "train": 1097, "held-out": 200}, tuple("0123456789"), scale=16)
 
@@ -18,14 +21,18 @@ _PLACES = {"test": (0, 5), "held-out": (5, 7), "train": (7, 18)}
 
 @cache
 def _split(split: str) -> EvalSet:
-    from sklearn.datasets import load_digits
-
-    everything = load_digits()
-    place = np.arange(len(everything.target)) % _PERIOD
+    # read from the file that scikit-learn brings: importing the package takes seconds
+    found = find_spec("sklearn")
+    if found is None or found.origin is None:
+        raise AbsentError(
+            "The data set digits comes with scikit-learn, which is not installed: pip install scikit-learn."
+        )
+    table = np.loadtxt(Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz", np.uint8, delimiter=",")
+    place = np.arange(len(table)) % _PERIOD
     first, end = _PLACES[split]
     rows = np.flatnonzero((first <= place) & (place < end))
-    pixels = everything.images[rows, :, :, None].astype(np.uint8)
-    return _LAYOUT.points(split, pixels, everything.target[rows].astype(np.int64), np.arange(len(rows)))
+    pixels = table[rows, :-1].reshape(-1, 8, 8, 1)
+    return _LAYOUT.points(split, pixels, table[rows, -1].astype(np.int64), np.arange(len(rows)))
 
 
 def load(split: str, ids: Sequence[int]) -> EvalSet:

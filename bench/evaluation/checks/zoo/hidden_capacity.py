@@ -5,14 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt
 from bench.pruning.masks import evaluating
 from bench.submission.schema import Flag, Level
-from bench.tensors import Images
+from bench.tensors import Images, Operations
 
 _NORMALISATION = ("mean", "std", "mu", "sigma", "running_mean", "running_var", "num_batches_tracked")
 SMALL = 16
@@ -48,7 +47,7 @@ def _unregistered(network: nn.Module) -> Iterator[str]:
                 yield f"tensor {_join(path, name)!r} is no parameter and no buffer"
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(Operations):
     """Notes every tensor of many numbers that a computation takes from elsewhere than what it is given or made."""
 
     def __init__(self, known: list[Tensor]) -> None:
