@@ -9,7 +9,10 @@ from bench.protocol.load import load
 from bench.submission.files import RESULT_FILE, read_result
 from bench.threats import exact
 
-CELLS = ["digits-tiny-linf--magnitude-global-90", "digits-mlp-linf--magnitude-global-90"]
+CELLS = [
+    "digits-tiny-linf--magnitude-global-90",
+    pytest.param("digits-mlp-linf--magnitude-global-90", marks=pytest.mark.soak),
+]
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -27,7 +27,7 @@ from bench.threats import Norm
 MODEL, RULES = ModelRef.parse("embedded:digits-tiny-linf"), load("digits-smoke-v1")
 ARRAYS = ["points.npz", "witnesses.npz"]
 CHILD = plan(Request(MODEL, RULES, recipe="magnitude-global", sparsity=Fraction(1, 2), limit=6))
-quickly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quickly = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

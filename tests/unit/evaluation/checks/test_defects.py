@@ -23,14 +23,17 @@ CONCLUSION = re.compile(
 """What is wrong with a network or with attacks; so few points as stand before the checks here prove none of it."""
 
 HONESTLY = [*QUERIED, *quick(L0, "corners", "sigma-zero", "sparse-pgd-u", "sparse-rs")]
-QUICK = {"digits-cnn-linf", "digits-mlp-linf", "digits-tiny-linf"}
+QUICK = {
+    ("digits-cnn-natural", False), ("digits-cnn-linf", False), ("digits-mlp-linf", False), ("digits-tiny-linf", False),
+    ("digits-mlp-linf", True), ("digits-tiny-linf", True),
+}  # fmt: skip
 
 
 def _honest():
     """Return every network dense and half pruned; what takes long is left to the long runs."""
     for name in HONEST:
         for half in (False, True):
-            slow = [pytest.mark.soak] if (half and name not in QUICK) or "resnet-l2" in name else []
+            slow = [] if (name, half) in QUICK else [pytest.mark.soak]
             yield pytest.param(name, half, marks=slow, id=f"{name}-{'half' if half else 'dense'}")
 
 
