@@ -15,6 +15,9 @@
       const plot = figure.querySelector(".plot");
       const place = document.createElement("div");
       const spec = JSON.parse(figure.querySelector(".spec").textContent);
+      // A name in the legend is cut where it would be wider than the page, beside the axis that it starts at.
+      const { legend } = spec.config;
+      legend.labelLimit = Math.min(legend.labelLimit, plot.clientWidth - 84);
       const { view } = await window.drawVega(place, spec, quiet);
       const svg = place.querySelector("svg");
       svg.setAttribute("aria-hidden", "true");
