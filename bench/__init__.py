@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from bench.interface.network import load
     from bench.interface.pruning import measure, prune
     from bench.interface.result import Result
+    from bench.interface.training import train
     from bench.pruning.measure import Measured
     from bench.pruning.prune import Pruned
 
-__all__ = ["Attacked", "Measured", "Pruned", "Result", "attack", "evaluate", "load", "measure", "prune"]
+__all__ = ["Attacked", "Measured", "Pruned", "Result", "attack", "evaluate", "load", "measure", "prune", "train"]
 
 _HOMES = {
     "Attacked": "bench.interface.attack",
@@ -34,6 +35,7 @@ _HOMES = {
     "load": "bench.interface.network",
     "measure": "bench.interface.pruning",
     "prune": "bench.interface.pruning",
+    "train": "bench.interface.training",
 }
 
 

@@ -1,10 +1,13 @@
-"""Writes a file completely or not at all."""
+"""Writes a file, or a folder of files, completely or not at all."""
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from bench.errors import BenchError
+from bench.errors import BenchError, InputError
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -28,3 +31,24 @@ def write_atomic(path: Path, content: bytes) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise BenchError(f"cannot write {str(path)!r} ({reason}); nothing is half-written.") from None
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give a folder to write into, which takes the name ``out`` when the block ends well and is gone when it does not.
+
+    Raises:
+        InputError: if the place cannot be written, or something that is not empty has the name already.
+    """
+    folder: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        yield folder
+        folder.chmod(0o755)
+        folder.rename(out)
+    except OSError as error:
+        raise InputError(f"cannot write {str(out)!r} ({error.strerror or error}); nothing is half-written.") from None
+    finally:
+        if folder is not None and folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)

@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "compare": ("bench.cli.compare", "Compare two runs point by point."),
     "prune": ("bench.cli.prune", "Prune a model and write the checkpoint."),
     "convert": ("bench.cli.convert", "Convert an old PyTorch checkpoint to safetensors."),
-    "train": ("bench.cli.train", "Train the embedded networks again."),
+    "train": ("bench.cli.train", "Train a network from nothing, or the embedded ones again."),
     "audit": ("bench.cli.audit", "Compare the native engine with the reference, point by point."),
     "submission": ("bench.cli.submission", "Make and check submissions."),
     "verifier": ("bench.cli.verifier", "Make and list the keys that sign verifications."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli import output, reading
-from bench.errors import InputError, UsageError
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.models.source import LoadedModel
@@ -205,29 +205,16 @@ def _command(folder: Path, protocol: str, parent: "LoadedModel", recipe: str) ->
 
 def _write(out: Path, pruned: "Pruned", manifest: dict[str, Any]) -> None:
     """Write both files into a folder that appears only when it is complete."""
-    import shutil
-    import tempfile
-
-    from bench.atomic import write_atomic
+    from bench.atomic import whole_folder, write_atomic
     from bench.evaluation.plan.manifest import MANIFEST, WEIGHTS
     from bench.models.source import Normalised
     from bench.pruning.cost import plain
     from bench.submission.files import canonical
 
     inside = pruned.network.network if isinstance(pruned.network, Normalised) else pruned.network
-    folder: Path | None = None
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    with whole_folder(out) as folder:
         write_atomic(folder / WEIGHTS, plain(inside))
         write_atomic(folder / MANIFEST, canonical(manifest))
-        folder.chmod(0o755)
-        folder.rename(out)
-    except OSError as error:
-        raise InputError(f"cannot write {str(out)!r} ({error.strerror or error}); nothing is half-written.") from None
-    finally:
-        if folder is not None and folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _show(pruned: "Pruned", manifest: dict[str, Any]) -> None:

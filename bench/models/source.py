@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bench.errors import UsageError
 from bench.models.architecture import ARCHITECTURES, Architecture, Shape, Variant
 from bench.models.probe import answers
+from bench.models.trained import trained_beside
 from bench.models.weights import refuse_infinite, refuse_pickled
 from bench.registry import Registry
 from bench.tensors import Images, Logits
@@ -66,17 +67,22 @@ class ModelRef:
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
     ) -> "ModelRef":
-        """Read a reference as the command line takes it.
+        """Read a reference as the command line takes it; what ``bench train`` wrote says itself what it is.
 
         Raises:
             UsageError: for an unknown source, or options that do not go with it.
-            ArtefactError: for a pickled file, which is never opened.
+            ArtefactError: for a pickled file, which is never opened, or a record that is not of these weights.
         """
         if ":" not in text:
             refuse_pickled(Path(text))
         if names_file(text):
             if architecture is None:
-                raise UsageError(f"{text!r} is a file of weights; say what network they belong to with --arch NAME.")
+                told = trained_beside(Path(text))
+                if told is None:
+                    raise UsageError(
+                        f"{text!r} is a file of weights; say what network they belong to with --arch NAME."
+                    )
+                architecture, mean, std = told.architecture, mean or told.mean, std or told.std
             return cls("checkpoint", text, architecture, mean or (0.0,), std or (1.0,))
         source, colon, name = text.partition(":")
         if not colon or not name:

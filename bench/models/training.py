@@ -1,19 +1,23 @@
 """Train a network from scratch, naturally or adversarially, so that running it again gives the same network."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.errors import ContractError
 from bench.tensors import Images, Labels
 from bench.threats import Norm, ThreatModel
 
 _TINY = 1e-12
 """Keeps divisions by the length of a zero gradient finite."""
+_AT_ONCE = 500
+"""Points that are looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +84,115 @@ class Course:
     adversary: Adversary | None
 
 
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one pass over the training images gave, on the batches as they were learnt from.
+
+    Attributes:
+        loss: mean cross-entropy of an image.
+        correct: images that were told rightly.
+    """
+
+    loss: float
+    correct: int
+
+
+class Training:
+    """A training at work: it stops after any epoch, and goes on from its state bit for bit on the same machine.
+
+    Attributes:
+        epochs: what the finished epochs gave.
+    """
+
+    def __init__(self, network: nn.Module, images: Images, labels: Labels, course: Course) -> None:
+        """Initialise ``network`` from the course's seed; it is trained in place."""
+        self.epochs: list[Epoch] = []
+        self._network, self._images, self._labels, self._course = network, images, labels, course
+        self._draws = torch.Generator().manual_seed(course.seed)
+        with _reproducible():
+            initialise(network, self._draws)
+        self.steps = math.ceil(len(images) / course.batch)
+        rate, steps = course.learning_rate, course.epochs * self.steps
+        self._optimiser = torch.optim.Adam(network.parameters(), lr=rate, weight_decay=course.weight_decay)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimiser, rate, total_steps=steps)
+
+    @property
+    def over(self) -> bool:
+        """All epochs are finished."""
+        return len(self.epochs) == self._course.epochs
+
+    def advance(self, hear: Callable[[int], object] = lambda _: None) -> None:
+        """Pass over all images once and leave the network in evaluation mode; ``hear`` is told the steps done so far.
+
+        Raises:
+            ContractError: if the loss is not finite.
+        """
+        network, course, loss, correct = self._network, self._course, 0.0, 0
+        with _reproducible():
+            order = torch.randperm(len(self._images), generator=self._draws)
+            for step, rows in enumerate(order.split(course.batch), start=1):
+                batch, labels = self._images[rows], self._labels[rows]
+                if course.adversary is not None:
+                    batch = course.adversary.perturb(network.eval(), batch, labels, self._draws)
+                self._optimiser.zero_grad(set_to_none=True)
+                logits = network.train()(batch)
+                value = functional.cross_entropy(logits, labels)
+                if not value.isfinite():
+                    raise ContractError(
+                        f"the loss of epoch {len(self.epochs) + 1} is not finite; train at a lower learning rate."
+                    )
+                value.backward()
+                self._optimiser.step()
+                self._schedule.step()
+                loss += float(value.detach()) * len(rows)
+                correct += int((logits.detach().argmax(dim=1) == labels).sum())
+                hear(len(self.epochs) * self.steps + step)
+        network.eval()
+        self.epochs.append(Epoch(loss / len(self._images), correct))
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return tensors and plain values from which the same training goes on."""
+        kept = self._optimiser.state_dict()
+        tensors = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
+        for index, values in kept["state"].items():
+            tensors |= {f"optimiser.{index}.{name}": tensor for name, tensor in values.items()}
+        tensors["draws"] = self._draws.get_state()
+        plain = {
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "groups": kept["param_groups"],
+            "schedule": self._schedule.state_dict(),
+        }
+        return tensors, plain
+
+    def restore(self, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+        """Go on from a state; the network, the images and the course must be those it was taken of.
+
+        Raises:
+            KeyError, ValueError, TypeError, RuntimeError: if it is none of this training.
+        """
+        optimiser: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimiser."):
+                _, index, value = name.split(".")
+                optimiser.setdefault(int(index), {})[value] = tensor
+        network = {name.removeprefix("network."): tensors[name] for name in tensors if name.startswith("network.")}
+        epochs = [Epoch(**epoch) for epoch in plain["epochs"]]
+        self._network.load_state_dict(network, strict=True)
+        self._optimiser.load_state_dict({"state": optimiser, "param_groups": plain["groups"]})
+        self._schedule.load_state_dict(dict(plain["schedule"]))
+        self._draws.set_state(tensors["draws"])
+        self._network.eval()
+        self.epochs = epochs
+
+
 def train(
     network: nn.Module, images: Images, labels: Labels, course: Course, *, on_epoch: Callable[[], object]
 ) -> None:
     """Initialise ``network`` from the course's seed and train it in place; it is left in evaluation mode."""
-    draws = torch.Generator().manual_seed(course.seed)
-    with _reproducible():
-        initialise(network, draws)
-        steps = course.epochs * math.ceil(len(images) / course.batch)
-        optimiser = torch.optim.Adam(network.parameters(), lr=course.learning_rate, weight_decay=course.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, course.learning_rate, total_steps=steps)
-        for _ in range(course.epochs):
-            for rows in torch.randperm(len(images), generator=draws).split(course.batch):
-                batch = images[rows]
-                if course.adversary is not None:
-                    batch = course.adversary.perturb(network.eval(), batch, labels[rows], draws)
-                optimiser.zero_grad(set_to_none=True)
-                functional.cross_entropy(network.train()(batch), labels[rows]).backward()
-                optimiser.step()
-                schedule.step()
-            on_epoch()
-        network.eval()
+    training = Training(network, images, labels, course)
+    while not training.over:
+        training.advance()
+        on_epoch()
 
 
 def initialise(network: nn.Module, draws: torch.Generator) -> None:
@@ -120,14 +212,17 @@ def initialise(network: nn.Module, draws: torch.Generator) -> None:
 def correct(model: nn.Module, images: Images, labels: Labels) -> int:
     """Count the points that the model gets right."""
     with torch.no_grad(), _reproducible():
-        return int((model(images).argmax(dim=1) == labels).sum())
+        parts = zip(images.split(_AT_ONCE), labels.split(_AT_ONCE), strict=True)
+        return sum(int((model(part).argmax(dim=1) == wanted).sum()) for part, wanted in parts)
 
 
 def correct_under(model: nn.Module, images: Images, labels: Labels, adversary: Adversary, *, seed: int) -> int:
     """Count the points that the model gets right after the adversary; a quick look, no measurement."""
+    draws = torch.Generator().manual_seed(seed)
     with _reproducible():
-        perturbed = adversary.perturb(model, images, labels, torch.Generator().manual_seed(seed))
-    return correct(model, perturbed, labels)
+        parts = zip(images.split(_AT_ONCE), labels.split(_AT_ONCE), strict=True)
+        perturbed = [adversary.perturb(model, part, wanted, draws) for part, wanted in parts]
+    return correct(model, torch.cat(perturbed), labels)
 
 
 @contextmanager

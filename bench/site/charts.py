@@ -138,6 +138,25 @@ def ladder() -> Any:
     return alt.layer(room, level, whiskers, line, stars).properties(width=WIDTH, height=HEIGHT)
 
 
+def learning() -> Any:
+    """Plot what a network had learnt after every epoch: the loss, and the shares that it told rightly, by ``seen``.
+
+    ``losses``: epoch, loss. ``shares``: epoch, share, seen.
+    """
+    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=6)).scale(nice=False)
+    loss = (
+        alt.Chart(_data("losses"))
+        .mark_line(point=alt.OverlayMarkDef(size=20))
+        .encode(x=x, y=alt.Y("loss:Q", title="training loss"), color=alt.value("var(--muted)"))
+    )
+    share = (
+        alt.Chart(_data("shares"))
+        .mark_line(point=alt.OverlayMarkDef(size=20))
+        .encode(x=x, y=_share("share", "accuracy", zero=False), color=_colour("seen"))
+    )
+    return alt.hconcat(*(part.properties(width=WIDTH - 200, height=HEIGHT - 80) for part in (loss, share)))
+
+
 def waterfall() -> Any:
     """Plot what each attack of the cascade takes away, from the correct points to the robust ones.
 

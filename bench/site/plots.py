@@ -1,6 +1,6 @@
 """Which figures a page carries, filled from the entries."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -154,6 +154,31 @@ def ladder(found: Ladder, page: str, name: str) -> Drawing:
     title = f"Sparsity ladder of {found.parent.submission.name}"
     figure = Figure(charts.ladder, {"ladder": rows, "parent": [parent], "spots": spots})
     return draw(figure, name, title, says, page)
+
+
+def learning(record: Mapping[str, Any]) -> Drawing:
+    """Draw the learning curve of a record of ``bench train``."""
+    course, epochs, looks = record["course"], record["epochs"], record["looks"]
+    attack = course["adversary"]
+    under = f" under {attack['norm']} {attack['epsilon']}" if attack else ""
+    counts = {f"training{under}": ([epoch["correct"] for epoch in epochs], record["points"]["points"])}
+    for key, says in (("correct", "validation"), ("standing", f"validation{under}")):
+        if looks and key in looks[0]:
+            counts[says] = ([look[key] for look in looks], record["validation"]["points"])
+    shares = [
+        {"epoch": epoch, "share": round(count / points, 6), "seen": seen}
+        for seen, (found, points) in counts.items()
+        for epoch, count in enumerate(found, start=1)
+    ]
+    losses = [{"epoch": epoch, "loss": round(values["loss"], 6)} for epoch, values in enumerate(epochs, start=1)]
+    last = ", ".join(f"{found[-1]} of {points} {seen}" for seen, (found, points) in counts.items())
+    return draw(
+        Figure(charts.learning, {"losses": losses, "shares": shares}),
+        "learning",
+        "Learning curve",
+        f"Loss and accuracy of {record['architecture']} over {len(epochs)} epochs; at the end right: {last}.",
+        "training",
+    )
 
 
 def first(catalogue: Catalogue, board: Board) -> list[Entry]:
