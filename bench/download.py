@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from bench.errors import ArtefactError, BenchError, InputError
 from bench.version import __version__
@@ -40,6 +40,13 @@ _TITLE = re.compile(rb"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTA
 _HEAD = 4096
 """Bytes in which a page shows itself."""
 
+Open: TypeAlias = Callable[[urllib.request.Request, float], Any]
+"""(what is asked, seconds of patience) to the answer, as ``urllib`` gives it."""
+
+
+def _anywhere(asked: urllib.request.Request, patience: float) -> Any:
+    return urllib.request.urlopen(asked, timeout=patience)  # noqa: S310 - of our tables
+
 
 @dataclass(frozen=True, slots=True)
 class Remote:
@@ -50,18 +57,36 @@ class Remote:
         address: where it is fetched from, or where a person gets it.
         digest: ``md5:…`` or ``sha256:…`` as published; empty where nobody published one.
         size: in bytes; None where nobody says.
+        most: bytes that are taken at most, of a file whose size nobody vouches for; None where the size is the limit.
+        through: what opens the address; a guard for one that a stranger named.
     """
 
     name: str
     address: str
     digest: str = ""
     size: int | None = None
+    most: int | None = None
+    through: Open = _anywhere
 
     @property
     def spelled(self) -> str:
         """The digest, for people."""
         kind, _, value = self.digest.partition(":")
         return f"{kind} {value}" if value else "no digest published"
+
+    def hold(self, total: int) -> None:
+        """Hold the bytes that have come, or are announced, against the most that is taken.
+
+        Raises:
+            ArtefactError: if they are more.
+        """
+        most = self.size if self.most is None else self.most
+        if most is not None and total > most:
+            limit = f"{most:,} were published" if self.most is None else f"at most {most:,} are taken"
+            raise ArtefactError(
+                f"what {self.address} sends for {self.name} has {total:,} bytes or more where {limit}; nothing of it "
+                "is kept."
+            )
 
 
 class PageError(InputError):
@@ -161,7 +186,7 @@ def _completed(remote: Remote, file: IO[bytes], part: Path) -> str:
     """Fetch the rest of a file; return what of the whole is not as published."""
     try:
         _complete(remote, file)
-    except PageError:
+    except (PageError, ArtefactError):
         _empty(file)
         raise
     file.flush()
@@ -217,13 +242,13 @@ def _append(remote: Remote, file: IO[bytes], mark: str) -> tuple[str, bool]:
     have = file.tell()
     if have and not (mark or remote.digest):
         have = _empty(file)
-    asked = urllib.request.Request(remote.address, headers={"User-Agent": f"prunebench/{__version__}"})  # noqa: S310 - of our tables
+    asked = urllib.request.Request(remote.address, headers={"User-Agent": f"prunebench/{__version__}"})  # noqa: S310 - of our tables, or opened by a guard
     if have:
         asked.add_header("Range", f"bytes={have}-")
         if mark:
             asked.add_header("If-Range", mark)
     try:
-        answer = urllib.request.urlopen(asked, timeout=_PATIENCE)  # noqa: S310 - as above
+        answer = remote.through(asked, _PATIENCE)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return mark, True  # nothing is missing, or the digest will say
@@ -235,10 +260,12 @@ def _append(remote: Remote, file: IO[bytes], mark: str) -> tuple[str, bool]:
         if answer.status != http.HTTPStatus.PARTIAL_CONTENT and have:
             have = _empty(file)  # another version, or a server that knows no parts
         total = have + int(answer.headers.get("Content-Length") or 0)
+        remote.hold(total)
         strong = answer.headers.get("ETag") or ""
         file.write(head)
         while chunk := answer.read(_CHUNK):
             file.write(chunk)
+            remote.hold(file.tell())
             _SHOW.get()(remote.name, file.tell(), total)
         known = "Content-Length" in answer.headers
         return ("" if strong.startswith("W/") else strong), not known or file.tell() >= total

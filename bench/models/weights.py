@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench.atomic import write_atomic
 from bench.errors import ArtefactError, ContractError, InputError
+from bench.models.header import read_header
 from bench.models.mending import explain, misfit, misshapen
 
 PICKLED = frozenset({".pt", ".pth", ".th", ".bin", ".ckpt", ".pkl", ".pickle", ".tar", ".model"})
@@ -60,7 +61,9 @@ def read(path: Path) -> dict[str, Tensor]:
     if path.suffix != ".safetensors":
         raise ArtefactError(f"{str(path)!r} is not opened; weights are files that end in .safetensors.")
     try:
-        return load(path.read_bytes())
+        content = path.read_bytes()
+        read_header(content, repr(str(path)))
+        return load(content)
     except (OSError, MemoryError) as error:
         raise InputError(f"No weights can be read from {str(path)!r}: {_reason(error)}.") from None
     except (SafetensorError, ValueError, KeyError) as error:

@@ -18,6 +18,13 @@ _PINNED = {
     "github.com": re.compile(rf"/{_NAME}/{_NAME}/(?:releases/download/[^/]+/[^/]+|raw/[0-9a-f]{{40}}/.+)"),
     "raw.githubusercontent.com": re.compile(rf"/{_NAME}/{_NAME}/[0-9a-f]{{40}}/.+"),
 }
+_SERVING = {
+    "huggingface.co": ("huggingface.co", ".huggingface.co", ".hf.co"),
+    "zenodo.org": ("zenodo.org",),
+    "github.com": ("github.com", ".githubusercontent.com"),
+    "raw.githubusercontent.com": ("raw.githubusercontent.com",),
+}
+"""Hosts that each of them hands a file out from; one with a dot in front stands for every name below it."""
 PINNED = (
     "a Hugging Face file at a 40-digit revision, a file of a Zenodo record, a GitHub release asset or a GitHub file at "
     "a commit"
@@ -51,3 +58,9 @@ def pinned(address: str) -> bool:
     path, rule = found["path"] or "", _PINNED.get(found["host"])
     steps = unquote(path).split("/")
     return rule is not None and not {".", ".."} & set(steps) and bool(rule.fullmatch(path))
+
+
+def serving(address: str) -> tuple[str, ...]:
+    """Return the hosts that a pinned address may be answered from; none for an address that is not pinned."""
+    found = _HTTPS.fullmatch(address)
+    return _SERVING[found["host"]] if found and pinned(address) else ()

@@ -118,6 +118,22 @@ def signer(record: Signed, verifiers: Verifiers) -> Verifier:
     raise ValueError(f"signature is not that of {record.by!r} over this record" if signature else "it is not signed")
 
 
+def holder(key: Path, day: date) -> Verifier:
+    """Return the verifier whose private key a file holds, listed for a day.
+
+    Raises:
+        InputError: if nobody is listed with that key for that day, or as ``sign`` does.
+    """
+    half = public(key)
+    for verifier in listed().verifiers:
+        if verifier.key == half and verifier in listed().named(verifier.name, day):
+            return verifier
+    raise InputError(
+        f"the key in {str(key)!r} is no listed verifier's on {day}, so its signature would not count; `bench verifier "
+        "list` shows whose do."
+    )
+
+
 def sign(record: _Record, key: Path) -> _Record:
     """Return a record with the signature of a private key.
 

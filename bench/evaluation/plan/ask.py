@@ -72,6 +72,7 @@ def ask(
     preset: str = "standard",
     file: File = File(),
     said: Said = Said(),
+    places: tuple[Path, ...] = (),
     **plain: Any,
 ) -> Plan:
     """Return the plan of an evaluation.
@@ -85,6 +86,7 @@ def ask(
         preset: whose budgets.
         file: what goes with ``model`` if that is a file.
         said: of its pruning.
+        places: folders in which files that a record names are looked for first.
         **plain: further attributes of a Request.
 
     Raises:
@@ -94,7 +96,7 @@ def ask(
     """
     chosen = (rules(protocol) if isinstance(protocol, str) else protocol).under(preset)
     _fits(said)
-    again = measured(model, chosen.name)
+    again = measured(model, chosen.name, places)
     if again is not None:
         return plan(_again(again, said, Request(again.model, chosen, **plain)))
     manifest = manifest_beside(Path(model)) if names_file(model) else None

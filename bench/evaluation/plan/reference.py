@@ -25,11 +25,13 @@ class Measured:
     Attributes:
         folder: of its run or entry.
         model: the network, or the dense one that a recipe pruned to it.
+        places: folders in which the files that it names are looked for.
     """
 
     folder: Path
     result: Result
     model: ModelRef
+    places: tuple[Path, ...]
 
     @property
     def dense(self) -> bool:
@@ -37,12 +39,13 @@ class Measured:
         return self.result.pruning.structure == "dense"
 
 
-def measured(text: str, protocol: str) -> Measured | None:
+def measured(text: str, protocol: str, places: tuple[Path, ...] = ()) -> Measured | None:
     """Return what ``entry:ID`` or the folder of a finished run names; None for any other reference.
 
     Args:
         text: as typed.
         protocol: whose entry is meant where several protocols have one of that name.
+        places: folders in which its files of weights are looked for before its own.
 
     Raises:
         UsageError: if there is no such entry.
@@ -55,7 +58,8 @@ def measured(text: str, protocol: str) -> Measured | None:
     else:
         return None
     result = read_result(folder / RESULT_FILE)
-    return Measured(folder, result, _model(result.model, [folder, folder.parent]))
+    looked = (*places, folder, folder.parent)
+    return Measured(folder, result, _model(result.model, looked), looked)
 
 
 def origin_of(found: Measured) -> Origin | None:
@@ -65,7 +69,7 @@ def origin_of(found: Measured) -> Origin | None:
         return None
     claim = pruning.claim
     return Origin(
-        parent=None if model.parent is None else _parent(model, [found.folder, found.folder.parent]),
+        parent=None if model.parent is None else _parent(model, found.places),
         method=pruning.how,
         sparsity=Fraction(claim.sparsity) if claim and claim.sparsity else None,
         structure=claim.structure if claim else None,

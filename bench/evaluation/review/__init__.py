@@ -1,0 +1,1 @@
+"""What a maintainer does with somebody else's entry: fetch it, recompute it, attack it again, say where it differs."""

@@ -1,0 +1,93 @@
+"""The weights that an entry names come by way of the guard, and another process opens them first."""
+
+import hashlib
+import shutil
+import socket
+from importlib import resources
+
+import pytest
+
+from bench.errors import ArtefactError, InputError
+from bench.evaluation.review import weights
+from bench.evaluation.review.weights import fetch_weights
+from bench.guard import Guard
+from bench.submission.files import dump, read_result
+from tests.support.loopback import Answer, serving
+
+PATH = f"/someone/net/resolve/{40 * '0'}/w.safetensors"
+TINY = (resources.files("bench.models") / "embedded" / "digits-tiny-linf.safetensors").read_bytes()
+
+
+@pytest.fixture
+def entry(root, tmp_path, monkeypatch):
+    """Return how to make an entry whose network is a file on a hub; what is served there is given."""
+    monkeypatch.setenv("BENCH_MODEL_DIR", str(tmp_path / "cache"))
+    source = root / "submissions/digits-v1/digits-tiny-linf--dense"
+
+    def make(ref="w.safetensors", content=TINY):
+        folder = tmp_path / "digits-v1" / "mine"
+        shutil.copytree(source, folder)
+        result = read_result(folder / "result.json")
+        digest = hashlib.sha256(content).hexdigest()
+        normal = {"mean": (0.0,), "std": (1.0,)}
+        model = result.model.model_dump() | {"ref": ref, "file_sha256": digest, "normalisation": normal}
+        plain = result.model_copy(update={"model": type(result.model).model_validate(model)})
+        (folder / "result.json").write_bytes(dump(plain))
+        toml = (folder / "submission.toml").read_text("utf-8")
+        toml = toml.replace("embedded:digits-tiny-linf", f"https://huggingface.co{PATH}")
+        (folder / "submission.toml").write_text(toml, "utf-8")
+        return folder
+
+    return make
+
+
+def through(monkeypatch, server):
+    port = int(server.url.rpartition(":")[2])
+
+    def dial(host, patience):
+        assert host == "huggingface.co"
+        return socket.create_connection(("127.0.0.1", port), patience)
+
+    monkeypatch.setattr(weights, "Guard", lambda hosts: Guard(hosts, dial))
+
+
+def test_a_file_is_fetched_and_opened_by_another_process(entry, monkeypatch, tmp_path):
+    folder = entry()
+    with serving({PATH: TINY}) as server:
+        through(monkeypatch, server)
+        (place,) = fetch_weights(folder)
+        assert fetch_weights(folder) == [place]  # at hand by now
+        assert server.asked == [f"GET {PATH}"]
+    assert place == tmp_path / "cache" / "entries" / hashlib.sha256(TINY).hexdigest()
+    assert (place / "w.safetensors").read_bytes() == TINY
+
+
+def test_what_another_process_cannot_open_is_not_opened_here(entry, monkeypatch):
+    header = TINY[: 8 + int.from_bytes(TINY[:8], "little")]
+    full_of_nan = header + b"\xff" * (len(TINY) - len(header))
+    folder = entry(content=full_of_nan)
+    with serving({PATH: full_of_nan}) as server:
+        through(monkeypatch, server)
+        with pytest.raises(ArtefactError, match=r"cannot be loaded by itself: .*NaN"):
+            fetch_weights(folder)
+
+
+@pytest.mark.parametrize("ref", ["../w.safetensors", "/etc/w.safetensors", ".w.safetensors", "a\\w.safetensors"])
+def test_no_name_of_a_file_leads_elsewhere(entry, monkeypatch, ref, tmp_path):
+    with serving({PATH: TINY}) as server:
+        through(monkeypatch, server)
+        with pytest.raises(ArtefactError, match="no plain name of a file"):
+            fetch_weights(entry(ref))
+        assert not server.asked
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_server_that_is_gone_is_told(entry, monkeypatch):
+    with serving({PATH: Answer(404)}) as server:
+        through(monkeypatch, server)
+        with pytest.raises(InputError, match="HTTP 404"):
+            fetch_weights(entry())
+
+
+def test_a_network_that_anyone_has_needs_no_file(root):
+    assert fetch_weights(root / "submissions/digits-v1/digits-tiny-linf--magnitude-global-90") == []
