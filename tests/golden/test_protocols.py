@@ -8,17 +8,17 @@ import pytest
 from bench.protocol.load import load, names
 
 DIGESTS = {
-    "cifar10-full-v1": "851a357fba0e9a00cf5baa406f7d3ecc4e228afa492f87427a7bd8350c084a55",
-    "cifar10-v1": "0deb3d1f57aab060b9bee81ba2e6d145ef4726d9c410a444ade920281214abe0",
-    "cifar100-v1": "ce5ec7ce8e50bc9a3f5daf47193c8204d0ead42f437f3b720649576bbc0cb6b7",
-    "digits-smoke-v1": "9ef696d1456747d2f0a22a6ce83d578f737d9aad57c086fae882ae1cbc26be95",
-    "digits-v1": "a0b6333ab13af9f0fdb5cf8033b553910f141070a04773d2c27176af327e9f88",
-    "imagenet-500-v1": "7ce3c3a5410840d02ec113de2f31919110864e8b708dbe4eba82843dc7aa6f69",
-    "imagenet-v1": "6599f83919ded527fc09f0d29f509d51f298ba689ad6b1ac74012237a60bd7f1",
-    "imagenette-v1": "d641c1f013e5c5d9f10041ec6bdd37a0ab26c1f678285cf6712c20d3f2759a6d",
-    "mnist-1000-v1": "e6be0ecc58e88963632e794b5cd3ca5c3738bc2a304e9ceee75877cd19bb1786",
-    "mnist-v1": "fd3777ed79a78ef7f9aa139880a90db1d373f4d40d9c3ff358ff34a23cb7ab9a",
-    "svhn-v1": "1c8a0fd257d6eb3475bf57efcb9d5d7a2103c30ef9d10c41bc3ca538016a2dfb",
+    "cifar10-full-v1": "32a68ba77fbe71b22e8fb51e538ea55dc8e7388f7e2e645f693156a8f81b37bf",
+    "cifar10-v1": "e5dd4fee9854c17c854d148e4b55aa9b30ba5cf58e0329a84b25a2807d38facd",
+    "cifar100-v1": "3f260f14c90a800f296504ff0c69ee4f6ff8cab4f7d9989711064de95ffb6e55",
+    "digits-smoke-v1": "f3c6375dcb433479fb356a4aa70068f29af94a615fe7340e8d78db6f2dcc61a4",
+    "digits-v1": "a262f5bcc0d8b3a54a11c127603c60e15f22140a814daf4dd3fa4502264fef88",
+    "imagenet-500-v1": "5886d3deecca1cdd03514f30f5370cebf21977377cfe75f0f344f14261c2c633",
+    "imagenet-v1": "30f46cc722a40de97778526a694bbdeb0777d7da9faef39ee2c60acac1d2326a",
+    "imagenette-v1": "5e555d1fe4a33c68b09e6c5c8f2c84a0553aa6b4bdf0bebc84a84291fe835172",
+    "mnist-1000-v1": "2c1533ad73ade1383d9e02d320a70ae54399ea8ffb13b5be0e2a894636add32a",
+    "mnist-v1": "fa9b6e95cc6fa59815346bf599a48910a18c6c9b8fe0c2aff009808e0e3e0e06",
+    "svhn-v1": "f22054de72e8bba295a2cd750f7b77247e7f56775048f7399d661733c5045a42",
 }
 
 

@@ -6,21 +6,33 @@ from functools import cache
 import torch
 from torch import nn
 
-from bench.data.dataset import EvalSet
+from bench.data.dataset import DATASETS, EvalSet
 from bench.models.architecture import ARCHITECTURES
 from bench.models.source import Normalised
 from bench.models.training import Adversary, Course, train
 from bench.threats import Norm, ThreatModel
 from tests.support.suspects import sides
 
+_ADVERSARY = Adversary(ThreatModel(Norm.LINF, Fraction(1, 10)), 2)
+
 
 @cache
 def trained_on_the_points() -> nn.Module:
     """Return a network trained adversarially on the 500 points for some seconds: it knows nearly all of them."""
-    points, network = sides().inside, ARCHITECTURES["digits-mlp"].build()
-    adversary = Adversary(ThreatModel(Norm.LINF, Fraction(1, 10)), 2)
-    course = Course(300, 100, 0.005, 0.0, 11, adversary)
-    train(network, points.images(), points.label_tensor(), course, on_epoch=lambda: None)
+    return _trained(300, sides().inside)
+
+
+def trained_on_the_points_too() -> nn.Module:
+    """Return a network trained adversarially on training images and on the 500 points alike."""
+    return _trained(80, sides().inside, DATASETS["digits"].load("train", range(1024)))
+
+
+def _trained(epochs: int, *sets: EvalSet) -> nn.Module:
+    network, course = ARCHITECTURES["digits-mlp"].build(), Course(epochs, 100, 0.005, 0.0, 11, _ADVERSARY)
+    images, labels = (
+        torch.cat(parts) for parts in zip(*((one.images(), one.label_tensor()) for one in sets), strict=True)
+    )
+    train(network, images, labels, course, on_epoch=lambda: None)
     return Normalised(network.requires_grad_(requires_grad=False), (0.0,), (1.0,)).eval()
 
 

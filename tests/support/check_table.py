@@ -27,13 +27,24 @@ meets every attack of the protocol, cut short, and as many points must stand as 
 *Held-out* doubts that a network would do as well on other points: it compares clean accuracy, and accuracy under a
 short attack of its own, on the points of the protocol and on those that its `[held_out]` names. Honest networks do at
 most 8 in a hundred better inside, by chance; the figure is the least difference that chance leaves. Where there
-are more than are looked at, a hash of the weights chooses, so nobody knows in training which points it will be. What
-it does not say: a network trained on the held-out points too is as good there, and all of them are public; one that
-knows a few points of the protocol gains less than the bar; where every test image is a point of the protocol, training
-images stand in, and a network trained on both is not seen. Points that are not on the machine leave a warning, never
-silence: the run stays standard, but whoever runs an entry again has to have them.
+are more than are looked at, a hash of the weights chooses, so nobody knows in training which points it will be. Points
+that are not on the machine leave a warning, never silence: the run stays standard, but whoever runs an entry again has
+to have them.
 
 This page is held by `tests/unit/evaluation/checks/test_table.py` and cannot drift.
+
+## What no check sees
+
+- A network trained on the points of the protocol *and* on those held out: all of them are public. Where every test
+  image is a point of the protocol, training images stand in, and a network trained on both is not seen.
+- A network that gained little by knowing points. With 1,000 points on either side, a gain of 6 points at half of them
+  correct, or of 2.4 at 95 %, is warned of every second time; on the digits, with 500 and 200, one of 7.5 at 85 %.
+- A dense parent made to be pruned: wide, with channels that hardly matter. Its child is as sparse as it measures, and
+  as robust; what the pruning achieved is not what the child shows, so both stand side by side.
+- Code of one's own that behaves while it is looked at. Checks look from several sides, in another process and again at
+  the end, and no code of a stranger runs for a submission: its networks come from weights and known architectures.
+- A result that was written by hand and adds up. Such an entry is self-reported and has no rank; a rank takes a listed
+  verifier, who measures again.
 
 ## The checks
 """

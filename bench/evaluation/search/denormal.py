@@ -1,4 +1,4 @@
-"""Networks with weights so small that a processor computes with them twenty times as slowly."""
+"""Networks with weights so small that a processor computes with them twelve times as slowly."""
 
 import copy
 

@@ -15,7 +15,7 @@ from bench.models.source import ModelRef
 from bench.protocol.load import load
 from bench.submission.files import RESULT_FILE, read_result
 from bench.submission.schema import Level
-from tests.support.cheats import Stored, trained_on_the_points
+from tests.support.cheats import Stored, trained_on_the_points, trained_on_the_points_too
 from tests.support.suspects import Suspect, embedded, evidence_of, protocol, sides
 
 
@@ -43,6 +43,12 @@ def test_a_network_that_knows_its_points_gets_no_number(make):
     assert (flag.check, flag.level) == ("held-out", Level.WITHHOLD)
     assert flag.says.endswith("so the network knows the points that it is measured on.")
     assert "of the 500 points of these rules and" in flag.says
+
+
+def test_a_network_that_learned_its_points_beside_training_images_is_doubted():
+    (flag,), _ = asked(trained_on_the_points_too())
+    assert flag.level in {Level.WARN, Level.WITHHOLD}
+    assert flag.says.startswith("Under 5 steps of apgd-ce in Linf")
 
 
 @pytest.mark.parametrize("name", ["digits-tiny-linf", "digits-mlp-linf"])
