@@ -14,11 +14,6 @@ from bench.submission.schema import ClaimRecord, CostRecord, LatencyRecord, Norm
 from bench.submission.score import rate, retention, wilson
 from bench.threats import Norm
 
-_CONVERTED = (
-    " This record was converted from an older version, whose cascades did not attack points that a witness of another "
-    "norm had broken."
-)
-
 
 def tables(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:
     """Return what an entry's page tells in tables, less the empty ones.
@@ -144,7 +139,6 @@ def _attacks(entry: Entry) -> dict[str, Any]:
         "says": (
             "Each attack runs on the points that the cascade has not broken; rejected candidates fool from outside the "
             "ball. Witnesses from elsewhere (other norms, the parent, checks) take what the cascade left."
-            + (_CONVERTED if entry.result.converted else "")
         ),
         "header": ["threat model", "attack", "attempted", "broken", "rejected", "forward passes", "backward passes"],
         "numbers": {2, 3, 4, 5, 6},
@@ -242,7 +236,7 @@ def _times(rate: Fraction | None) -> str:
 
 def _latency(timed: LatencyRecord | None) -> str:
     if timed is None:
-        return "not timed: the record was converted from an older version"
+        return "not timed"
     clock = "of one thread" if timed.clock == "processor" else "of the accelerator"
     network, faster = timed.network, timed.times_faster
     times = f"{duration(network.forward[1])} an image forward, {duration(network.both[1])} forward and back"

@@ -105,6 +105,11 @@ class Entry:
         return self.result.pruning.structure == "dense"
 
     @property
+    def channels(self) -> bool:
+        """Channels were removed."""
+        return self.result.pruning.structure == "channel"
+
+    @property
     def band(self) -> str:
         """Label of the band of measured sparsity."""
         return DENSE if self.dense else _label(band(self.sparsity))
@@ -130,12 +135,9 @@ class Entry:
         return int(self.robust[norm].sum())
 
     def alone(self, norm: Norm) -> int | None:
-        """Return what the norm's own cascade leaves, where a witness from elsewhere takes more; None where none does.
-
-        None, too, for a record that was converted, whose cascades left such points out.
-        """
+        """Return what the norm's own cascade leaves, where other witnesses take more; None where none does."""
         threat = self.result.threat(norm)
-        if threat is None or self.result.converted or threat.robust == self.survivors(norm):
+        if threat is None or threat.robust == self.survivors(norm):
             return None
         return threat.robust
 
@@ -147,7 +149,7 @@ class Band:
     label: str
     entries: tuple[Entry, ...]
     places: dict[Entry, Place]
-    """Of those that carry a rank; of dense networks none does."""
+    """Of those that carry a rank; in the lowest band, as of dense networks, none does."""
 
     @property
     def leader(self) -> Entry | None:
@@ -242,6 +244,8 @@ class Catalogue:
             return f"{DENSE}: shown beside what was pruned from it"
         if not entry.level.ranked:
             return f"{entry.level}: {_WAITING[entry.level]}"
+        if not (band(entry.sparsity) or (entry.channels and band(entry.macs_removed))):
+            return f"{_label(0)} pruned: too little to be told from a dense network"
         return None
 
 
@@ -365,23 +369,22 @@ def _board(catalogue: Catalogue, entries: list[Entry], norm: Norm) -> Board:
     def describe(entry: Entry) -> Contender:
         return Contender(entry.robust[norm], int(entry.correct.sum()), entry.id)
 
+    def ranking(members: list[Entry]) -> list[Entry]:
+        return [entry for entry in members if not catalogue.unranked(entry)]
+
     def banded(members: list[Entry], share: Callable[[Entry], Fraction]) -> list[Band]:
         sorted_in: dict[int, list[Entry]] = defaultdict(list)
         for entry in members:
             sorted_in[band(share(entry))].append(entry)
         return [
-            Band(
-                _label(number), tuple(inside), places([one for one in inside if not catalogue.unranked(one)], describe)
-            )
+            Band(_label(number), tuple(inside), places(ranking(inside) if number else [], describe))
             for number, inside in sorted(sorted_in.items())
         ]
 
     there = [entry for entry in entries if norm in entry.robust]
     shown = sorted(there, key=lambda entry: (entry.withheld, order(describe(entry))))
     bands = banded([entry for entry in shown if not entry.dense], lambda entry: entry.sparsity)
-    channels = banded(
-        [entry for entry in shown if entry.result.pruning.structure == "channel"], lambda entry: entry.macs_removed
-    )
+    channels = banded([entry for entry in shown if entry.channels], lambda entry: entry.macs_removed)
     ranked = {entry: place for found in bands for entry, place in found.places.items()}
     dense = tuple(entry for entry in shown if entry.dense)
     bands += [Band(DENSE, dense, {})] if dense else []

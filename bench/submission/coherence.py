@@ -20,6 +20,11 @@ def result_problems(result: Result, written: bytes) -> Iterator[str]:
     if not result.standard or result.deviations:
         reasons = "; ".join(result.deviations) or "no reason given"
         yield f"{RESULT_FILE}: not a standard run ({reasons}); measure again without deviations."
+    if result.converted is not None:
+        yield (
+            f"{RESULT_FILE}: converted from {result.converted}, which is kept to be read; measure again under the "
+            "rules of today."
+        )
     if (result.model.normalisation is None) == result.model.ref.endswith(".safetensors"):
         yield (
             f"{RESULT_FILE}: model.normalisation goes with a .safetensors file and with nothing else; got "
@@ -44,7 +49,7 @@ def result_problems(result: Result, written: bytes) -> Iterator[str]:
 def _cost(result: Result) -> Iterator[str]:
     where, pruning, timed = f"{RESULT_FILE}: cost", result.pruning, result.cost.latency
     if timed is None and result.converted is None:
-        yield f"{where}.latency is null, which only a record that was converted may say; measure again."
+        yield f"{where}.latency is null, which only a record that was converted says; measure again."
     beside = timed is not None and timed.parent is not None
     if beside == (pruning.macs == pruning.parent_macs):
         yield (
@@ -169,12 +174,11 @@ def _threat(threat: ThreatRecord, result: Result, rules: Mapping[str, Mapping[st
         yield f"{where}: robust {threat.robust} + broken {broken} should equal {correct} correct points."
     if threat.best_known > threat.robust:
         yield f"{where}: best_known {threat.best_known} exceeds robust {threat.robust}; the cascade's witnesses count."
-    spared = threat.robust - threat.best_known if result.converted else 0
     standing = correct
     for attack in threat.attacks:
         if attack.broken > attack.attempted:
             yield f"{where}: {attack.name} broke {attack.broken} of {attack.attempted} points."
-        least = standing - spared if _from(rules.get(attack.name, {})) <= threat.radius else 0
+        least = standing if _from(rules.get(attack.name, {})) <= threat.radius else 0
         if not least <= attack.attempted <= correct:
             yield f"{where}: {attack.name} tried {attack.attempted} points, expected {least} to {correct}."
         if attack.forwards < attack.attempted:

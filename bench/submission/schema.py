@@ -292,7 +292,8 @@ class Result(Frozen):
 
     schema_: Annotated[Literal["bench.result/2"], Field(alias="schema")]
     converted: Literal["bench.result/1"] | None = None
-    """What the record was before; its cascades left out points that a witness of another norm had broken."""
+    """What the record was before; its cascades left out points that a witness of another norm had broken, so it can be
+    read and not be submitted."""
     standard: bool
     deviations: Annotated[tuple[Line, ...], Field(max_length=64)]
     """Why this run is not a standard one; such a result cannot be submitted."""

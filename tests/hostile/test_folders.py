@@ -204,7 +204,7 @@ FORGED = {
         "points have Linf distance above 1/10",
     ),
     "a record that says it was converted to be let off": (
-        lambda told: (told.update(converted="bench.result/0"),), "converted: Input should be 'bench.result/1'",
+        lambda told: (told.update(converted="bench.result/1"),), "converted from bench.result/1, which is kept to be",
     ),
     "joules below nothing": (
         lambda told: told["cost"].update(energy=[{"meter": "rapl", "joules": -5.0}]), "cost.energy.0.joules",

@@ -164,10 +164,13 @@ def test_pruned_networks_are_ranked_in_bands_and_dense_ones_are_the_reference(tm
         sparsity = Fraction(share)
         pruned = {"recipe": "magnitude-global", "sparsity": sparsity, "strength": strength}
         write(tmp_path, id=f"pruned-{number}", lottery=1, **pruned)
-    board = read(tmp_path).boards[0]
+    catalogue = read(tmp_path)
+    board = catalogue.boards[0]
     assert [band.label for band in board.bands] == ["below 50 %", "50–75 %", "90–95 %", "dense reference"]
     ranks = [{entry.id: str(place) for entry, place in band.places.items()} for band in board.bands]
-    assert ranks[0] == {"pruned-0": "1"}
+    assert ranks[0] == {}, "a dense network less a few weights would head it for good"
+    (little,) = board.bands[0].entries
+    assert catalogue.unranked(little) == "below 50 % pruned: too little to be told from a dense network"
     assert ranks[1] == {"pruned-2": "1", "pruned-1": "2", "pruned-3": "3"}
     assert ranks[2] == {"pruned-4": "1"}
     assert ranks[3] == {}
@@ -176,7 +179,7 @@ def test_pruned_networks_are_ranked_in_bands_and_dense_ones_are_the_reference(tm
     order = [found[0] or found[1] for found in re.findall(r'<tr (?:class="band" data-band="(.*?)"|id="(.*?)")', page)]
     assert order == ["below 50 %", "pruned-0", "50–75 %", "pruned-2", "pruned-1", "pruned-3", "90–95 %", "pruned-4",
                      "dense reference", "small-dense"]  # fmt: skip
-    assert "5 of 5 pruned networks carry a rank" in page
+    assert "4 of 5 pruned networks carry a rank" in page
     home = files["index.html"].decode()
     leaders = [board.bands[place].entries[0].title for place in range(4)]
     places = [home.index(f'<span class="quiet">{title}</span>') for title in leaders]

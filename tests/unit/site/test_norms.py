@@ -1,6 +1,5 @@
 """Entries that bring some threat models stand on those boards alone, beside family that brings others."""
 
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -60,10 +59,3 @@ def test_downloads_leave_blank_what_is_not_there(root):
     assert cells["best_known_L2"] == cells["robust_L2"] == cells["rank_L2"] == ""
     assert cells["best_known_L0"] == str(counts["L0"].best_known)
     assert cells["robust_L0"] == str(counts["L0"].robust)
-
-
-def test_a_converted_record_shows_no_count_of_cascades_that_spared_points(root):
-    (half,) = (entry for entry in read(root) if entry.id == "net-half")
-    assert half.alone(Norm.L0) == half.result.threat(Norm.L0).robust > half.survivors(Norm.L0)
-    old = half.result.model_copy(update={"converted": "bench.result/1"})
-    assert replace(half, folder=replace(half.folder, result=old)).alone(Norm.L0) is None

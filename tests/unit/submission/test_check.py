@@ -100,7 +100,7 @@ STOOD = {"robust": {"Linf": 3}, "forwards": 9, "parent": {"Linf": 3}}
         ({"model__normalisation": {"mean": [0.5], "std": [0.25]}}, "goes with a .safetensors file"),
         ({"model__ref": "net.safetensors"}, "goes with a .safetensors file"),
         ({"cost__latency": LATENCY}, "cost.latency.parent goes with removed channels"),
-        ({"cost__latency": None}, "cost.latency is null, which only a record that was converted may say"),
+        ({"cost__latency": None}, "cost.latency is null, which only a record that was converted says"),
         ({"cost__energy": JOULES}, "cost.energy names a meter twice"),
         ({"cost__energy__0__joules": -1}, "cost.energy.0.joules"),
         ({"schema": "bench.result/1"}, "is a record of version 1, expected version 2; run `bench submission migrate`"),
