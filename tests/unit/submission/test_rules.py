@@ -10,7 +10,7 @@ from bench.submission.rules import RULES, Rules, quantile
 def test_the_rules_are_those_of_the_file():
     assert RULES.significance == Fraction(1, 20)
     assert RULES.bands == tuple(map(Fraction, ("1/2", "3/4", "9/10", "19/20", "99/100")))
-    assert (RULES.kept_robust, RULES.kept_clean) == (Fraction(9, 10), Fraction(19, 20), Fraction(1, 200))
+    assert (RULES.kept_robust, RULES.kept_clean, RULES.again) == (Fraction(9, 10), Fraction(19, 20), Fraction(1, 200))
 
 
 @pytest.mark.parametrize(
