@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("bench.cli.audit", "Compare the native engine with the reference, point by point."),
     "submission": ("bench.cli.submission", "Make and check submissions."),
     "review": ("bench.cli.review", "Hold somebody else's entry against its weights; sign what was found."),
+    "challenge": ("bench.cli.challenge", "Lower an entry by witnesses that nobody had found."),
     "verifier": ("bench.cli.verifier", "Make and list the keys that sign verifications."),
     "site": ("bench.cli.site", "Build, check and serve the leaderboard."),
     "doctor": ("bench.cli.doctor", "Check this installation."),

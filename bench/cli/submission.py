@@ -62,6 +62,17 @@ def pull(tree: Path, before: str) -> int:
 
 
 @command.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--by", required=True, help="One of its authors.")
+@click.option("--reason", required=True, help="For the readers of its page, which stays.")
+def withdraw(folder: Path, by: str, reason: str) -> None:
+    """Take the entry in DIR from the boards: writes withdrawal.toml, for a pull request that adds this file."""
+    from bench.submission.withdrawal import withdraw as take
+
+    say(f"Made {take(folder, by, reason, datetime.now(tz=UTC).date())}; open a pull request that adds this file.")
+
+
+@command.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 def migrate(folders: tuple[Path, ...]) -> None:
     """Convert the records in FOLDERS, of runs or submissions, from version 1 to version 2, in place and once."""

@@ -16,11 +16,13 @@ from bench.site.downloads import badge, bibtex, changes, checksums, feed, record
 from bench.site.draw import Drawing, script_safe
 from bench.site.entries import Catalogue, published, read
 from bench.site.render import pictures
+from bench.submission.challenge import Challenge
 from bench.submission.files import canonical
 from bench.submission.links import https
 from bench.submission.literature import Literature
 from bench.submission.schema import Result, Submission
 from bench.submission.verification import Verification
+from bench.submission.withdrawal import Withdrawal
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
@@ -38,6 +40,8 @@ _SCHEMAS: dict[str, tuple[type[BaseModel], str]] = {
     "literature": (Literature, "a file of quoted figures"),
     "result": (Result, "result.json, what the machine measured"),
     "submission": (Submission, "submission.toml, what people say"),
+    "challenge": (Challenge, "challenge-NAME.json, what a verifier found of a stranger's witnesses"),
+    "withdrawal": (Withdrawal, "withdrawal.toml, who took an entry from the boards, and why"),
     "verification": (Verification, "verification.json, what whoever measured again found"),
 }
 

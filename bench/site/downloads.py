@@ -42,6 +42,12 @@ def changes(catalogue: Catalogue) -> list[Change]:
             says = f"Now {entry.verification.level}, by {entry.verification.by}:"
             level = entry.verification.level.value
             found.append(Change(entry.verification.date, says, name, where, f"{key}/{level}", title, level))
+        for challenge in entry.challenges:
+            says = f"Lowered by the challenge {challenge.name}, confirmed by {challenge.by}:"
+            found.append(Change(challenge.date, says, name, where, f"{key}/challenge-{challenge.name}", title, ""))
+        if entry.withdrawal:
+            says = f"Withdrawn by {entry.withdrawal.by}:"
+            found.append(Change(entry.withdrawal.date, says, name, where, f"{key}/withdrawn", title, ""))
     return sorted(found, key=lambda change: (-change.date.toordinal(), change.key))
 
 

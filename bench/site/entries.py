@@ -10,8 +10,9 @@ from pathlib import Path
 from bench.errors import SubmissionError
 from bench.protocol.load import Protocol, load
 from bench.site.figures import percent
+from bench.submission.challenge import Challenge
 from bench.submission.check import Folder, examine
-from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, VERIFICATION_FILE
+from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE
 from bench.submission.literature import FOLDER, Literature, examine_literature
 from bench.submission.paired import Paired
 from bench.submission.points import Bits
@@ -19,8 +20,8 @@ from bench.submission.ranks import Contender, Place, band, bounds, order, places
 from bench.submission.relations import kin, neighbour, relation_problems
 from bench.submission.schema import Level, Result, Submission, VerificationLevel
 from bench.submission.score import rate
-from bench.submission.standing import best_known
-from bench.submission.verification import Verification, stands_verified
+from bench.submission.verification import Verification
+from bench.submission.withdrawal import Withdrawal
 from bench.threats import Norm
 
 DENSE = "dense reference"
@@ -64,6 +65,16 @@ class Entry:
     def verification(self) -> Verification | None:
         """What whoever measured again says."""
         return self.folder.verification
+
+    @property
+    def challenges(self) -> tuple[Challenge, ...]:
+        """What strangers found against it and a verifier confirmed, oldest first."""
+        return tuple(sorted(self.folder.challenges, key=lambda one: (one.date, one.name)))
+
+    @property
+    def withdrawal(self) -> Withdrawal | None:
+        """Who took it from the boards, and why; None for one that stands."""
+        return self.folder.withdrawal
 
     @property
     def level(self) -> VerificationLevel:
@@ -155,7 +166,9 @@ class Band:
     def leader(self) -> Entry | None:
         """The first ranked entry, or where nothing is ranked the first one that is alive."""
         ranked = next((entry for entry in self.entries if entry in self.places), None)
-        return ranked or next((entry for entry in self.entries if not (entry.withheld or entry.result.collapsed)), None)
+        return ranked or next(
+            (one for one in self.entries if not (one.withheld or one.result.collapsed or one.withdrawal)), None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +230,8 @@ class Catalogue:
         """The newest date that any submission or verification carries; the site knows no clock."""
         dates = [entry.submission.date for entry in self]
         dates += [entry.verification.date for entry in self if entry.verification]
+        dates += [entry.withdrawal.date for entry in self if entry.withdrawal]
+        dates += [challenge.date for entry in self for challenge in entry.challenges]
         return max(dates, default=None)
 
     def children(self, parent: Entry) -> list[Entry]:
@@ -232,8 +247,14 @@ class Catalogue:
             found.append(after)
         return found
 
+    def current(self, entry: Entry) -> bool:
+        """Tell whether an entry is neither superseded nor withdrawn."""
+        return entry not in self.superseded and entry.withdrawal is None
+
     def unranked(self, entry: Entry) -> str | None:
         """Return why an entry carries no rank, in words; None for one that does."""
+        if entry.withdrawal is not None:
+            return f"withdrawn by {entry.withdrawal.by} on {entry.withdrawal.date}"
         if entry in self.superseded:
             return f"superseded by {self.superseded[entry].id}"
         if entry.result.collapsed:
@@ -299,7 +320,8 @@ def _refuse(submissions: Path, found: dict[str, list[str]]) -> None:
 
 def published(entry: Entry) -> list[str]:
     """Return the names of the files that the site hands out; the arrays stay in the submissions."""
-    known = (SUBMISSION_FILE, RESULT_FILE, VERIFICATION_FILE)
+    known = [SUBMISSION_FILE, RESULT_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE]
+    known += [f"challenge-{challenge.name}.json" for challenge in entry.challenges]
     return [name for name in known if (entry.path / name).exists()]
 
 
@@ -311,12 +333,7 @@ def paired(first: Entry, second: Entry, norm: Norm) -> Paired:
 def _entry(place: Path, folder: Folder) -> Entry:
     protocol = load(folder.result.protocol.name)
     rows = folder.points.id.argsort()
-    ids, verification = folder.points.id[rows], folder.verification
-    robust = {
-        norm: stands_verified(found.points[rows], ids, norm, verification)
-        for norm, found in best_known(folder.result, folder.points).items()
-    }
-    return Entry(place, protocol, folder, folder.points.correct[rows], robust)
+    return Entry(place, protocol, folder, folder.points.correct[rows], folder.standing())
 
 
 def _relate(catalogue: Catalogue, entries: list[Entry]) -> None:

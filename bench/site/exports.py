@@ -55,7 +55,7 @@ def _entry(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         "address": entry.address,
         "level": entry.level.value,
         "again": entry.level.ranked,
-        "alive": not (entry.withheld or result.collapsed or entry in catalogue.superseded),
+        "alive": not (entry.withheld or result.collapsed or not catalogue.current(entry)),
         "withheld": entry.withheld,
         "recipe": pruning.how,
         "sparsity": percent(entry.sparsity),

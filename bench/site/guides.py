@@ -167,6 +167,7 @@ def sweet_spots(catalogue: Catalogue) -> Page:
 def stated() -> dict[str, str]:
     """Return the rules of the board as pages state them, in percent."""
     return {
+        "again": f"{float(100 * RULES.again):g}",
         "kept_robust": f"{float(100 * RULES.kept_robust):g}",
         "kept_clean": f"{float(100 * RULES.kept_clean):g}",
         "needed_robust": str(enough(RULES.kept_robust)),

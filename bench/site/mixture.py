@@ -34,7 +34,7 @@ def candidates(catalogue: Catalogue, board: Board) -> list[Entry]:
     return [
         entry
         for entry in board.entries
-        if not entry.withheld and not entry.result.collapsed and entry not in catalogue.superseded
+        if not entry.withheld and not entry.result.collapsed and catalogue.current(entry)
     ]
 
 

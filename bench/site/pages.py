@@ -239,9 +239,9 @@ def _place(board: Board, entry: Entry) -> str:
 
 
 def _verified(entry: Entry) -> str:
-    found = entry.verification
+    found, more = entry.verification, [*_lowered(entry)]
     if found is None:
-        return _VERIFIED[entry.level]
+        return " ".join([_VERIFIED[entry.level], *more])
     told = [f"By {found.by} on {found.date}."]
     team = signer(found, listed()).team
     if team is not None and any(same(team, author) for author in entry.submission.authors):
@@ -251,7 +251,19 @@ def _verified(entry: Entry) -> str:
         for again in found.threats
         if again.fallen
     ]
-    return " ".join([*told, found.says] if found.says else told)
+    return " ".join([*told, *([found.says] if found.says else []), *more])
+
+
+def _lowered(entry: Entry) -> Iterator[str]:
+    """Yield what challenges took from an entry, and that it was withdrawn."""
+    for challenge in entry.challenges:
+        counts = ", ".join(f"{len(threat.fallen)} under {threat.norm}" for threat in challenge.threats)
+        yield (
+            f"The challenge {challenge.name} broke points that stood ({counts}), confirmed by {challenge.by} on "
+            f"{challenge.date}; none of them counts."
+        )
+    if entry.withdrawal is not None:
+        yield f"Withdrawn by {entry.withdrawal.by} on {entry.withdrawal.date}: {entry.withdrawal.reason}"
 
 
 def _history(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:
@@ -260,6 +272,12 @@ def _history(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:
     if entry.verification:
         says = f"Verified as {entry.verification.level} by {entry.verification.by}."
         found.append({"date": entry.verification.date, "says": says, "address": "", "name": ""})
+    for challenge in entry.challenges:
+        says = f"Lowered by the challenge {challenge.name}, confirmed by {challenge.by}."
+        found.append({"date": challenge.date, "says": says, "address": "", "name": ""})
+    if entry.withdrawal:
+        says = f"Withdrawn by {entry.withdrawal.by}."
+        found.append({"date": entry.withdrawal.date, "says": says, "address": "", "name": ""})
     versions = catalogue.versions(entry)
     place = versions.index(entry)
     for number, version in enumerate(versions):

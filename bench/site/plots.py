@@ -57,7 +57,7 @@ def pareto(catalogue: Catalogue, board: Board, measure: str, page: str) -> Drawi
         rows[-1]["address"] = entry.address
         if standing == "ranked":
             ranked.append((x, values["robust"]))
-        if not entry.result.collapsed and entry not in catalogue.superseded:
+        if not entry.result.collapsed and catalogue.current(entry):
             alive.append((x, values["robust"]))
     fronts = {charts.FRONTS[0]: pareto_front(alive), charts.FRONTS[1]: pareto_front(ranked)}
     front = [{"x": x, "robust": robust, "of": of} for of, points in fronts.items() for x, robust in points]

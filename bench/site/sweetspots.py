@@ -61,7 +61,7 @@ def ladders(catalogue: Catalogue, board: Board) -> list[Ladder]:
 
 def _usable(catalogue: Catalogue, entry: Entry) -> bool:
     """Say whether an entry stands on a ladder: what has collapsed does, though its figures are withheld."""
-    return (not entry.withheld or entry.result.collapsed) and entry not in catalogue.superseded
+    return (not entry.withheld or entry.result.collapsed) and catalogue.current(entry)
 
 
 def _ladder(parent: Entry, children: list[Entry], norm: Norm, claims: int) -> Ladder:

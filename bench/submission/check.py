@@ -3,14 +3,19 @@
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import SubmissionError
 from bench.submission.agreement import judge_witnesses, point_problems, witness_problems
 from bench.submission.arrays import read_arrays
+from bench.submission.challenge import NAME as CHALLENGE
+from bench.submission.challenge import Challenge, challenge_problems, challenges
 from bench.submission.coherence import result_problems
 from bench.submission.files import (
     MOST_BYTES,
@@ -18,26 +23,30 @@ from bench.submission.files import (
     RESULT_FILE,
     SUBMISSION_FILE,
     VERIFICATION_FILE,
+    WITHDRAWAL_FILE,
+    WITNESS_BYTES,
     WITNESSES_FILE,
     dump,
     parse,
     read_submission,
+    read_toml,
     sha256,
 )
 from bench.submission.literature import examine_literature
 from bench.submission.people import people_problems
-from bench.submission.points import PointTable, read_points
+from bench.submission.points import Bits, PointTable, read_points
 from bench.submission.regular import content
 from bench.submission.relations import neighbours, relation_problems
 from bench.submission.schema import Result, Submission
+from bench.submission.standing import best_known
 from bench.submission.verification import Verification, verification_problems
+from bench.submission.withdrawal import Withdrawal, withdrawal_problems
+from bench.threats import Norm
 
-WITNESS_BYTES = 4 * 2**20
-"""Bytes of witnesses that may lie in the repository; larger ones are pinned like weights."""
 WORDS = 40_000
 """Bytes that the words and figures of the records may take compressed; a page has to carry them."""
 _DECODED = 64 * 2**20
-_FILES = (SUBMISSION_FILE, RESULT_FILE, POINTS_FILE, WITNESSES_FILE, VERIFICATION_FILE)
+_FILES = (SUBMISSION_FILE, RESULT_FILE, POINTS_FILE, WITNESSES_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE)
 _LISTED = 10
 """Strange files that are named one by one."""
 _T = TypeVar("_T")
@@ -51,6 +60,19 @@ class Folder:
     result: Result
     points: PointTable
     verification: Verification | None
+    challenges: tuple[Challenge, ...] = ()
+    """Those that a listed verifier signed."""
+    withdrawal: Withdrawal | None = None
+
+    def standing(self) -> dict[Norm, Bits]:
+        """Return which points stand under each threat model, as best known to anyone, in the order of ids."""
+        rows = self.points.id.argsort()
+        spoken: list[Challenge | Verification] = [*self.challenges]
+        spoken += [self.verification] if self.verification else []
+        return {
+            norm: found.points[rows] & ~np.isin(self.points.id[rows], [*chain(*(one.fallen(norm) for one in spoken))])
+            for norm, found in best_known(self.result, self.points).items()
+        }
 
 
 def problems(folder: Path) -> list[str]:
@@ -103,9 +125,12 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     points = read(POINTS_FILE, read_points)
     witnesses = read(WITNESSES_FILE, _witnesses) if WITNESSES_FILE in there else None
     verification = read(VERIFICATION_FILE, _verification) if VERIFICATION_FILE in there else None
+    withdrawal = read(WITHDRAWAL_FILE, partial(read_toml, Withdrawal)) if WITHDRAWAL_FILE in there else None
+    signed, wrong = challenges(folder, there)
+    found += wrong
     if submission is not None:
         found += people_problems(submission, folder.resolve().name, result)
-    found += _weight([dump(record) for record in (submission, result, verification) if record is not None])
+    found += _weight([dump(record) for record in (submission, result, verification, withdrawal) if record is not None])
     if result is not None:
         found += result_problems(result, written)
     if points is not None and witnesses is not None:
@@ -115,14 +140,19 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     found += point_problems(result, points)
     if submission is None:
         return None, found
-    made = Folder(submission, result, points, verification)
+    made = Folder(submission, result, points, verification, tuple(signed), withdrawal)
     return made, found + list(_lifted(made, sha256(written)))
 
 
 def _lifted(folder: Folder, digest: str) -> Iterator[str]:
-    """Yield why what lifts an entry does not count."""
+    """Yield why what lifts, lowers or withdraws an entry does not count."""
+    spoken = folder.submission, folder.result, folder.points, digest
     if folder.verification is not None:
-        yield from verification_problems(folder.verification, folder.submission, folder.result, folder.points, digest)
+        yield from verification_problems(folder.verification, *spoken)
+    for challenge in folder.challenges:
+        yield from challenge_problems(challenge, *spoken)
+    if folder.withdrawal is not None:
+        yield from withdrawal_problems(folder.withdrawal, folder.submission)
 
 
 def _names(folder: Path) -> list[str]:
@@ -139,7 +169,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _strangers(there: list[str]) -> Iterator[str]:
-    strange = [name for name in there if name not in _FILES]
+    strange = [name for name in there if name not in _FILES and not CHALLENGE.fullmatch(name)]
     for name in strange[:_LISTED]:
         yield f"{name[:120]!r} does not belong into a submission, which holds {', '.join(_FILES)} alone; remove it."
     if len(strange) > _LISTED:

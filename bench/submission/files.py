@@ -18,6 +18,9 @@ SUBMISSION_FILE = "submission.toml"
 POINTS_FILE = "points.npz"
 WITNESSES_FILE = "witnesses.npz"
 VERIFICATION_FILE = "verification.json"
+WITHDRAWAL_FILE = "withdrawal.toml"
+WITNESS_BYTES = 4 * 2**20
+"""Bytes of witnesses that may lie in the repository; larger ones are pinned like weights."""
 
 _Record = TypeVar("_Record", bound=BaseModel)
 MOST_BYTES = {RESULT_FILE: 2 * 2**20, SUBMISSION_FILE: 2**15, VERIFICATION_FILE: 2**19}

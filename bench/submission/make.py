@@ -1,15 +1,16 @@
 """Make the folder of a submission out of a finished run."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.atomic import write_atomic
 from bench.errors import SubmissionError, UsageError
-from bench.submission.check import WITNESS_BYTES
 from bench.submission.files import (
     POINTS_FILE,
     RESULT_FILE,
     SUBMISSION_FILE,
+    WITNESS_BYTES,
     WITNESSES_FILE,
     read_result,
 )
@@ -49,10 +50,12 @@ def spell(submission: Submission) -> str:
     """Return a submission as TOML."""
     plain = submission.model_dump(mode="json", by_alias=True, exclude_none=True)
     weights = plain.pop("weights")
-    lines = [f"{key} = {_value(key, value)}" for key, value in plain.items()]
-    return "\n".join(
-        [*lines, "", "[weights]", *(f"{key} = {_value(key, value)}" for key, value in weights.items()), ""]
-    )
+    return f"{spelled(plain)}\n[weights]\n{spelled(weights)}"
+
+
+def spelled(plain: Mapping[str, object]) -> str:
+    """Return texts, numbers, truths and dates as lines of TOML."""
+    return "".join(f"{key} = {_value(key, value)}\n" for key, value in plain.items())
 
 
 def _value(key: str, value: object) -> str:

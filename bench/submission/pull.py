@@ -1,4 +1,4 @@
-"""What a pull request with a submission may change: one new folder, or the signed verification of an old one."""
+"""What a pull request with a submission may change: one new folder, or what is said of an old one beside its files."""
 
 import re
 import shutil
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.errors import InputError
-from bench.submission.files import SUBMISSION_FILE, VERIFICATION_FILE
+from bench.submission.challenge import NAME as CHALLENGE
+from bench.submission.files import SUBMISSION_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE
 
 _PLACE = re.compile(r"submissions/(?P<protocol>[a-z0-9][a-z0-9._-]*)/(?P<entry>[a-z0-9][a-z0-9._-]*)/(?P<file>[^/]+)")
 _TOLD = 10
@@ -60,6 +61,11 @@ def touched(made: Sequence[Change]) -> list[Entry]:
     return sorted({Entry(place["protocol"], place["entry"]) for place in found if place})
 
 
+def _said_of_it(file: str) -> bool:
+    """Tell whether a file is one that is added to a published entry: it says something of it and changes none of it."""
+    return file in {VERIFICATION_FILE, WITHDRAWAL_FILE} or CHALLENGE.fullmatch(file) is not None
+
+
 def pull_problems(made: Sequence[Change]) -> Iterator[str]:
     """Yield one sentence per thing that a pull request with a submission must not change."""
     outside = [change.path for change in made if not _PLACE.fullmatch(change.path)]
@@ -80,11 +86,13 @@ def pull_problems(made: Sequence[Change]) -> Iterator[str]:
     # whoever adds an entry adds the file that names it
     new = any(file == SUBMISSION_FILE and change.how == "A" for change, file in inside)
     for change, file in inside[: 4 * _TOLD]:
+        if change.how == "A" and not new and _said_of_it(file):
+            continue
         if change.how != "A" and (file, change.how) != (VERIFICATION_FILE, "M"):
             does = {"M": "changed", "D": "deleted"}.get(change.how, "made another kind of file")
             yield (
                 f"{change.path[:200]!r} is {does}; published files stay as they are, and a correction is a new folder "
                 "with supersedes."
             )
-        elif file != VERIFICATION_FILE and not new:
+        elif not new and not _said_of_it(file):
             yield f"{change.path[:200]!r} is added to an entry that is published; choose another id."

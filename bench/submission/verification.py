@@ -143,8 +143,3 @@ def _threat(threat: AgainRecord, ids: np.ndarray, stands: Bits) -> Iterator[str]
             f"{where}: {threat.best_known} points with verdicts {threat.verdicts_sha256[:12]}… are claimed, but its "
             f"fallen and stood points leave {int(again.sum())} with {verdicts(again)[:12]}…."
         )
-
-
-def stands_verified(stands: Bits, ids: np.ndarray, norm: Norm, found: Verification | None) -> Bits:
-    """Return which points still count as standing once a verification has spoken, in the order of ``ids``."""
-    return stands if found is None else stands & ~np.isin(ids, sorted(found.fallen(norm)))

@@ -14,14 +14,8 @@ import pytest
 from bench.cli.main import run
 from bench.site.entries import read
 from tests.support.builders import write
+from tests.support.repository import forked, git, merged, started
 from tests.support.signers import STRANGER, verify
-
-GIT = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main",
-       "-c", "commit.gpgsign=false", "-c", "core.autocrlf=false"]  # fmt: skip
-
-
-def git(place, *words):
-    return subprocess.run([*GIT, "-C", str(place), *words], check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture
@@ -30,30 +24,12 @@ def project(tmp_path):
     place = tmp_path / "project"
     write(place / "submissions", id="resident")
     (place / "README.md").write_text("A board.\n", "utf-8")
-    git(tmp_path, "init", "-q", str(place))
-    git(place, "add", "-A")
-    git(place, "commit", "-qm", "first")
-    return place
+    return started(place)
 
 
 @pytest.fixture
 def fork(project, tmp_path):
-    place = tmp_path / "fork"
-    git(tmp_path, "clone", "-q", str(project), str(place))
-    git(place, "checkout", "-qb", "mine")
-    return place
-
-
-def merged(project, fork, tmp_path):
-    """Return the tree that a pull request is checked as: what it would be after the merge."""
-    git(fork, "add", "-A")
-    git(fork, "commit", "-qm", "an entry")
-    tree = tmp_path / "pull"
-    shutil.rmtree(tree, ignore_errors=True)
-    git(tmp_path, "clone", "-q", str(project), str(tree))
-    git(tree, "fetch", "-q", str(fork), "mine")
-    git(tree, "merge", "-q", "--no-ff", "-m", "merge", "FETCH_HEAD")
-    return tree
+    return forked(project, tmp_path / "fork")
 
 
 def pull(tree, capsys):

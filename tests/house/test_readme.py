@@ -29,7 +29,7 @@ def test_the_documents_show_commands():
 def test_a_shown_command_exists_with_these_options(line, capsys):
     words = shlex.split(line.replace("|", " "))
     assert words[0] in COMMANDS
-    depth = 1 if words[0] not in {"protocol", "submission", "site", "models", "data", "verifier"} else 2
+    depth = 1 if words[0] not in {"protocol", "submission", "site", "models", "data", "verifier", "challenge"} else 2
     assert run([*words[:depth], "--help"]) == 0
     told = capsys.readouterr().out
     for option in (word for word in words if word.startswith("--")):

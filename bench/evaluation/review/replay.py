@@ -106,16 +106,15 @@ def chosen(rows: Tensor, ids: Tensor, seed: int) -> Tensor:
     return torch.tensor(sorted(order[:SAMPLE]), dtype=torch.long, device=rows.device)
 
 
-def confirmed(target: Target, images: Tensor, rows: Tensor, cell: Cell) -> dict[Norm, list[int]]:
-    """Return, per norm that was attacked, the ids whose image fools the network within the radius, each once.
+def confirmed(target: Target, images: Tensor, rows: Tensor, cell: Cell) -> dict[Norm, NDArray[np.bool_]]:
+    """Tell, per norm that was attacked, which images fool the network within the radius at a point it gets right.
 
     Raises:
         ContractError: if an image is none.
     """
-    found = dict[Norm, list[int]]()
+    found = dict[Norm, NDArray[np.bool_]]()
+    right = target.logits[rows].argmax(dim=1) == target.labels[rows]
     for threat in cell.plan.threats:
         verdict = verify(target.classifier, target.images[rows], images, target.labels[rows], threat)
-        right = target.logits[rows].argmax(dim=1) == target.labels[rows]
-        ids = target.ids[rows][verdict.fooled & verdict.inside & right].tolist()
-        found[threat.norm] = sorted({int(point) for point in ids})
+        found[threat.norm] = (verdict.fooled & verdict.inside & right).cpu().numpy()
     return found
