@@ -7,11 +7,10 @@ from datetime import date
 from fractions import Fraction
 from pathlib import Path
 
-from bench.errors import SubmissionError
 from bench.protocol.load import Protocol, load
 from bench.site.figures import percent
 from bench.submission.challenge import Challenge
-from bench.submission.check import Folder, examine
+from bench.submission.check import Folder, examine, refuse
 from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE
 from bench.submission.literature import FOLDER, Literature, examine_literature
 from bench.submission.paired import Paired
@@ -26,8 +25,6 @@ from bench.threats import Norm
 
 DENSE = "dense reference"
 """Label of the band whose entries carry no rank, and the reason why."""
-_TOLD = 20
-"""Folders that one message names."""
 _WAITING = {
     VerificationLevel.CLAIMED: "quoted from a paper, not measured here",
     VerificationLevel.SELF_REPORTED: "nobody else has measured it yet",
@@ -296,26 +293,12 @@ def read(submissions: Path) -> Catalogue:
         source, problems = examine_literature(path)
         found[f"{FOLDER}/{path.name}"] = [problem.removeprefix(f"{path.name}: ") for problem in problems]
         literature += [source] if source is not None else []
-    _refuse(submissions, {name: problems for name, problems in found.items() if problems})
+    refuse(submissions, {name: problems for name, problems in found.items() if problems})
     catalogue = Catalogue(by_protocol, literature=literature)
     for entries in by_protocol.values():
         _relate(catalogue, entries)
         catalogue.boards += _boards(catalogue, entries)
     return catalogue
-
-
-def _refuse(submissions: Path, found: dict[str, list[str]]) -> None:
-    """Name every folder at fault, with its first problem."""
-    lines = [
-        f"{name}: {problems[0]}" + (f" And {len(problems) - 1} more." if len(problems) > 1 else "")
-        for name, problems in found.items()
-    ]
-    if lines:
-        told = (
-            f"{sum(map(len, found.values()))} problems in {str(submissions)!r}; bench submission check names them all:"
-        )
-        rest = [f"and {len(lines) - _TOLD} folders more."] if len(lines) > _TOLD else []
-        raise SubmissionError("\n".join([told, *lines[:_TOLD], *rest]))
 
 
 def published(entry: Entry) -> list[str]:

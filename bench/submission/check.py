@@ -49,6 +49,8 @@ _DECODED = 64 * 2**20
 _FILES = (SUBMISSION_FILE, RESULT_FILE, POINTS_FILE, WITNESSES_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE)
 _LISTED = 10
 """Strange files that are named one by one."""
+_FOLDERS = 20
+"""Folders that one message names."""
 _T = TypeVar("_T")
 
 
@@ -153,6 +155,24 @@ def _lifted(folder: Folder, digest: str) -> Iterator[str]:
         yield from challenge_problems(challenge, *spoken)
     if folder.withdrawal is not None:
         yield from withdrawal_problems(folder.withdrawal, folder.submission)
+
+
+def refuse(submissions: Path, found: dict[str, list[str]]) -> None:
+    """Name every folder at fault, with its first problem.
+
+    Raises:
+        SubmissionError: if there is one.
+    """
+    lines = [
+        f"{name}: {problems[0]}" + (f" And {len(problems) - 1} more." if len(problems) > 1 else "")
+        for name, problems in found.items()
+    ]
+    if lines:
+        told = (
+            f"{sum(map(len, found.values()))} problems in {str(submissions)!r}; bench submission check names them all:"
+        )
+        rest = [f"and {len(lines) - _FOLDERS} folders more."] if len(lines) > _FOLDERS else []
+        raise SubmissionError("\n".join([told, *lines[:_FOLDERS], *rest]))
 
 
 def _names(folder: Path) -> list[str]:
