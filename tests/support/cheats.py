@@ -1,5 +1,7 @@
 """Networks that are robust on the points of the protocol alone, or by chance."""
 
+import copy
+from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 
@@ -92,3 +94,56 @@ class Wary(Fresh):
         levels = 16 * images.detach()
         perturbed = (levels - levels.round()).abs().flatten(1).amax(dim=1) > 1e-4
         return super().noise(images) * perturbed[:, None]
+
+
+class _Turned(torch.autograd.Function):
+    """The identity, with the gradient turned round."""
+
+    @staticmethod
+    def forward(_, images):
+        return images.clone()
+
+    @staticmethod
+    def backward(_, upstream):
+        return -upstream
+
+
+class Turned(nn.Module):
+    """A network whose gradients point away from where they should."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, images):
+        return self.network(_Turned.apply(images))
+
+
+class TwoFaced(nn.Module):
+    """Two networks, one of which answers as long as a condition holds."""
+
+    def __init__(self, network: nn.Module, other: nn.Module, when: Callable[[torch.Tensor], bool]) -> None:
+        super().__init__()
+        self.network, self.other, self.when = network, other, when
+        self.eval()
+
+    def forward(self, images):
+        return self.other(images) if self.when(images) else self.network(images)
+
+
+class Remembering(Normalised):
+    """Sees images coarsely once it has been asked often; a class to be given to a network that is there."""
+
+    asked = 0
+
+    def forward(self, images):
+        self.asked += 1
+        return super().forward(images if self.asked < 60 else images + (torch.round(2 * images) / 2 - images).detach())
+
+
+def remembering(network: Normalised) -> nn.Module:
+    """Return a network with the same tensors that changes its mind."""
+    changed = copy.deepcopy(network)
+    changed.__class__ = Remembering
+    return changed

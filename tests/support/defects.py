@@ -19,7 +19,7 @@ from bench.models.source import ModelRef
 from bench.protocol.load import load as rules
 from bench.threats import Norm, ThreatModel
 from tests.support.carlini_wagner import CARLINI_WAGNER, SEED_SETTINGS
-from tests.support.cheats import Hashed, Stored, Wary, trained_on_the_points
+from tests.support.cheats import Hashed, Stored, Turned, TwoFaced, Wary, remembering, trained_on_the_points
 from tests.support.machines import LowPrecision, half_way, other_draws, without
 from tests.support.suspects import (
     HARNESS,
@@ -268,6 +268,11 @@ def hasty():
     return Suspect(embedded(ROBUST), lines=[(PLAIN[0][0], ThreatModel(Norm.L2, Fraction(1)), {"steps": 1})])
 
 
+def _made_again(evidence):
+    same = Request(ModelRef.parse(f"embedded:{ROBUST}"), rules("digits-smoke-v1"))
+    return replace(evidence, rebuild=partial(remake, same))
+
+
 def defended(change: Callable[[nn.Module], nn.Module], name: str = ROBUST, lines=PLAIN) -> Callable[[], Suspect]:
     return lambda: Suspect(change(embedded(name)), lines=list(lines))
 
@@ -362,6 +367,19 @@ DEFECTS: Mapping[str, Defect] = {
         "bpda",
     ),
     "distracted, L0": _defect("the same under the sparse cascade alone", defended(Distracted, NATURAL, SPARSE), "bpda"),
+    "false gradients": _defect(
+        "gradients that point away from where they should", defended(Turned, NATURAL), "gradients"
+    ),
+    "two-faced": _defect(
+        "other answers where gradients are asked for",
+        defended(lambda net: TwoFaced(net, embedded(NATURAL), lambda _: torch.is_grad_enabled()), lines=ONE),
+        "determinism",
+    ),
+    "crowd": _defect(
+        "other answers in large batches",
+        defended(lambda net: TwoFaced(net, embedded(NATURAL), lambda images: len(images) > 20), lines=ONE),
+        "batch-invariance",
+    ),
     "optimising": _defect("an optimisation loop in the forward pass", defended(Searching, lines=ONE), "gradient-calls"),
     "constant": _defect(
         "answers 3, always",
@@ -426,6 +444,11 @@ DEFECTS: Mapping[str, Defect] = {
     "warning": _defect("an attack whose library warns", failing(attack("warns", _warns)), "library-warnings"),
     "rising curve": _defect(
         "a curve that rises at the end", lambda: Suspect(embedded(ROBUST), lines=ONE, changes=_rises), "curves"
+    ),
+    "remembering": _defect(
+        "other answers after sixty calls",
+        lambda: Suspect(remembering(embedded(ROBUST)), lines=ONE, changes=_made_again),
+        "replay",
     ),
     "irreproducible": _defect(
         "other weights when made again",

@@ -26,7 +26,7 @@ def rebuild():
 REPLAY = """
 from bench.evaluation.checks.zoo import replay
 from maker import rebuild
-replay._elsewhere(rebuild, {}, 1.0)  # unguarded, as scripts are: what starts does not run this program again
+replay._elsewhere(rebuild, {}, 1.0, None)  # unguarded, as scripts are: what starts does not run this program again
 """
 SCRIPTS = {
     "an idle pool": POOL.format(then="time.sleep(60)"),

@@ -27,6 +27,11 @@ def change(before: Logits, after: Logits, clean: Tensor) -> float:
     return _over(float((moved - moved.mean(dim=1, keepdim=True)).abs().amax()), gap(clean))
 
 
+def allowed(tolerance: float, clean: Logits) -> float:
+    """Return a tolerance of a change, in gaps, and what float32 alone turns: an offset of all logits rounds them."""
+    return tolerance + 2 * rounding(clean)
+
+
 def _over(most: float, unit: float) -> float:
     if most == 0:
         return 0.0

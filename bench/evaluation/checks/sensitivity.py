@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bench.attacks.losses import cross_entropy, margin, runner_up, targeted_dlr
@@ -59,6 +59,43 @@ def _gradients(classifier: Classifier, images: Images, labels: Labels) -> dict[s
             (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True, materialize_grads=True)
             found[name] = gradient
     return found
+
+
+def kept_promise(
+    evidence: Evidence, rows: Tensor, gradient: Images
+) -> tuple[Float[Tensor, " some"], Bool[Tensor, " some"]]:
+    """Hold the gradient of the margin against what the margin does a quarter of a grey level along and against it.
+
+    Args:
+        evidence: of the model under suspicion.
+        rows: places of clean images.
+        gradient: of the margin at them, in the unit that attacks see.
+
+    Returns:
+        For the images that have a gradient, how far the margin rises over how far the gradient says, 1 on a plane; and
+        where it falls instead, by more than float32 rounds.
+    """
+    images, labels, clean = evidence.images[rows], evidence.labels[rows], evidence.logits[rows]
+    longest = gradient.flatten(1).abs().amax(dim=1)
+    along = _STEP * gradient / longest.view(-1, 1, 1, 1).clamp_min(torch.finfo(gradient.dtype).tiny)
+    ends = (images + along).clamp(0, 1), (images - along).clamp(0, 1)
+    with torch.no_grad():
+        size = portion(images, max(len(images), 1))
+        far, near = (torch.cat([evidence.model(part) for part in end.split(size)]) for end in ends)
+    # margins are taken in the unit of the gradient, exactly
+    unit = torch.ldexp(torch.ones(len(rows), dtype=torch.float64, device=rows.device), -exponents(clean))
+    risen = (margin(far.double(), labels) - margin(near.double(), labels)) * unit
+    said = (gradient.double() * (ends[0] - ends[1]).double()).flatten(1).sum(dim=1)
+    largest = clean.abs().amax(dim=1)
+    rounding = (torch.nextafter(largest, torch.full_like(largest, torch.inf)) - largest).double() * unit
+    sloped = said > 0
+    return (risen / said)[sloped].float(), (risen < -_ROUNDINGS * rounding)[sloped]
+
+
+_STEP = 1e-3
+"""A quarter of a grey level."""
+_ROUNDINGS = 4
+"""Of the largest logit: four logits make up a rise."""
 
 
 def vanishing(gradients: Mapping[str, Images]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Replay: in a process of its own, on a network made again from its reference, every witness still fools it."""
+"""Replay: in a process of its own, a network made again from its reference answers alike, and witnesses fool it."""
 
 import multiprocessing
 import queue
@@ -6,20 +6,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.attacks.draws import Draws
 from bench.attacks.losses import margin
 from bench.evaluation.checks.check import CHECKS, Check, Evidence, Rebuild, Stage, Thresholds
 from bench.evaluation.checks.doubt import doubt, spread
-from bench.evaluation.checks.gap import gap
+from bench.evaluation.checks.gap import allowed, change, gap
 from bench.lifeline import end_with_parent
 from bench.models.source import state_digest
 from bench.submission.schema import Flag, Level
-from bench.tensors import Flags, Labels, Logits, portion
+from bench.tensors import Flags, Images, Labels, Logits, portion
 from bench.threats import Norm
 
 _BATCH = 250
@@ -29,6 +30,9 @@ ROUNDING = 1e-6
 NEAR = 1 / 16
 """Share of the gap between classes on clean images that is never taken for rounding, however far logits spread."""
 
+_NOISE = 0.05
+"""In every pixel of the noisy images."""
+
 _WAIT = 2.0
 """Seconds between looks at whether the other process still lives."""
 
@@ -36,8 +40,25 @@ Witnesses = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
 """Per norm, the images and the labels they should not get."""
 
 
+class _Seen(NamedTuple):
+    """What the clean process found.
+
+    Attributes:
+        digest: of the network made again.
+        standing: witnesses that it withstands.
+        logits: of the images that were asked about.
+    """
+
+    digest: str
+    standing: int
+    logits: NDArray[np.float32]
+
+
 def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
-    """Send witnesses to a clean process and compare what it sees there; a network without a reference stays here."""
+    """Send witnesses to a clean process and compare what it sees there; a network without a reference stays here.
+
+    Clean images and noisy ones go along: after all attacks the network answers to them as one that never saw any.
+    """
     campaign = evidence.campaign
     if campaign is None or evidence.rebuild is None:
         return []
@@ -47,15 +68,25 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
         rows = spread(broken.nonzero().flatten(), thresholds["points"])
         images = campaign.pool.witness[norm][rows].contiguous().cpu().numpy()
         witnesses[norm.value] = images, evidence.labels[rows].cpu().numpy()
-    digest, standing = _elsewhere(evidence.rebuild, witnesses, gap(evidence.logits))
-    evidence.model.forwards += sum(len(labels) for _, labels in witnesses.values())
-    if digest is None:
-        says = f"The network could not be made again from its reference in a process of its own: {standing}."
+    asked, unit = _asked(evidence, thresholds["points"]), gap(evidence.logits)
+    with torch.no_grad():
+        here = torch.cat([evidence.model(part) for part in asked.split(portion(asked, _BATCH))]).cpu()
+    seen = _elsewhere(evidence.rebuild, witnesses, unit, asked.contiguous().cpu().numpy())
+    evidence.model.forwards += sum(len(labels) for _, labels in witnesses.values()) + len(asked)
+    if isinstance(seen, str):
+        says = f"The network could not be made again from its reference in a process of its own: {seen}."
         return [doubt("replay", Level.WITHHOLD, None, None, says)]
-    if digest != state_digest(evidence.network):
+    if seen.digest != state_digest(evidence.network):
         says = "Made again from its reference, the network has other weights; a reader could not reproduce it."
         return [doubt("replay", Level.WITHHOLD, None, None, says)]
-    total = sum(len(labels) for _, labels in witnesses.values())
+    moved = change(torch.from_numpy(seen.logits), here, evidence.logits)
+    if not moved <= allowed(NEAR, evidence.logits):
+        says = (
+            f"A process of its own gets other logits of the same images, by {moved:.2g} of the gap between classes: "
+            "the network remembers what it was asked."
+        )
+        return [doubt("replay", Level.WITHHOLD, moved, NEAR, says)]
+    total, standing = sum(len(labels) for _, labels in witnesses.values()), seen.standing
     if standing <= thresholds["standing"] * total:
         return []
     says = (
@@ -65,20 +96,28 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
     return [doubt("replay", Level.WITHHOLD, standing / total, thresholds["standing"], says)]
 
 
-def _elsewhere(rebuild: Rebuild, witnesses: Witnesses, unit: float) -> tuple[str | None, Any]:
-    """Return the digest of the network made again and how many witnesses it withstands, or None and why not."""
+def _asked(evidence: Evidence, points: float) -> Images:
+    """Return clean images and the same with noise in every pixel."""
+    rows = spread(torch.arange(len(evidence.images), device=evidence.images.device), points)
+    images = evidence.images[rows]
+    signs = Draws(evidence.seed, "replay", 0).signs(evidence.ids[rows], 0, images[0].numel())
+    return torch.cat([images, (images + _NOISE * signs.view(images.shape)).clamp(0, 1)])
+
+
+def _elsewhere(rebuild: Rebuild, witnesses: Witnesses, unit: float, asked: NDArray[np.float32]) -> _Seen | str:
+    """Return what the network made again answers, or why it could not be made."""
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    process = context.Process(target=_replay, args=(rebuild, witnesses, unit, answers), daemon=True)
+    process = context.Process(target=_replay, args=(rebuild, witnesses, unit, asked, answers), daemon=True)
     with _no_main_module():
         process.start()
     while True:
         try:
-            found: tuple[str | None, Any] = answers.get(timeout=_WAIT)
+            found: _Seen | str = answers.get(timeout=_WAIT)
         except queue.Empty:
             if process.is_alive():
                 continue
-            return None, f"the process ended with code {process.exitcode}"
+            return f"the process ended with code {process.exitcode}"
         process.join()
         return found
 
@@ -94,22 +133,23 @@ def _no_main_module() -> Iterator[None]:
         sys.modules["__main__"] = program
 
 
-def _replay(rebuild: Rebuild, witnesses: Witnesses, unit: float, answers: Any) -> None:
-    """Make the network again and show it the witnesses; runs in the clean process."""
+def _replay(rebuild: Rebuild, witnesses: Witnesses, unit: float, asked: NDArray[np.float32], answers: Any) -> None:
+    """Make the network again and show it the images; runs in the clean process."""
     end_with_parent()
     try:
         network = rebuild()
         standing = 0
         with torch.no_grad():
-            for images, labels in witnesses.values():
-                size = portion(torch.from_numpy(images), _BATCH)
-                for part, truth in zip(
-                    torch.from_numpy(images).split(size), torch.from_numpy(labels).split(size), strict=True
-                ):
+            images = torch.from_numpy(asked)
+            logits = torch.cat([network(part) for part in images.split(portion(images, _BATCH))])
+            for found, labels in witnesses.values():
+                fooling, truths = torch.from_numpy(found), torch.from_numpy(labels)
+                size = portion(fooling, _BATCH)
+                for part, truth in zip(fooling.split(size), truths.split(size), strict=True):
                     standing += int(withstands(network(part), truth, unit).sum())
-        answers.put((state_digest(network), standing))
+        answers.put(_Seen(state_digest(network), standing, logits.numpy()))
     except Exception as error:  # noqa: BLE001 - whatever happens there must be told here
-        answers.put((None, f"{type(error).__name__}: {error}".rstrip(".")))
+        answers.put(f"{type(error).__name__}: {error}".rstrip("."))
 
 
 def withstands(logits: Logits, labels: Labels, unit: float) -> Flags:

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,10 +12,14 @@ from bench.evaluation.checks.calls import STEPS, Calls
 from bench.evaluation.checks.doubt import graded, spread
 from bench.evaluation.checks.gap import change, gap, rounding
 from bench.evaluation.checks.listening import listening
-from bench.evaluation.checks.sensitivity import input_gradients, vanishing
+from bench.evaluation.checks.sensitivity import gradients_at, input_gradients, kept_promise, vanishing
 from bench.evaluation.checks.straight_through import StraightThrough
 from bench.evaluation.checks.zoo.replay import withstands
+from bench.evaluation.search.meter import Meter
 from bench.submission.schema import Level
+from tests.support.cheats import Turned
+from tests.support.defects import Before
+from tests.support.suspects import Suspect, embedded, evidence_of
 
 BARS = {"warn": 0.1, "withhold": 0.5}
 
@@ -89,6 +94,30 @@ def test_gradients_of_logits_of_no_usual_size_are_looked_at_in_the_unit_of_attac
     linear, labels = lambda x: x.flatten(1) @ weight.T, torch.zeros(3, dtype=torch.int64)
     flat = vanishing(input_gradients(linear, images(), labels, linear(images())))
     assert not any(points.any() for points in flat.values())
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_a_gradient_is_held_against_what_the_answers_do_in_any_unit(scale):
+    """On a plane all of the rise comes, at the border of [0, 1] too; turned round, the answers go against it."""
+    weight = torch.tensor([[1.0] * 16, [-1.0] * 16]) * scale
+    shown = images().clamp(0, 0.5) * 2
+
+    def ratio(network):
+        with torch.no_grad():
+            logits = network(shown)
+        evidence = replace(
+            evidence_of(Suspect(embedded("digits-tiny-linf"))), network=network, model=Meter(network, 2),
+            images=shown, labels=torch.zeros(3, dtype=torch.int64), ids=torch.arange(3), logits=logits,
+        )  # fmt: skip
+        rows = torch.arange(3)
+        return kept_promise(evidence, rows, gradients_at(evidence, rows)["margin"])
+
+    kept, against = ratio(Before(lambda x: x.flatten(1) @ weight.T, lambda x: x))
+    assert kept.tolist() == pytest.approx([1.0] * 3, rel=0.01)
+    assert not against.any()
+    kept, against = ratio(Turned(Before(lambda x: x.flatten(1) @ weight.T, lambda x: x)))
+    assert kept.tolist() == pytest.approx([-1.0] * 3, rel=0.01)
+    assert against.all()
 
 
 def test_a_witness_withstands_by_more_than_rounding():
