@@ -97,6 +97,8 @@ def migrate(folders: tuple[Path, ...]) -> None:
 @click.option("--licence", required=True, help="Of the weights, such as MIT.")
 @click.option("--paper", help="An https address.")
 @click.option("--locator", help="Where the weights are, pinned; by default the recipe that makes them.")
+@click.option("--parent", help="Entry of the dense network that it was pruned from, where that is somebody else's.")
+@click.option("--supersedes", help="Entry of one's own that it replaces.")
 @click.option("--extra-data/--no-extra-data", default=False, help="Trained on more than the data set's training split.")
 @click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Of the submission; by default today.")
 @click.option("--submissions", "root", type=click.Path(path_type=Path), default=Path("submissions"), show_default=True)
@@ -110,6 +112,8 @@ def new(
     licence: str,
     paper: str | None,
     locator: str | None,
+    parent: str | None,
+    supersedes: str | None,
     extra_data: bool,
     day: datetime | None,
     root: Path,
@@ -140,6 +144,8 @@ def new(
             method=method or make.method(result),
             extra_data=extra_data,
             licence=licence,
+            parent=parent,
+            supersedes=supersedes,
             weights=Weights(locator=pinned, sha256=known, bytes=result.pruning.bytes_plain),
         )
     except ValidationError as error:

@@ -92,9 +92,8 @@ def test_an_entry_is_merged_ranked_lowered_and_withdrawn(at_work, overlooked, ca
     submitted(project, measured("dense"), "--id", "dense", "--author", "The Team")
     started(project)
     forked(project, fork)
-    submitted(fork, measured("pruned", *PRUNED), "--id", "newcomer", "--author", "A. Stranger")
-    toml = fork / PLACE / "submission.toml"
-    toml.write_text(f'parent = "dense"\n{toml.read_text("utf-8")}', "utf-8")
+    run_of = measured("pruned", *PRUNED)
+    submitted(fork, run_of, "--id", "newcomer", "--author", "A. Stranger", "--parent", "dense")
     catalogue, entry = accepted(project, fork, at_work, capsys)
     assert catalogue.unranked(entry) == "self-reported: nobody else has measured it yet"
     assert catalogue.parents[entry].id == "dense"

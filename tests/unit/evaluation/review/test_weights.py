@@ -12,6 +12,7 @@ from bench.evaluation.review import weights
 from bench.evaluation.review.weights import fetch_weights
 from bench.guard import Guard
 from bench.submission.files import dump, read_result
+from bench.submission.schema import Normalisation
 from tests.support.loopback import Answer, serving
 
 PATH = f"/someone/net/resolve/{40 * '0'}/w.safetensors"
@@ -91,3 +92,32 @@ def test_a_server_that_is_gone_is_told(entry, monkeypatch):
 
 def test_a_network_that_anyone_has_needs_no_file(root):
     assert fetch_weights(root / "submissions/digits-v1/digits-tiny-linf--magnitude-global-90") == []
+
+
+def test_a_network_that_takes_all_memory_takes_none_here(tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(TINY)
+    plain = Normalisation(mean=(0.0,), std=(1.0,))
+    with pytest.raises(ArtefactError, match=r"cannot be loaded by itself: .*allocate"):
+        weights._try(path, "digits-tiny?img_size=60000", plain)  # images of 14 gigabytes
+
+
+def test_the_parent_s_file_comes_from_the_parent_s_own_entry(entry, monkeypatch, tmp_path):
+    parent = entry("theirs.safetensors")
+    weights_of = read_result(parent / "result.json").model.weights_sha256
+    child = tmp_path / "digits-v1" / "child"
+    shutil.copytree(parent, child)
+    result = read_result(child / "result.json")
+    changes = {"normalisation": None, "ref": "embedded:x", "parent": "p.safetensors", "parent_sha256": weights_of}
+    model = result.model.model_copy(update=changes | {"weights_sha256": "0" * 64})
+    (child / "result.json").write_bytes(dump(result.model_copy(update={"model": model})))
+    tried = []
+    monkeypatch.setattr(weights, "_try", lambda *given: tried.append(given[0].name))
+    with serving({PATH: TINY}) as server:
+        through(monkeypatch, server)
+        (place,) = fetch_weights(child)
+    assert (place / "p.safetensors").read_bytes() == TINY
+    assert tried == ["p.safetensors"]
+    shutil.rmtree(parent)
+    with pytest.raises(InputError, match="publish the parent first"):
+        fetch_weights(child)
