@@ -12,6 +12,7 @@ from bench.evaluation.plan.plan import UNTOLD, Origin, Plan, Request, plan
 from bench.evaluation.plan.reference import Measured, file_named, hold_typed, measured, origin_of
 from bench.evaluation.plan.words import hold_method
 from bench.models.source import ModelRef, load, names_file
+from bench.models.trained import trained_beside
 from bench.protocol.load import Protocol
 from bench.protocol.own import find as rules
 from bench.submission.schema import PruningRecord
@@ -178,6 +179,8 @@ def _told(
 
 def _parent_ref(said: Said, file: File) -> ModelRef:
     text = said.parent or ""
+    if names_file(text) and said.parent_file.architecture is None and trained_beside(Path(text)) is not None:
+        return said.parent_file.ref(text)  # which says itself what it is
     given = said.parent_file.over(file) if names_file(text) else said.parent_file
     if names_file(text) and given.architecture is None:
         raise UsageError(f"--parent {text!r} is a file of weights; say what network they belong to with --parent-arch.")

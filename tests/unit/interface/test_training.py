@@ -3,12 +3,15 @@
 import json
 import os
 import signal
+from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 import torch
 
 from bench.cli.main import run
 from bench.errors import ArtefactError, UsageError
+from bench.evaluation.plan.ask import File, Said, ask
 from bench.interface import training
 from bench.interface.training import train
 from bench.models.source import ModelRef, load
@@ -78,6 +81,16 @@ def test_the_record_tells_how_and_the_weights_load_without_another_word(undistur
     assert loaded.architecture == "digits-resnet"
     assert loaded.file_digest == told["sha256"]
     assert b"<svg" in (undisturbed / "curve.svg").read_bytes()
+
+
+def test_a_parent_that_was_trained_here_says_itself_what_it_is(undisturbed):
+    parent = str(undisturbed / "net.safetensors")
+    told = Said(method="mine", sparsity=Fraction(1, 2), parent=parent)
+    plan = ask("embedded:digits-resnet-linf", "digits-smoke-v1", said=told)
+    assert plan.request.origin.parent == ModelRef.parse(parent)
+    told = replace(told, parent_file=File("digits-cnn"))
+    plan = ask("embedded:digits-resnet-linf", "digits-smoke-v1", said=told)
+    assert plan.request.origin.parent.architecture == "digits-cnn", "what the user says comes first"
 
 
 def test_another_seed_or_an_attack_gives_another_network(undisturbed, tmp_path):
