@@ -13,7 +13,7 @@ from bench.protocol.load import names
 from bench.pruning.recipe import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGES = ["README.md", ".github/CONTRIBUTING.md", ".github/MEASURE.md"]
+PAGES = ["README.md", ".github/CONTRIBUTING.md", ".github/MEASURE.md", ".github/SEED.md"]
 COMMAND = re.compile(r"(?:^|`)bench ([a-z][^`\n]*)", re.MULTILINE)
 
 
