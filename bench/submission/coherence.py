@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from math import prod
+from math import prod, sqrt
 
 from bench.protocol.load import Protocol, Setting, load, names
 from bench.registry import unknown
@@ -11,6 +11,9 @@ from bench.submission.claim import gaps
 from bench.submission.files import RESULT_FILE, dump
 from bench.submission.schema import PruningRecord, Result, ThreatRecord
 from bench.threats import Scenario
+
+_COLLAPSE = "collapse"
+"""The check whose doubt names a network collapsed."""
 
 
 def result_problems(result: Result, written: bytes) -> Iterator[str]:
@@ -223,6 +226,7 @@ def _rules(result: Result, protocol: Protocol) -> Iterator[str]:
         if ran != order:
             yield f"{where} attacks {threat.norm} with {', '.join(order)} in this order, got {', '.join(ran)}."
     yield from _named(result, protocol)
+    yield from _alive(result, protocol)
     grids = {
         curve.norm: tuple(str(epsilon) for epsilon in curve.epsilons)
         for curve in protocol.curves
@@ -249,6 +253,21 @@ def _named(result: Result, protocol: Protocol) -> Iterator[str]:
             yield f"{where} measures {name} under every threat, {', '.join(left)} is left out; measure again."
     for check in sorted({flag.check for flag in result.flags} - set(protocol.checks)):
         yield f"{where} names no check {check!r}, yet a flag is from it."
+
+
+def _alive(result: Result, protocol: Protocol) -> Iterator[str]:
+    """Hold a network that is not named collapsed against its own flags, and against guessing, which counts tell."""
+    bars = protocol.checks.get(_COLLAPSE)
+    if bars is None or result.collapsed:
+        return
+    if any(flag.check == _COLLAPSE for flag in result.flags):
+        yield f"{RESULT_FILE}: a flag names the network collapsed, yet collapsed is false."
+    correct, points, chance = result.clean.correct, result.data.points, 1 / len(result.data.classes)
+    if correct <= (bar := points * chance + bars["sigmas"] * sqrt(points * chance * (1 - chance))):
+        yield (
+            f"{RESULT_FILE}: {correct} of {points} points are correct, no more than guessing reaches ({bar:.1f}), yet "
+            "collapsed is false."
+        )
 
 
 def _spell(threats: Sequence[tuple[str, str]]) -> str:

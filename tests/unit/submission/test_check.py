@@ -20,6 +20,7 @@ def folder(tmp_path):
 
 TIMES = {"forward": [1e-5, 2e-5, 3e-5], "both": [2e-5, 4e-5, 6e-5]}
 LATENCY = {"clock": "processor", "batch": 64, "repeats": 7, "parent": TIMES, "network": TIMES}
+COLLAPSED = {"check": "collapse", "level": "withhold", "figure": 0.1, "threshold": 0.14, "says": "Collapsed."}
 JOULES = [{"meter": "rapl", "joules": 1.0}] * 2
 
 
@@ -66,6 +67,11 @@ STOOD = {"robust": {"Linf": 3}, "forwards": 9, "parent": {"Linf": 3}}
         ({"data__digest": "0" * 64}, "expects data of digest"),
         ({"data__points": 400}, "asks for 500 points"),
         ({"clean__correct": lambda correct: correct + 1}, "should equal"),
+        (
+            {"clean__correct": 70},
+            "70 of 500 points are correct, no more than guessing reaches (70.1), yet collapsed is",
+        ),
+        ({"flags": [COLLAPSED]}, "a flag names the network collapsed, yet collapsed is false"),
         ({"threats__0__robust": lambda robust: robust + 1}, "survive the cascade, the result says"),
         ({"threats__0__best_known": lambda best: best + 1}, "points have a larger distance, best_known says"),
         ({"threats__0__best_known": lambda best: best - 1}, "points have a larger distance, best_known says"),
