@@ -1,11 +1,12 @@
 """The scripts of the workflows, with stand-ins for the programs that they call."""
 
+import json
 import os
 import subprocess
 
 import pytest
 
-from tests.support.repository import started
+from tests.support.repository import git, started
 
 PINNED = "https://huggingface.co/{}/resolve/0000000000000000000000000000000000000000/w.safetensors"
 
@@ -81,3 +82,33 @@ def test_no_key_means_no_run(entries, root, tmp_path):
     done = call(root / ".ci/review", entries, "digits-v1/here", str(tmp_path / "summary"))
     assert done.returncode != 0
     assert not (entries / "ran").exists()
+
+
+@pytest.mark.parametrize("code", [0, 5])
+def test_what_a_pull_request_adds_is_recomputed_by_kind_and_nothing_else_is(entries, root, tmp_path, code):
+    started(entries)
+    added = {
+        "new": "submission.toml",
+        "here": "challenge-deep.npz",
+        "gone": "withdrawal.toml",
+        "$(x)": "submission.toml",
+    }
+    for name, file in added.items():
+        folder = entries / "submissions/digits-v1" / name
+        folder.mkdir(exist_ok=True)
+        (folder / file).write_text("x", "utf-8")
+        data = "cifar10" if name == "new" else "digits"
+        (folder / "result.json").write_text(json.dumps({"data": {"name": data}}), "utf-8")
+    git(entries, "add", "-A")
+    git(entries, "commit", "-qm", "theirs")
+    programs = program(tmp_path / "bin", "bench", f'pwd >>{tmp_path}/said; echo "$@" >>{tmp_path}/said; exit {code}')
+    done = call(
+        root / ".ci/checked", entries.parent, "project", "abc", str(tmp_path / "summary"),
+        PATH=f"{programs}:{os.environ['PATH']}",
+    )  # fmt: skip
+    assert done.returncode == code
+    place = entries / "submissions/digits-v1"
+    assert (tmp_path / "said").read_text("utf-8").splitlines() == [
+        "/", f"challenge check {place}/here/challenge-deep.npz",
+        "/", "data fetch cifar10", "/", f"review {place}/new --seed abc",
+    ]  # fmt: skip
