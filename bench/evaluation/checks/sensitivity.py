@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from bench.attacks.losses import cross_entropy, margin, runner_up, targeted_dlr
@@ -61,9 +61,7 @@ def _gradients(classifier: Classifier, images: Images, labels: Labels) -> dict[s
     return found
 
 
-def kept_promise(
-    evidence: Evidence, rows: Tensor, gradient: Images
-) -> tuple[Float[Tensor, " some"], Bool[Tensor, " some"]]:
+def kept_promise(evidence: Evidence, rows: Tensor, gradient: Images) -> Float[Tensor, " some"]:
     """Hold the gradient of the margin against what the margin does a quarter of a grey level along and against it.
 
     Args:
@@ -72,8 +70,8 @@ def kept_promise(
         gradient: of the margin at them, in the unit that attacks see.
 
     Returns:
-        For the images that have a gradient, how far the margin rises over how far the gradient says, 1 on a plane; and
-        where it falls instead, by more than float32 rounds.
+        For the images that have a gradient, how far the margin rises over how far the gradient says, 1 on a plane; what
+        float32 may have rounded off is given back.
     """
     images, labels, clean = evidence.images[rows], evidence.labels[rows], evidence.logits[rows]
     longest = gradient.flatten(1).abs().amax(dim=1)
@@ -87,9 +85,9 @@ def kept_promise(
     risen = (margin(far.double(), labels) - margin(near.double(), labels)) * unit
     said = (gradient.double() * (ends[0] - ends[1]).double()).flatten(1).sum(dim=1)
     largest = clean.abs().amax(dim=1)
-    rounding = (torch.nextafter(largest, torch.full_like(largest, torch.inf)) - largest).double() * unit
+    slack = _ROUNDINGS * (torch.nextafter(largest, torch.full_like(largest, torch.inf)) - largest).double() * unit
     sloped = said > 0
-    return (risen / said)[sloped].float(), (risen < -_ROUNDINGS * rounding)[sloped]
+    return ((risen + slack) / said)[sloped].float()
 
 
 _STEP = 1e-3

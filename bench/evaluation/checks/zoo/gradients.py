@@ -49,15 +49,15 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
 
 
 def _astray(evidence: Evidence, rows: Tensor, gradient: Images, bar: float) -> list[Flag]:
-    kept, against = kept_promise(evidence, rows, gradient)
-    if not len(kept) or float((kept < _LEAST).float().mean()) <= bar:
+    kept = kept_promise(evidence, rows, gradient)
+    short, against = int((kept < _LEAST).sum()), int((kept < 0).sum())
+    if short <= bar * len(kept):
         return []
-    grave = float(against.float().mean())
-    level = Level.WITHHOLD if grave > bar else Level.WARN
-    figure = grave if level is Level.WITHHOLD else float((kept < _LEAST).float().mean())
+    level = Level.WITHHOLD if against > bar * len(kept) else Level.WARN
+    figure = (against if level is Level.WITHHOLD else short) / len(kept)
     says = (
-        f"On {int((kept < _LEAST).sum())} of {len(kept)} images the answers hardly follow the gradient, a quarter of a "
-        f"grey level along it, and on {int(against.sum())} they go against it; it is not the gradient of the answers, "
+        f"On {short} of {len(kept)} images the answers hardly follow the gradient, a quarter of a "
+        f"grey level along it, and on {against} they go against it; it is not the gradient of the answers, "
         "and attacks that follow it are led astray."
     )
     return [doubt("gradients", level, figure, bar, says)]

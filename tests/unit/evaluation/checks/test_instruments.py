@@ -18,7 +18,7 @@ from bench.evaluation.checks.zoo.replay import withstands
 from bench.evaluation.search.meter import Meter
 from bench.submission.schema import Level
 from tests.support.cheats import Turned
-from tests.support.defects import Before
+from tests.support.defects import After, Before
 from tests.support.suspects import Suspect, embedded, evidence_of
 
 BARS = {"warn": 0.1, "withhold": 0.5}
@@ -112,12 +112,10 @@ def test_a_gradient_is_held_against_what_the_answers_do_in_any_unit(scale):
         rows = torch.arange(3)
         return kept_promise(evidence, rows, gradients_at(evidence, rows)["margin"])
 
-    kept, against = ratio(Before(lambda x: x.flatten(1) @ weight.T, lambda x: x))
-    assert kept.tolist() == pytest.approx([1.0] * 3, rel=0.01)
-    assert not against.any()
-    kept, against = ratio(Turned(Before(lambda x: x.flatten(1) @ weight.T, lambda x: x)))
-    assert kept.tolist() == pytest.approx([-1.0] * 3, rel=0.01)
-    assert against.all()
+    plane = Before(lambda x: x.flatten(1) @ weight.T, lambda x: x)
+    assert ratio(plane).tolist() == pytest.approx([1.0] * 3, rel=0.01)
+    assert ratio(Turned(plane)).tolist() == pytest.approx([-1.0] * 3, rel=0.01)
+    assert (ratio(After(plane, lambda z: z + 3e5 * scale)) > 0.5).all()
 
 
 def test_a_witness_withstands_by_more_than_rounding():
