@@ -62,7 +62,7 @@ def rules(tmp_path):
 def place(name: str, folder: Path, points) -> int:
     """Place random weights that tell at least one point rightly; return how many they do."""
     images, labels = points
-    network = zoo.randomise(robustbench.blank(name).build(), images, gain=0.2, threshold=0.001)
+    network = zoo.randomise(robustbench.blank(name).build(), images, gain=0.2, threshold=1e-6)
     zoo.name_classes(network, images, labels)
     save(folder / "robustbench" / f"{name}.safetensors", network.state_dict())
     with torch.no_grad():

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds
+from bench.evaluation.checks.check import CHECKS, Check, Evidence, Stage, Thresholds, Turn
 from bench.evaluation.checks.doubt import GRADED, concluding, graded, spread
 from bench.evaluation.checks.probe import at_radius, attack, gradient_turns
 from bench.submission.schema import Flag
@@ -13,17 +13,20 @@ from bench.threats import Norm, ThreatModel
 
 
 def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
-    """Run the gradient attacks of each cascade on a ball that holds the whole box: under L0, all pixels."""
+    """Run the gradient attacks of each cascade on a ball that holds the whole box: under L0, all pixels.
+
+    An attack that looks no farther than some pixels has a limit of its own, and is left out.
+    """
     campaign = evidence.campaign
     if campaign is None:
         return []
     rows = spread(campaign.pool.correct.nonzero().flatten(), thresholds["points"])
     found: list[Flag] = []
     for threat in campaign.threats:
-        turns = gradient_turns(campaign.against(threat))
+        whole, left = _whole_box(threat.norm, evidence.images[0]), rows
+        turns = [turn for turn in gradient_turns(campaign.against(threat)) if _without_limit(turn, whole)]
         if not turns or not len(rows):
             continue
-        whole, left = _whole_box(threat.norm, evidence.images[0]), rows
         for turn in turns:
             if len(left):
                 left = left[~attack(evidence, left, turn.attack, whole, at_radius(turn.settings, whole))]
@@ -35,6 +38,11 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
         )
         found += graded("unbounded", len(left) / len(rows), thresholds, says)
     return found
+
+
+def _without_limit(turn: Turn, whole: ThreatModel) -> bool:
+    limit = turn.attack.looks_up_to
+    return limit is None or limit(at_radius(turn.settings, whole)) >= whole.epsilon
 
 
 def _whole_box(norm: Norm, image: Tensor) -> ThreatModel:
