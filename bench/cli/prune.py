@@ -113,6 +113,7 @@ def _context(
     loaded: "LoadedModel", protocol: "Protocol", seed: int, *, images: bool
 ) -> "tuple[Context, dict[str, Any] | None]":
     """Return what recipe and regime may look at; without a need for images, blank noise shows what is reached."""
+    from bench.evaluation.plan.prepare import calibration
     from bench.evaluation.plan.source import source_of
     from bench.pruning.chance import uniform
     from bench.pruning.recipe import Context
@@ -129,8 +130,7 @@ def _context(
             f"{loaded.ref} takes images of {loaded.shape}, and those of {protocol.name} are {source.shape}; "
             "name a protocol whose images fit with --protocol."
         )
-    points = source.load(wanted.split, range(wanted.first, wanted.first + wanted.points))
-    calibration = (points.images(), points.label_tensor())
+    points = calibration(source, wanted)
     told = {
         "dataset": points.name,
         "split": points.split,
@@ -138,7 +138,7 @@ def _context(
         "points": len(points),
         "digest": points.digest,
     }
-    return Context(example=noise, seed=seed, calibration=calibration, threat=threat), told
+    return Context(example=noise, seed=seed, calibration=(points.images(), points.label_tensor()), threat=threat), told
 
 
 def _ratio(loaded: "LoadedModel", pruned: "Pruned", context: "Context") -> float | None:

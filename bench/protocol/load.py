@@ -108,7 +108,10 @@ class Calibration(_Rules):
 
     split: Literal["train"]
     first: Annotated[int, Field(ge=0)]
+    """Id of the first image."""
     points: Annotated[int, Field(ge=1)]
+    digest: str | None = None
+    """Over their decoded pixels and labels."""
 
 
 class Training(_Rules):

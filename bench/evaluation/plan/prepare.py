@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from bench.data.dataset import EvalSet
+from bench.data.dataset import DataSource, EvalSet
 from bench.errors import InputError
 from bench.evaluation import environment
 from bench.evaluation.plan.descent import descend
@@ -13,7 +13,7 @@ from bench.evaluation.plan.plan import Plan
 from bench.evaluation.search.batch import automatic_batch
 from bench.models.architecture import Variant
 from bench.models.source import SOURCES, LoadedModel, architecture, hold_task, identity, load
-from bench.protocol.load import Data, HeldOut
+from bench.protocol.load import Calibration, Data, HeldOut
 from bench.pruning.prune import Pruned, needs_images, prune
 from bench.pruning.recipe import RECIPES, Context, Structure, Training
 
@@ -130,7 +130,7 @@ def load_held_out(plan: Plan) -> EvalSet:
     return _held(plan.source.load(out.split, range(out.first, out.first + out.points)), out)
 
 
-def _held(points: EvalSet, wanted: Data | HeldOut) -> EvalSet:
+def _held(points: EvalSet, wanted: Data | HeldOut | Calibration) -> EvalSet:
     if wanted.digest is not None and points.digest != wanted.digest:
         raise InputError(
             f"{points.name} {points.split}: the {len(points)} points are not the protocol's "
@@ -149,13 +149,16 @@ def load_calibration(plan: Plan) -> EvalSet | None:
     """Load the training images that the recipe or the regime of a plan looks at; None where neither does.
 
     Raises:
-        InputError: if they are missing.
+        InputError: if they are missing, or are not the pixels and labels that the protocol was made with.
     """
     if not needs_images(plan.request.recipe, plan.request.regime):
         return None
-    wanted = plan.protocol.calibration
-    points = range(wanted.first, wanted.first + wanted.points)
-    return plan.source.load(wanted.split, points)
+    return calibration(plan.source, plan.protocol.calibration)
+
+
+def calibration(source: DataSource, wanted: Calibration) -> EvalSet:
+    """Load the training images of some rules; raises as ``load_calibration`` does."""
+    return _held(source.load(wanted.split, range(wanted.first, wanted.first + wanted.points)), wanted)
 
 
 def _context(plan: Plan, points: EvalSet) -> Context:

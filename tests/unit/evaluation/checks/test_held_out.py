@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 import torch
@@ -93,15 +94,19 @@ def test_nobody_knows_before_training_which_points_are_drawn():
     assert _drawn(pool, embedded("digits-tiny-linf"), 1e6).ids.tolist() == sorted(pool.ids)
 
 
-def test_other_pixels_than_those_of_the_rules_are_no_held_out_points(monkeypatch):
-    from bench.evaluation.plan.prepare import load_held_out
+@pytest.mark.parametrize("what", ["held_out", "calibration"])
+def test_other_pixels_than_those_of_the_rules_are_refused(what):
+    from bench.evaluation.plan.prepare import load_calibration, load_held_out
 
+    load_them = {"held_out": load_held_out, "calibration": load_calibration}[what]
     rules = protocol()
-    settled = plan(Request(ModelRef.parse("embedded:digits-tiny-linf"), rules))
-    assert len(load_held_out(settled)) == rules.held_out.points
-    wrong = rules.model_copy(update={"held_out": rules.held_out.model_copy(update={"digest": "0" * 64})})
+    model = ModelRef.parse("embedded:digits-tiny-linf")
+    settled = plan(Request(model, rules, recipe="wanda", sparsity=Fraction(1, 2)))
+    named = getattr(rules, what)
+    assert len(load_them(settled)) == named.points
+    wrong = rules.model_copy(update={what: named.model_copy(update={"digest": "0" * 64})})
     with pytest.raises(InputError, match="are not the protocol's"):
-        load_held_out(replace(settled, protocol=wrong))
+        load_them(replace(settled, protocol=wrong))
 
 
 def test_the_check_says_nothing_where_nothing_is_held_out():
