@@ -104,7 +104,11 @@ def test_the_black_box_loses_attacks_that_no_threat_has_any_more(own):
 
 
 def test_a_whole_protocol_needs_no_base(tmp_path):
-    (tmp_path / "mine.toml").write_text(shipped("digits-v1").replace('name = "digits-v1"', 'name = "mine"'), "utf-8")
+    text = shipped("digits-v1").replace('name = "digits-v1"', 'name = "mine"')
+    (tmp_path / "mine.toml").write_text(text, "utf-8")
+    with pytest.raises(ProtocolError, match=r"line 3, status: only a protocol that ships is released.*leave it out"):
+        find(str(tmp_path / "mine.toml"))
+    (tmp_path / "mine.toml").write_text(text.replace('status = "released"\n', ""), "utf-8")
     protocol = find(str(tmp_path / "mine.toml"))
     assert protocol.frozen is None
     assert protocol.origin.folder == tmp_path
