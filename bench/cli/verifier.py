@@ -45,4 +45,5 @@ def listing(*, as_json: bool) -> None:
         until = f" until {verifier.until}" if verifier.until else ""
         team = f", of {verifier.team}" if verifier.team else ""
         line(f"{verifier.name}{team}, since {verifier.since}{until}: {verifier.key}")
-    say(f"{len(found.verifiers)} keys in {place().name}.")
+    count = len(found.verifiers)
+    say(f"{count} {'key' if count == 1 else 'keys'} in {place().name}.")
