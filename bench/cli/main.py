@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "review": ("bench.cli.review", "Hold somebody else's entry against its weights; sign what was found."),
     "challenge": ("bench.cli.challenge", "Lower an entry by witnesses that nobody had found."),
     "verifier": ("bench.cli.verifier", "Make and list the keys that sign verifications."),
+    "report": ("bench.cli.report", "Answer what all entries say together."),
     "site": ("bench.cli.site", "Build, check and serve the leaderboard."),
     "doctor": ("bench.cli.doctor", "Check this installation."),
 }

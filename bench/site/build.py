@@ -29,6 +29,7 @@ CSP = (
 )
 NAVIGATION = (
     ("Boards", "index.html"),
+    ("Findings", "findings.html"),
     ("Explorer", "explorer.html"),
     ("Compare", "compare.html"),
     ("Sweet spots", "sweet-spots.html"),
@@ -92,6 +93,7 @@ def _pages(catalogue: Catalogue, data: pages.Page) -> Iterator[pages.Page]:
     yield from pages.boards(catalogue)
     yield from pages.entries(catalogue)
     yield from pages.quoted(catalogue)
+    yield guides.found(catalogue)
     yield guides.explorer(catalogue)
     yield guides.compare(catalogue)
     yield guides.sweet_spots(catalogue)

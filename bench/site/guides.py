@@ -12,6 +12,7 @@ from bench.site.downloads import changes
 from bench.site.draw import Drawing, Figure, draw
 from bench.site.entries import Board, Catalogue, Entry, paired
 from bench.site.figures import in_words, interval, metric, p_value, percent, signed, symbol, thousands, threat
+from bench.site.findings import findings
 from bench.site.mixture import Line, Reign, candidates, drawn, envelope, lines
 from bench.site.pages import Page
 from bench.site.sweetspots import Ladder, ladders
@@ -162,6 +163,11 @@ def sweet_spots(catalogue: Catalogue) -> Page:
             drawn.append(plots.ladder(ladder, "sweet-spots", f"{board.protocol.name}-{number + 1}"))
     context = {"groups": groups, "figures": drawn, **stated()}
     return Page("sweet-spots.html", "sweet_spots.html", context, "sweet-spots.html")
+
+
+def found(catalogue: Catalogue) -> Page:
+    """Return what the entries say together."""
+    return Page("findings.html", "findings.html", {"findings": findings(catalogue)}, "findings.html")
 
 
 def stated() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Two results over the same points: the difference, its test, its interval, and what one keeps of the other."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -92,6 +92,19 @@ def mcnemar(first: int, second: int) -> float:
         term = term * (total - index) // (index + 1)
         tail += term
     return min(1.0, float(Fraction(2 * tail, 2**total)))
+
+
+def holm(tests: Sequence[float], significance: float = SIGNIFICANCE) -> list[bool]:
+    """Return which of several p-values stand together at one level: with at least one minus it, none is false.
+
+    Source: Holm 1979, https://www.jstor.org/stable/4615733.
+    """
+    stands = [False] * len(tests)
+    for passed, index in enumerate(sorted(range(len(tests)), key=tests.__getitem__)):
+        if tests[index] >= significance / (len(tests) - passed):
+            break
+        stands[index] = True
+    return stands
 
 
 def _lower(first: int, second: int, total: int) -> float:

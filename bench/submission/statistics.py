@@ -11,6 +11,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
+
 from bench.submission.paired import Paired, enough, kept
 from bench.submission.points import Bits
 from bench.submission.rules import RULES, SIGNIFICANCE
@@ -156,3 +158,20 @@ def area(robust: Mapping[Fraction, Fraction]) -> float | None:
         for left, right in pairwise(rates)
     )
     return sum(pieces) / (math.log2(rates[-1]) - math.log2(rates[0]))
+
+
+def kendall(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Return how far two orders of the same things agree: Kendall's τ-b, from −1 to 1; None where one orders nothing.
+
+    With C and D pairs of things that both orders put the same way round and the other way round, and X and Y pairs
+    that are no ties in the one and in the other, it is ``(C − D) / √(X Y)``.
+
+    Source: Kendall 1945, doi:10.1093/biomet/33.3.239.
+    """
+    ours, theirs = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+    agreed, first, second = 0, 0, 0
+    for row in range(len(ours)):  # row by row: all pairs at once would be a matrix
+        one, other = np.sign(ours[row + 1 :] - ours[row]), np.sign(theirs[row + 1 :] - theirs[row])
+        agreed += int((one * other).sum())
+        first, second = first + int(np.count_nonzero(one)), second + int(np.count_nonzero(other))
+    return agreed / math.sqrt(first * second) if first and second else None

@@ -28,6 +28,7 @@ PAGES = [
     "explorer.html",
     "compare.html",
     "sweet-spots.html",
+    "findings.html",
     "protocols.html",
     "data.html",
     "changes.html",
