@@ -48,6 +48,8 @@ check: $(READY)
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
 	$(BIN)/typos
+	$(BIN)/actionlint -shellcheck $(BIN)/shellcheck
+	$(BIN)/shellcheck .ci/*
 	$(BIN)/zizmor --quiet --offline --persona=pedantic .github
 	$(BIN)/bench submission check submissions/*/*
 	$(BIN)/bench site build --check
