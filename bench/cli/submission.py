@@ -2,12 +2,16 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli.output import emit, line, say
 from bench.errors import SubmissionError, UsageError
 from bench.text import printable
+
+if TYPE_CHECKING:
+    from bench.submission.schema import Result, Weights
 
 
 @click.group()
@@ -97,6 +101,11 @@ def migrate(folders: tuple[Path, ...]) -> None:
 @click.option("--licence", required=True, help="Of the weights, such as MIT.")
 @click.option("--paper", help="An https address.")
 @click.option("--locator", help="Where the weights are, pinned; by default the recipe that makes them.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The file of weights, to lie in the folder itself; of at most a mebibyte.",
+)
 @click.option("--parent", help="Entry of the dense network that it was pruned from, where that is somebody else's.")
 @click.option("--supersedes", help="Entry of one's own that it replaces.")
 @click.option("--extra-data/--no-extra-data", default=False, help="Trained on more than the data set's training split.")
@@ -112,6 +121,7 @@ def new(
     licence: str,
     paper: str | None,
     locator: str | None,
+    weights: Path | None,
     parent: str | None,
     supersedes: str | None,
     extra_data: bool,
@@ -123,15 +133,10 @@ def new(
 
     from bench.submission import make
     from bench.submission.files import RESULT_FILE, read_result
-    from bench.submission.links import PINNED
-    from bench.submission.people import rebuilt
-    from bench.submission.schema import Submission, Weights
+    from bench.submission.schema import Submission
 
     result = read_result(run / RESULT_FILE)
-    pinned = locator or rebuilt(result)
-    if pinned is None:
-        raise UsageError(f"{result.model.ref!r} is a file of your own; say where others find it: --locator {PINNED}.")
-    known = result.model.file_sha256 if locator and result.model.file_sha256 else result.model.weights_sha256
+    content = None if weights is None else _carried(weights, locator, result)
     identity = identity or run.resolve().name.lower()
     try:
         submission = Submission(
@@ -146,9 +151,38 @@ def new(
             licence=licence,
             parent=parent,
             supersedes=supersedes,
-            weights=Weights(locator=pinned, sha256=known, bytes=result.pruning.bytes_plain),
+            weights=_weights(result, locator, carries=content is not None),
         )
     except ValidationError as error:
         found = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise UsageError(f"no submission can be made of this: {found}.") from None
-    say(f"Made {make.make(run, root, submission)}; check it with `bench submission check`.")
+    say(f"Made {make.make(run, root, submission, content)}; check it with `bench submission check`.")
+
+
+def _carried(path: Path, locator: str | None, result: "Result") -> bytes:
+    """Return the bytes of the file of weights that goes into the folder."""
+    from bench.submission.carried import read_carried
+
+    if locator is not None:
+        raise UsageError("--locator says where the weights are, and --weights puts them into the folder; name one.")
+    if result.model.file_sha256 is None:
+        raise UsageError(f"{result.model.ref!r} is no file of weights; leave out --weights.")
+    return read_carried(path, result.model.file_sha256)
+
+
+def _weights(result: "Result", locator: str | None, *, carries: bool) -> "Weights":
+    """Return what a submission says of its weights."""
+    from bench.submission.files import WEIGHTS_BYTES, WEIGHTS_FILE
+    from bench.submission.links import PINNED
+    from bench.submission.people import rebuilt
+    from bench.submission.schema import Weights
+
+    said = WEIGHTS_FILE if carries else locator
+    pinned, model = said or rebuilt(result), result.model
+    if pinned is None:
+        raise UsageError(
+            f"{model.ref!r} is a file of your own; say where others find it: --locator {PINNED}; or, if it has at most "
+            f"{WEIGHTS_BYTES:,} bytes, hand it in with --weights FILE."
+        )
+    known = model.file_sha256 if said and model.file_sha256 else model.weights_sha256
+    return Weights(locator=pinned, sha256=known, bytes=result.pruning.bytes_plain)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.atomic import write_atomic
 from bench.errors import ArtefactError, ContractError, InputError
-from bench.models.header import read_header
+from bench.header import read_header
 from bench.models.mending import explain, misfit, misshapen
 
 PICKLED = frozenset({".pt", ".pth", ".th", ".bin", ".ckpt", ".pkl", ".pickle", ".tar", ".model"})

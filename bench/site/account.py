@@ -9,6 +9,8 @@ from bench.site.cost import machine
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import duration, interval, metric, p_value, percent, signed, thousands, threat
 from bench.site.tables import Cell, remarks
+from bench.submission.carried import carried
+from bench.submission.files import WEIGHTS_FILE
 from bench.submission.paired import Paired
 from bench.submission.schema import ClaimRecord, CostRecord, LatencyRecord, Normalisation, PruningRecord
 from bench.submission.score import rate, retention, wilson
@@ -180,7 +182,7 @@ def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
     lines = [
         ["authors", ", ".join(submission.authors)],
         ["licence", submission.licence],
-        ["weights", Cell(submission.weights.locator, link=submission.weights.address or "")],
+        ["weights", Cell(submission.weights.locator, link=_place(entry))],
         ["sha256 of the weights file", model.file_sha256 or "none: the weights are not a file of their own"],
         ["sha256 of the tensors", model.weights_sha256],
         ["bytes", thousands(submission.weights.bytes)],
@@ -222,6 +224,13 @@ def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
     ]
     header = ["check", "level", "figure", "threshold", "in words"]
     yield {"title": "Flags", "anchor": "flags", "says": "", "header": header, "numbers": {2, 3}, "rows": flags}
+
+
+def _place(entry: Entry) -> str:
+    """Return where the weights are; empty where a recipe rebuilds them."""
+    if carried(entry.submission):
+        return f"{entry.address.removesuffix('index.html')}{WEIGHTS_FILE}"
+    return entry.submission.weights.address or ""
 
 
 def _made(pruning: PruningRecord) -> list[str]:

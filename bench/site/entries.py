@@ -11,7 +11,7 @@ from bench.protocol.load import Protocol, load
 from bench.site.figures import percent
 from bench.submission.challenge import Challenge
 from bench.submission.check import Folder, examine, refuse
-from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE
+from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, VERIFICATION_FILE, WEIGHTS_FILE, WITHDRAWAL_FILE
 from bench.submission.literature import FOLDER, Literature, examine_literature
 from bench.submission.paired import Paired
 from bench.submission.points import Bits
@@ -303,7 +303,7 @@ def read(submissions: Path) -> Catalogue:
 
 def published(entry: Entry) -> list[str]:
     """Return the names of the files that the site hands out; the arrays stay in the submissions."""
-    known = [SUBMISSION_FILE, RESULT_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE]
+    known = [SUBMISSION_FILE, RESULT_FILE, WEIGHTS_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE]
     known += [f"challenge-{challenge.name}.json" for challenge in entry.challenges]
     return [name for name in known if (entry.path / name).exists()]
 

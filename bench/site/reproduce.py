@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterable
 
 from bench.site.entries import Catalogue, Entry
+from bench.submission.carried import carried
+from bench.submission.files import WEIGHTS_FILE
 from bench.submission.schema import ModelRecord, Normalisation, Result
 
 
@@ -22,6 +24,9 @@ def _lines(entry: Entry) -> list[str]:
     if model.normalisation is not None:
         if address is not None:
             lines.append(shlex.join(["curl", "--fail", "--location", "--output", model.ref, address]))
+        if carried(entry.submission):
+            here = f"submissions/{entry.result.protocol.name}/{entry.id}/{WEIGHTS_FILE}"
+            lines.append(shlex.join(["cp", "--", here, model.ref]))
         if model.file_sha256:
             lines.append(f"echo {shlex.quote(f'{model.file_sha256}  {model.ref}')} | sha256sum --check")
     return [*lines, shlex.join(words(entry.result))]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.errors import SubmissionError
 from bench.submission.agreement import judge_witnesses, point_problems, witness_problems
 from bench.submission.arrays import read_arrays
+from bench.submission.carried import carried_problems
 from bench.submission.challenge import NAME as CHALLENGE
 from bench.submission.challenge import Challenge, challenge_problems, challenges
 from bench.submission.coherence import result_problems
@@ -23,6 +24,7 @@ from bench.submission.files import (
     RESULT_FILE,
     SUBMISSION_FILE,
     VERIFICATION_FILE,
+    WEIGHTS_FILE,
     WITHDRAWAL_FILE,
     WITNESS_BYTES,
     WITNESSES_FILE,
@@ -46,7 +48,9 @@ from bench.threats import Norm
 WORDS = 40_000
 """Bytes that the words and figures of the records may take compressed; a page has to carry them."""
 _DECODED = 64 * 2**20
-_FILES = (SUBMISSION_FILE, RESULT_FILE, POINTS_FILE, WITNESSES_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE)
+_FILES = (
+    SUBMISSION_FILE, RESULT_FILE, POINTS_FILE, WITNESSES_FILE, WEIGHTS_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE,
+)  # fmt: skip
 _LISTED = 10
 """Strange files that are named one by one."""
 _FOLDERS = 20
@@ -132,6 +136,7 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     found += wrong
     if submission is not None:
         found += people_problems(submission, folder.resolve().name, result)
+    found += carried_problems(folder, there, submission, result)
     found += _weight([dump(record) for record in (submission, result, verification, withdrawal) if record is not None])
     if result is not None:
         found += result_problems(result, written)

@@ -7,6 +7,7 @@ from math import prod, sqrt
 
 from bench.protocol.load import Protocol, Setting, load, names
 from bench.registry import unknown
+from bench.submission.carried import plain
 from bench.submission.claim import gaps
 from bench.submission.files import RESULT_FILE, dump
 from bench.submission.schema import PruningRecord, Result, ThreatRecord
@@ -33,6 +34,10 @@ def result_problems(result: Result, written: bytes) -> Iterator[str]:
             f"{RESULT_FILE}: model.normalisation goes with a .safetensors file and with nothing else; got "
             f"{'null' if result.model.normalisation is None else 'figures'} for {result.model.ref!r}."
         )
+    files = {name for name in (result.model.ref, result.model.parent) if name and name.endswith(".safetensors")}
+    for name in sorted(files):
+        if not plain(name):
+            yield f"{RESULT_FILE}: {name!r} is no plain name of a file."
     yield from _pruning(result.pruning)
     yield from _made(result)
     yield from _cost(result)

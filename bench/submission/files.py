@@ -19,8 +19,11 @@ POINTS_FILE = "points.npz"
 WITNESSES_FILE = "witnesses.npz"
 VERIFICATION_FILE = "verification.json"
 WITHDRAWAL_FILE = "withdrawal.toml"
+WEIGHTS_FILE = "weights.safetensors"
 WITNESS_BYTES = 4 * 2**20
 """Bytes of witnesses that may lie in the repository; larger ones are pinned like weights."""
+WEIGHTS_BYTES = 2**20
+"""Bytes of a file of weights that may lie in the folder of its entry; a larger one is pinned where it lies."""
 
 _Record = TypeVar("_Record", bound=BaseModel)
 MOST_BYTES = {RESULT_FILE: 2 * 2**20, SUBMISSION_FILE: 2**15, VERIFICATION_FILE: 2**19}

@@ -29,7 +29,7 @@ PINNED = (
     "a Hugging Face file at a 40-digit revision, a file of a Zenodo record, a GitHub release asset or a GitHub file at "
     "a commit"
 )
-"""What a locator of weights may be, in words."""
+"""Which addresses stay what they are, in words."""
 
 
 def https(address: str) -> str:

@@ -10,6 +10,7 @@ from bench.submission.files import (
     POINTS_FILE,
     RESULT_FILE,
     SUBMISSION_FILE,
+    WEIGHTS_FILE,
     WITNESS_BYTES,
     WITNESSES_FILE,
     read_result,
@@ -17,8 +18,8 @@ from bench.submission.files import (
 from bench.submission.schema import Result, Submission
 
 
-def make(run: Path, root: Path, submission: Submission) -> Path:
-    """Copy a run's files to ``root/<protocol>/<id>`` and write submission.toml beside them.
+def make(run: Path, root: Path, submission: Submission, weights: bytes | None = None) -> Path:
+    """Copy a run's files to ``root/<protocol>/<id>`` and write submission.toml, and weights if given, beside them.
 
     Raises:
         SubmissionError: if the run deviates from its protocol; such a result cannot be submitted.
@@ -36,6 +37,8 @@ def make(run: Path, root: Path, submission: Submission) -> Path:
         content = (run / name).read_bytes()
         if name != WITNESSES_FILE or len(content) <= WITNESS_BYTES:
             write_atomic(folder / name, content)
+    if weights is not None:
+        write_atomic(folder / WEIGHTS_FILE, weights)
     write_atomic(folder / SUBMISSION_FILE, spell(submission).encode())
     return folder
 

@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-from bench.submission.files import RESULT_FILE, SUBMISSION_FILE
+from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, WEIGHTS_BYTES, WEIGHTS_FILE
 from bench.submission.links import PINNED, https, pinned
 from bench.submission.schema import Result, Submission, VerificationLevel
 from bench.text import folded
 
+PLACES = f"{PINNED}, or {WEIGHTS_FILE} for a file of at most {WEIGHTS_BYTES:,} bytes in the entry's own folder"
+"""What a locator of weights may be, in words."""
 _SOURCES = frozenset({"embedded", "timm", "robustbench"})
 """Sources of networks that anyone has."""
 RESERVED = frozenset({
@@ -58,14 +60,14 @@ def _located(locator: str, result: Result | None) -> Iterator[str]:
     if "://" in locator:
         try:
             if not pinned(https(locator)):
-                yield f"{SUBMISSION_FILE}: weights.locator {locator!r} is not pinned; expected {PINNED}."
+                yield f"{SUBMISSION_FILE}: weights.locator {locator!r} is not pinned; expected {PLACES}."
         except ValueError as error:
             yield f"{SUBMISSION_FILE}: weights.locator {error}."
         return
     made = None if result is None else rebuilt(result)
-    if result is not None and locator != made:
+    if result is not None and locator not in {made, WEIGHTS_FILE}:
         rebuild = "" if made is None else f", or what rebuilds the network, {made!r}"
-        yield f"{SUBMISSION_FILE}: weights.locator {locator!r} is no place of weights; expected {PINNED}{rebuild}."
+        yield f"{SUBMISSION_FILE}: weights.locator {locator!r} is no place of weights; expected {PLACES}{rebuild}."
 
 
 def locator(result: Result) -> str:

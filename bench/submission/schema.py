@@ -330,7 +330,8 @@ class Weights(Frozen):
     """Where the weights are, pinned."""
 
     locator: Line
-    """An https address of a file that stays what it is, or the reference and recipe that rebuild them."""
+    """An https address of a file that stays what it is, ``weights.safetensors`` for one in the entry's own folder, or
+    the reference and recipe that rebuild them."""
     sha256: Sha256
     bytes: Positive
 

@@ -20,9 +20,9 @@ SMOKE = ["--protocol", "digits-smoke-v1", "--limit", "10"]
 THEIRS = ["--model", "mine.safetensors", "--arch", "digits-cnn", "--parent", PARENT, "--method", "LAMP + TRADES"]
 
 
-def prune_elsewhere(share: Fraction, name: str = "digits-cnn-linf") -> None:
+def prune_elsewhere(share: Fraction) -> None:
     """Prune as a user would who has never heard of this benchmark: plain tensors, one threshold."""
-    tensors = load_file(str(resources.files("bench.models.embedded") / f"{name}.safetensors"))
+    tensors = load_file(str(resources.files("bench.models.embedded") / "digits-cnn-linf.safetensors"))
     weights = [name for name, tensor in tensors.items() if tensor.ndim > 1]
     sizes = torch.cat([tensors[name].abs().flatten() for name in weights]).sort().values
     bar = sizes[int(share * len(sizes))]
@@ -114,31 +114,6 @@ def test_a_network_that_came_pruned_needs_its_parent_where_all_channels_are_ther
     mine = ["check", "--model", "mine.safetensors", "--arch", "digits-cnn", *SMOKE, "--sparsity", "0.8"]
     assert run(mine) == 2
     assert "only its dense parent tells what was pruned; name that with --parent" in capsys.readouterr().err
-
-
-def test_a_standard_run_of_anyones_network_can_be_submitted(capsys, monkeypatch, tmp_path):
-    from bench.site.build import build
-
-    monkeypatch.setattr("bench.evaluation.environment.code_is_dirty", lambda: False)
-    monkeypatch.chdir(tmp_path)
-    prune_elsewhere(Fraction(1, 2), "digits-tiny-linf")
-    rules = ["--protocol", "digits-smoke-v1"]
-    told = ["--parent", "embedded:digits-tiny-linf", "--method", "by <b>hand</b>", "--sparsity", "0.5"]
-    assert (
-        run(["evaluate", "--model", "mine.safetensors", "--arch", "digits-tiny", *told, *rules, "--out", "mine"]) == 0
-    )
-    address = f"https://huggingface.co/stranger/mine/resolve/{'0' * 40}/mine.safetensors"
-    people = ["--author", "A. Stranger", "--licence", "MIT", "--locator", address]
-    assert run(["submission", "new", "mine", "--id", "theirs", *people]) == 0
-    dense = next(path.name for path in tmp_path.glob("digits-tiny-linf--dense*"))
-    assert run(["submission", "new", dense, "--id", "tiny-dense", *people[:4]]) == 0
-    capsys.readouterr()
-    folders = [f"submissions/digits-smoke-v1/{name}" for name in ("theirs", "tiny-dense")]
-    assert run(["submission", "check", *folders]) == 0, capsys.readouterr().out
-    page = build(tmp_path / "submissions")["entries/digits-smoke-v1/theirs/index.html"].decode()
-    assert "Claimed and measured" in page
-    assert "by &lt;b&gt;hand&lt;/b&gt;" in page
-    assert "<b>hand" not in page
 
 
 @pytest.mark.material

@@ -15,18 +15,16 @@ from bench import download, guard
 from bench.download import PageError, Remote, fetch
 from bench.errors import ArtefactError, InputError
 from bench.guard import Guard, public
-from bench.models.header import read_header
+from bench.header import read_header
 from bench.models.weights import read
+from bench.submission.check import problems
 from bench.submission.links import serving as hosts_of
+from tests.support.builders import write
+from tests.support.carrying import carry, packed
 from tests.support.loopback import Answer, serving
 
 HUB = f"https://huggingface.co/someone/net/resolve/{40 * '0'}/w.safetensors"
 PATH = HUB.removeprefix("https://huggingface.co")
-
-
-def packed(header, body=b""):
-    head = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(head)) + head + body
 
 
 def tensor(begin=0, end=16, dtype="F32", shape=(2, 2)):
@@ -199,6 +197,13 @@ def test_a_header_that_two_readers_may_read_differently_is_refused(tmp_path, con
     with pytest.raises(ArtefactError, match="no valid safetensors") as told:
         read(path)
     assert len(str(told.value)) < 700
+
+
+@pytest.mark.parametrize("content", HEADERS.values(), ids=HEADERS)
+def test_such_a_file_in_a_folder_is_refused(tmp_path, content):
+    (told,) = problems(carry(write(tmp_path), content))
+    assert "no valid safetensors file" in told or "bytes; at most 1048576 are read" in told
+    assert len(told) < 700
 
 
 def test_a_good_header_is_read():

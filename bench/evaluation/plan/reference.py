@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from bench.errors import InputError, UsageError
+from bench.evaluation.plan.carried import places as carried
 from bench.evaluation.plan.plan import Origin
 from bench.models.source import ModelRef, names_file
 from bench.models.weights import file_digest, model_folder
@@ -50,6 +51,7 @@ def measured(text: str, protocol: str, places: tuple[Path, ...] = ()) -> Measure
     Raises:
         UsageError: if there is no such entry.
         InputError: if its file of weights is not at hand.
+        ArtefactError: if the one in its folder is another.
     """
     if text.startswith(ENTRY):
         folder = _entry(text.removeprefix(ENTRY), protocol)
@@ -58,7 +60,7 @@ def measured(text: str, protocol: str, places: tuple[Path, ...] = ()) -> Measure
     else:
         return None
     result = read_result(folder / RESULT_FILE)
-    looked = (*places, folder, folder.parent)
+    looked = (*places, *carried(folder, result.model), folder, folder.parent)
     return Measured(folder, result, _model(result.model, looked), looked)
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from bench.download import Remote, fetch
 from bench.errors import ArtefactError, InputError, SubmissionError
+from bench.evaluation.plan.carried import kept, parents, unpack
 from bench.guard import Guard
-from bench.models.weights import model_folder
+from bench.submission.carried import carried
 from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, read_result, read_submission
-from bench.submission.links import PINNED, serving
+from bench.submission.links import serving
+from bench.submission.people import PLACES
 from bench.submission.schema import ModelRecord, Normalisation, Submission
 
 _SLACK = 2**20
@@ -29,32 +31,31 @@ def fetch_weights(folder: Path) -> list[Path]:
     Nothing is fetched for a network that anyone has: it is made again from its reference and recipe.
 
     Raises:
-        SubmissionError: if it names no pinned address.
+        SubmissionError: if it names no place of a file.
         ArtefactError: if what lies there is not what it names, or leads elsewhere.
         InputError: if it cannot be fetched.
     """
     submission, model = read_submission(folder / SUBMISSION_FILE), read_result(folder / RESULT_FILE).model
     places = []
+    if model.parent is not None and model.parent.endswith(".safetensors") and ":" not in model.parent:
+        # first, for a record tells its own file by a digest and its parent's by the name alone, which both may have
+        places.append(_parent(folder, model, model.parent))
     if model.normalisation is not None:
-        place = _fetched(submission, model, model.ref)
+        place = _fetched(folder, submission, model, model.ref)
         _try(place / model.ref, model.architecture, model.normalisation)
         places.append(place)
-    if model.parent is not None and model.parent.endswith(".safetensors") and ":" not in model.parent:
-        places.append(_parent(folder, model, model.parent))
     return places
 
 
 def _parent(folder: Path, model: ModelRecord, name: str) -> Path:
     """Fetch the dense parent's file from where its own entry, beside this one, says that it lies."""
-    for beside in sorted(folder.resolve().parent.glob(f"*/{RESULT_FILE}")):
+    for beside, submission, parent in parents(folder, model):
         try:
-            parent = read_result(beside).model
-            if parent.weights_sha256 != model.parent_sha256 or parent.normalisation is None:
-                continue
-            place = _fetched(read_submission(beside.with_name(SUBMISSION_FILE)), parent, name)
+            place = _fetched(beside, submission, parent, name)
         except SubmissionError:
             continue  # what is wrong with that entry is its own
-        _try(place / name, parent.architecture, parent.normalisation)
+        if parent.normalisation is not None:
+            _try(place / name, parent.architecture, parent.normalisation)
         return place
     raise InputError(
         f"the dense parent {name!r} with weights {(model.parent_sha256 or 'unknown')[:12]}… has no entry beside this "
@@ -62,14 +63,14 @@ def _parent(folder: Path, model: ModelRecord, name: str) -> Path:
     )
 
 
-def _fetched(submission: Submission, model: ModelRecord, name: str) -> Path:
+def _fetched(folder: Path, submission: Submission, model: ModelRecord, name: str) -> Path:
     address, digest = submission.weights.address, model.file_sha256
+    if digest is not None and carried(submission):
+        return unpack(folder, digest, name)
     if address is None or digest is None:
-        raise SubmissionError(f"{SUBMISSION_FILE}: weights.locator names no place of a file; expected {PINNED}.")
-    if Path(name).name != name or name.startswith(".") or "\\" in name or not name.isprintable():
-        raise ArtefactError(f"{RESULT_FILE}: {name[:120]!r} is no plain name of a file.")
+        raise SubmissionError(f"{SUBMISSION_FILE}: weights.locator names no place of a file; expected {PLACES}.")
+    place = kept(digest, name)
     most = min(_TIMES * submission.weights.bytes + _SLACK, _LARGEST)
-    place = model_folder() / "entries" / digest
     fetch(Remote(name, address, f"sha256:{digest}", most=most, through=Guard(serving(address))), place)
     return place
 

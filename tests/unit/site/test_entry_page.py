@@ -7,12 +7,13 @@ from datetime import date
 
 import pytest
 
-from bench.site import pages
+from bench.site import inspect, pages
 from bench.site.build import build
 from bench.site.entries import Catalogue, read
 from bench.submission.schema import Normalisation
 from bench.threats import Norm
 from tests.support.builders import write
+from tests.support.carrying import carry
 from tests.support.sites import submissions
 
 ADDRESS = f"https://example.org/{'0a' * 20}/net.safetensors"
@@ -75,6 +76,22 @@ def test_weights_at_an_address_are_a_link_and_others_are_words(tmp_path):
         (table,) = [table for table in context(shown)["tables"] if table["title"] == "Provenance"]
         (cell,) = [row[1] for row in table["rows"] if row[0] == "weights"]
         assert (cell.text, cell.link) == (shown.submission.weights.locator, link)
+
+
+def test_weights_in_the_folder_of_an_entry_are_handed_out_by_its_page(tmp_path):
+    folder = carry(write(tmp_path))
+    files = build(tmp_path)
+    (entry,) = read(tmp_path)
+    place = entry.address.removesuffix("index.html")
+    assert files[f"{place}weights.safetensors"] == (folder / "weights.safetensors").read_bytes()
+    page = files[entry.address].decode()
+    assert f'href="../../../{place}weights.safetensors">weights.safetensors</a>' in page
+    assert 'href="weights.safetensors" download' in page
+    assert inspect.problems(files) == []
+    copy, check, evaluate = context(entry)["command"].splitlines()
+    assert copy == "cp -- submissions/digits-v1/small-dense/weights.safetensors mine.safetensors"
+    assert shlex.split(check)[1] == f"{entry.submission.weights.sha256}  mine.safetensors"
+    assert shlex.split(evaluate)[:4] == ["bench", "evaluate", "--model", "mine.safetensors"]
 
 
 def test_a_pruned_entry_links_its_parent_and_is_compared_with_it_in_pairs(root, printed):

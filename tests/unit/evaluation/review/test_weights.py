@@ -4,13 +4,16 @@ import hashlib
 import shutil
 import socket
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from bench.errors import ArtefactError, InputError
+from bench.evaluation.plan.reference import file_named, measured
 from bench.evaluation.review import weights
 from bench.evaluation.review.weights import fetch_weights
 from bench.guard import Guard
+from bench.models.weights import file_digest
 from bench.submission.files import dump, read_result
 from bench.submission.schema import Normalisation
 from tests.support.loopback import Answer, serving
@@ -40,6 +43,57 @@ def entry(root, tmp_path, monkeypatch):
         return folder
 
     return make
+
+
+def beside(folder, name, **model):
+    """Copy an entry under another name, with changes to what it says of its network."""
+    other = folder.with_name(name)
+    shutil.copytree(folder, other)
+    result = read_result(other / "result.json")
+    (other / "result.json").write_bytes(
+        dump(result.model_copy(update={"model": result.model.model_copy(update=model)}))
+    )
+    return other
+
+
+def carrying(folder, content=TINY):
+    """Let an entry carry its file in its own folder."""
+    toml = (folder / "submission.toml").read_text("utf-8")
+    located = toml.replace(f"https://huggingface.co{PATH}", "weights.safetensors")
+    (folder / "submission.toml").write_text(located, "utf-8")
+    (folder / "weights.safetensors").write_bytes(content)
+    return folder
+
+
+def test_a_file_in_the_folder_is_opened_by_another_process_and_kept_under_its_name(entry, monkeypatch, tmp_path):
+    tried = []
+    trial = weights._try
+    monkeypatch.setattr(weights, "_try", lambda *given: (tried.append(given[0].name), trial(*given)))
+    (place,) = fetch_weights(carrying(entry()))
+    assert place == tmp_path / "cache" / "entries" / hashlib.sha256(TINY).hexdigest()
+    assert (place / "w.safetensors").read_bytes() == TINY
+    assert tried == ["w.safetensors"]
+
+
+def test_a_file_in_the_folder_that_is_another_is_not_opened(entry, tmp_path):
+    with pytest.raises(ArtefactError, match=r"weights\.safetensors has sha256"):
+        fetch_weights(carrying(entry(), TINY[:-1] + b"x"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_parent_s_file_of_the_same_name_is_the_parent_s(entry, monkeypatch):
+    """A record tells its parent's file by the name alone, and files are often called alike."""
+    monkeypatch.setattr(weights, "_try", lambda *_: None)
+    theirs = TINY[:-4] + bytes(4)
+    parent = carrying(entry("w.safetensors", theirs), theirs)
+    digest = read_result(parent / "result.json").model.weights_sha256
+    mine = {"parent": "w.safetensors", "parent_sha256": digest, "weights_sha256": "0" * 64}
+    child = beside(parent, "child", file_sha256=hashlib.sha256(TINY).hexdigest(), **mine)
+    (child / "weights.safetensors").write_bytes(TINY)
+    found = measured(str(child), "digits-v1")
+    assert file_digest(file_named("w.safetensors", fetch_weights(child))) == hashlib.sha256(theirs).hexdigest()
+    assert file_digest(file_named("w.safetensors", found.places)) == hashlib.sha256(theirs).hexdigest()
+    assert file_digest(Path(found.model.name)) == hashlib.sha256(TINY).hexdigest()
 
 
 def through(monkeypatch, server):
@@ -105,12 +159,8 @@ def test_a_network_that_takes_all_memory_takes_none_here(tmp_path):
 def test_the_parent_s_file_comes_from_the_parent_s_own_entry(entry, monkeypatch, tmp_path):
     parent = entry("theirs.safetensors")
     weights_of = read_result(parent / "result.json").model.weights_sha256
-    child = tmp_path / "digits-v1" / "child"
-    shutil.copytree(parent, child)
-    result = read_result(child / "result.json")
     changes = {"normalisation": None, "ref": "embedded:x", "parent": "p.safetensors", "parent_sha256": weights_of}
-    model = result.model.model_copy(update=changes | {"weights_sha256": "0" * 64})
-    (child / "result.json").write_bytes(dump(result.model_copy(update={"model": model})))
+    child = beside(parent, "child", **changes, weights_sha256="0" * 64)
     tried = []
     monkeypatch.setattr(weights, "_try", lambda *given: tried.append(given[0].name))
     with serving({PATH: TINY}) as server:
