@@ -15,6 +15,7 @@ from bench.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from bench.interface.attack import Attacked, attack
+    from bench.interface.board import load_board
     from bench.interface.evaluate import evaluate
     from bench.interface.network import load
     from bench.interface.pruning import measure, prune
@@ -23,7 +24,19 @@ if TYPE_CHECKING:
     from bench.pruning.measure import Measured
     from bench.pruning.prune import Pruned
 
-__all__ = ["Attacked", "Measured", "Pruned", "Result", "attack", "evaluate", "load", "measure", "prune", "train"]
+__all__ = [
+    "Attacked",
+    "Measured",
+    "Pruned",
+    "Result",
+    "attack",
+    "evaluate",
+    "load",
+    "load_board",
+    "measure",
+    "prune",
+    "train",
+]
 
 _HOMES = {
     "Attacked": "bench.interface.attack",
@@ -33,6 +46,7 @@ _HOMES = {
     "attack": "bench.interface.attack",
     "evaluate": "bench.interface.evaluate",
     "load": "bench.interface.network",
+    "load_board": "bench.interface.board",
     "measure": "bench.interface.pruning",
     "prune": "bench.interface.pruning",
     "train": "bench.interface.training",

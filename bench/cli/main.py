@@ -33,7 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "challenge": ("bench.cli.challenge", "Lower an entry by witnesses that nobody had found."),
     "verifier": ("bench.cli.verifier", "Make and list the keys that sign verifications."),
     "report": ("bench.cli.report", "Answer what all entries say together."),
-    "site": ("bench.cli.site", "Build, check and serve the leaderboard."),
+    "site": ("bench.cli.site", "Build, check, serve and export the leaderboard."),
     "doctor": ("bench.cli.doctor", "Check this installation."),
 }
 """Name to the module that holds it as ``command``, and its line in the help; nothing is imported for ``--help``."""

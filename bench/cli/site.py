@@ -1,16 +1,16 @@
-"""``bench site``: build, check and serve the leaderboard."""
+"""``bench site``: build, check, serve and export the leaderboard."""
 
 from pathlib import Path
 
 import click
 
 from bench.cli.output import line, say
-from bench.errors import DisagreementError, InputError
+from bench.errors import DisagreementError, InputError, UsageError
 
 
 @click.group()
 def command() -> None:
-    """Build, check and serve the leaderboard."""
+    """Build, check, serve and export the leaderboard."""
 
 
 @command.command()
@@ -71,3 +71,32 @@ def serve(folder: Path, port: int) -> None:
             running.serve_forever()
         except KeyboardInterrupt:
             say("Stopped.")
+
+
+@command.command()
+@click.option("--dataset", required=True, metavar="ORG/NAME", help="Repository of the benchmark on the Hub.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make.")
+@click.option("--url", metavar="https://…", help="Where the site lies; results then link to their entries.")
+@click.option("--submissions", type=click.Path(path_type=Path), default=Path("submissions"), show_default=True)
+def hub(dataset: str, out: Path, url: str | None, submissions: Path) -> None:
+    """Write the files by which the Hugging Face Hub shows the board: eval.yaml, and .eval_results for each entry."""
+    from bench.atomic import whole_folder
+    from bench.site.entries import read
+    from bench.site.hub import export, repository
+    from bench.submission.links import https
+
+    try:
+        link = None if url is None else https(url)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from None
+    catalogue = read(submissions)
+    files = export(catalogue, dataset, link)
+    with whole_folder(out) as folder:
+        for path, content in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+    known = {entry: place for entry in catalogue if (place := repository(entry))}
+    for entry, place in known.items():
+        line(f"models/{entry.protocol.name}/{entry.id} goes to {place}")
+    models = sum(path.startswith("models/") for path in files)
+    say(f"{out / 'dataset'} goes to {dataset}; {models} results, {len(known)} of whose weights lie on the Hub.")

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel
 
-from bench.site import exports, guides, literature, pages, vendor
+from bench.site import croissant, exports, frame, guides, literature, pages, vendor
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, record, table
 from bench.site.draw import Drawing, script_safe
 from bench.site.entries import Catalogue, published, read
@@ -114,6 +114,11 @@ def _downloads(catalogue: Catalogue, submissions: Path) -> tuple[dict[str, bytes
     entries = [record(catalogue, entry) for entry in catalogue]
     files["entries.json"] = canonical({"schema": "bench.site-entries/1", "entries": entries})
     says["entries.json"] = "All entries of all protocols, as counts."
+    files[frame.FILE] = frame.table(entries)
+    says[frame.FILE] = "The same as one table, a row for every entry and norm: pandas.read_csv, bench.load_board."
+    if catalogue.updated:
+        files[croissant.NAME] = canonical(croissant.croissant(files[frame.FILE], catalogue.updated))
+        says[croissant.NAME] = f"What {frame.FILE} is and what its columns mean, as Croissant metadata."
     for source in catalogue.literature:
         stem, words = f"literature/{source.id}", f"Figures quoted from {source.title}, not measured here."
         files[f"{stem}.csv"] = literature.table(source)

@@ -13,6 +13,7 @@ from bench.site.entries import Catalogue, Entry
 from bench.site.figures import percent, threat
 from bench.site.tables import notes
 from bench.submission.ranks import Place
+from bench.submission.schema import ThreatRecord
 from bench.submission.score import rate, wilson
 from bench.threats import Norm
 
@@ -75,16 +76,35 @@ def record(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         "zeros": pruning.zeros,
         "prunable": pruning.prunable,
         "nonzero": pruning.nonzero,
+        "parameters": pruning.parameters,
+        "macs": pruning.macs,
         "nonzero_macs": pruning.nonzero_macs,
+        "parent_macs": pruning.parent_macs,
+        "bytes_plain": pruning.bytes_plain,
         "bytes_packed": pruning.bytes_packed,
+        "weights_sha256": result.model.weights_sha256,
+        "protocol_digest": result.protocol.digest,
         "points": result.data.points,
         "clean": result.clean.correct,
+        "epsilon": {threat.norm.value: threat.epsilon for threat in result.threats},
+        "forwards": {threat.norm.value: _total(threat, "forwards") for threat in result.threats},
+        "backwards": {threat.norm.value: _total(threat, "backwards") for threat in result.threats},
         "best_known": {norm.value: None if entry.withheld else entry.survivors(norm) for norm in entry.robust},
         "robust": {threat.norm.value: None if entry.withheld else threat.robust for threat in result.threats},
+        "scenarios": {}
+        if entry.withheld
+        else {
+            name: {norm.value: count for norm, count in found.robust.items()}
+            for name, found in result.scenarios.items()
+        },
         "band": entry.band,
         "rank": {norm.value: ranks[norm]._asdict() if norm in ranks else None for norm in entry.robust},
         "notes": notes(catalogue, entry),
     }
+
+
+def _total(threat: ThreatRecord, passes: str) -> int:
+    return sum(getattr(attack, passes) for attack in threat.attacks)
 
 
 def table(catalogue: Catalogue, protocol: Protocol) -> bytes:

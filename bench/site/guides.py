@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from bench.protocol.load import Protocol
-from bench.site import charts, plots
+from bench.site import charts, frame, plots
 from bench.site.downloads import changes
 from bench.site.draw import Drawing, Figure, draw
 from bench.site.entries import Board, Catalogue, Entry, paired
@@ -265,4 +265,4 @@ def data(files: Mapping[str, bytes], notes: Mapping[str, str]) -> Page:
         }
         for path, content in sorted(files.items())
     ]
-    return Page("data.html", "data.html", {"files": shown}, "data.html")
+    return Page("data.html", "data.html", {"files": shown, "columns": frame.STORED}, "data.html")
