@@ -64,7 +64,7 @@ site: $(READY)
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
-	  --extra measure --group dev pyproject.toml -o requirements.lock
+	  --extra measure --extra ray --group dev pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) build *.egg-info

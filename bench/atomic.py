@@ -33,6 +33,29 @@ def write_atomic(path: Path, content: bytes) -> None:
         raise BenchError(f"cannot write {str(path)!r} ({reason}); nothing is half-written.") from None
 
 
+def add_line(path: Path, line: bytes) -> None:
+    """Add a line to a file, and see it on disk; where the last one there has no end, this is not glued to it.
+
+    Args:
+        path: of the file, in a folder that is there.
+        line: with its end.
+
+    Raises:
+        BenchError: if the disk is full or the place cannot be written.
+    """
+    try:
+        with path.open("ab+") as file:
+            torn = False
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                torn = file.read(1) != b"\n"
+            file.write(b"\n" * torn + line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise BenchError(f"cannot write {str(path)!r} ({error.strerror or error}).") from None
+
+
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
     """Give a folder to write into, which takes the name ``out`` when the block ends well and is gone when it does not.

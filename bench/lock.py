@@ -5,6 +5,7 @@ import fcntl
 import os
 import platform
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from bench.errors import BenchError, UsageError
 FILE = "lock"
 """Lies in the folder of unfinished work and says who holds it."""
 _WORDS = 200
+_LOOKS, _MOMENT = 3, 0.02
+"""How often a lock is tried before it counts as held, and the seconds in between."""
 
 
 def unfinished(out: Path) -> Path:
@@ -49,11 +52,29 @@ def held(out: Path) -> Iterator[Path]:
         os.close(file)
 
 
+def holder(out: Path) -> str | None:
+    """Return who holds the place of an output folder, in the words of the lock; None where nobody does."""
+    try:
+        file = os.open(unfinished(out) / FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(file, _WORDS, 0).decode(errors="replace") or "another process"
+    except OSError:
+        return None  # a file system without locks
+    finally:
+        os.close(file)
+    return None
+
+
 _LOCKLESS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 def _acquire(out: Path, folder: Path) -> int:
     """Return the open lock file, once it is locked and still the one that others find."""
+    looks = 0
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -69,10 +90,13 @@ def _acquire(out: Path, folder: Path) -> int:
                 os.pwrite(file, _holder().encode(), 0)
                 return file
         except BlockingIOError:
-            holder = os.pread(file, _WORDS, 0).decode(errors="replace") or "another process"
+            found = os.pread(file, _WORDS, 0).decode(errors="replace") or "another process"
             os.close(file)
+            if (looks := looks + 1) < _LOOKS:  # somebody may only have asked who holds it
+                time.sleep(_MOMENT)
+                continue
             raise UsageError(
-                f"{str(out)!r} is being made by {holder}; wait for it, end it, or choose another --out."
+                f"{str(out)!r} is being made by {found}; wait for it, end it, or choose another --out."
             ) from None
         except OSError:
             os.close(file)

@@ -8,7 +8,7 @@ import click
 
 from bench.cli import output, reading
 from bench.cli.onward import onward
-from bench.cli.pruned import pruned
+from bench.cli.pruned import measured, pruned
 from bench.errors import IncompleteError
 from bench.threats import Norm
 
@@ -18,22 +18,9 @@ if TYPE_CHECKING:
     from bench.submission.schema import Result
 
 
-_NORMS = [norm.value for norm in Norm]
-
-
 @click.command("evaluate")
 @pruned
-@click.option("--preset", default="standard", show_default=True, help="Other budgets; see `bench protocol show`.")
-@click.option(
-    "--threat", "norms", multiple=True, type=click.Choice([norm.value for norm in Norm]), help="Run these norms only."
-)
-@click.option("--limit", type=int, metavar="N", help="Evaluate the first N points only.")
-@click.option("--points", metavar="A:B", help="Evaluate points A to B-1 by id.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
-@click.option("--batch-size", default="auto", show_default=True, help="Points per call of an attack.")
-@click.option("--seed", type=click.IntRange(min=0), help="Instead of the protocol's.")
-@click.option("--engine", type=click.Choice(["native", "reference"]), default="native", show_default=True,
-              help="Whose Linf and L2 attacks: ours, or pyautoattack's as the auditor.")  # fmt: skip
+@measured
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -99,8 +86,8 @@ def settle(
         model,
         protocol_name,
         preset=preset,
-        file=_file(rest, ""),
-        said=_said(rest),
+        file=file_of(rest, ""),
+        said=said_of(rest),
         norms=tuple(Norm(norm) for norm in norms) or None,
         points=reading.points(points),
         batch_size=reading.batch_size(batch_size),
@@ -109,7 +96,7 @@ def settle(
     return replace(settled, out=folder / settled.name) if folder else settled
 
 
-def _file(options: dict[str, Any], prefix: str) -> "File":
+def file_of(options: dict[str, Any], prefix: str) -> "File":
     """Take out of the options what goes with a file of weights."""
     from bench.evaluation.plan.ask import File
 
@@ -117,7 +104,7 @@ def _file(options: dict[str, Any], prefix: str) -> "File":
     return File(architecture, reading.numbers(mean), reading.numbers(std))
 
 
-def _said(options: dict[str, Any]) -> "Said":
+def said_of(options: dict[str, Any]) -> "Said":
     """Take out of the options what is said of pruning."""
     from bench.evaluation.plan.ask import Said
 
@@ -127,7 +114,7 @@ def _said(options: dict[str, Any]) -> "Said":
     return Said(
         sparsity=sparsity,
         keep=keep,
-        parent_file=_file(options, "parent_"),
+        parent_file=file_of(options, "parent_"),
         **{name: options.pop(name, None) for name in names},
     )
 
@@ -142,12 +129,12 @@ def tell_deviations(*plans: "Plan") -> None:
 
 def carry_out(settled: "Plan") -> Path:
     """Evaluate under a progress bar; an interruption says how to go on."""
-    from bench.evaluation.conduct.run import evaluate
+    from bench.evaluation.conduct.sweep import alone
     from bench.interface.progress import following
 
     with following(settled, progress=True, alone="--no-parent-run") as heard:
         try:
-            return evaluate(settled, *heard)
+            return alone(settled, heard)
         except KeyboardInterrupt:
             output.say("What was finished is kept; the same command goes on from there.")
             raise

@@ -36,6 +36,16 @@ def points(text: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
+def shard(text: str | None) -> tuple[int, int] | None:
+    """Read which part of how many, ``3/16``."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"{text!r} is no shard; write NUMBER/MANY from 1 on, such as 3/16.")
+    return int(found[1]), int(found[2])
+
+
 def numbers(text: str | None) -> tuple[float, ...] | None:
     """Read one number or one per channel, decimals or fractions: ``0.5``, ``125.3/255,123/255,113.9/255``."""
     if text is None:

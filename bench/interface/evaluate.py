@@ -10,7 +10,7 @@ from bench.data.dataset import EvalSet
 from bench.errors import UsageError
 from bench.evaluation.conduct.adding import finished
 from bench.evaluation.conduct.run import Announce
-from bench.evaluation.conduct.run import evaluate as carry_out
+from bench.evaluation.conduct.sweep import alone
 from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.plan.ask import Said, ask
 from bench.evaluation.plan.plan import Plan
@@ -85,7 +85,7 @@ def evaluate(
     )
     with following(plan, progress, alone="parent_run=False") as heard:
         if not finished(plan):
-            carry_out(plan, *heard._replace(announce=_both(heard.announce, announce)))
+            alone(plan, heard._replace(announce=_both(heard.announce, announce)))
     return Result.read(plan.out)
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -17,28 +17,11 @@ from bench.errors import UsageError
 from bench.text import printable
 
 if TYPE_CHECKING:
+    from bench.evaluation.conduct.carry import Listener
     from bench.evaluation.conduct.rehearsal import Show
-    from bench.evaluation.conduct.run import Announce
     from bench.evaluation.plan.plan import Plan
     from bench.evaluation.search.cascade import Watch
-    from bench.evaluation.search.journal import Tell
     from bench.evaluation.search.step import Step
-
-
-class Heard(NamedTuple):
-    """Whom an evaluation tells how it goes.
-
-    Attributes:
-        watch: hears of every round.
-        announce: hears of each plan before its attacks begin.
-        tell: hears words for people.
-        stage: hears what is at work where no attack is.
-    """
-
-    watch: "Watch | None"
-    announce: "Announce"
-    tell: "Tell"
-    stage: "Tell"
 
 
 def say(words: str) -> None:
@@ -80,7 +63,7 @@ def bar() -> "Iterator[Show]":
 
 
 @contextmanager
-def following(asked: "Plan", progress: "bool | Watch | None", alone: str) -> Iterator[Heard]:
+def following(asked: "Plan", progress: "bool | Watch | None", alone: str) -> "Iterator[Listener]":
     """Follow an evaluation, and the run of a dense parent that is made first.
 
     Args:
@@ -91,9 +74,11 @@ def following(asked: "Plan", progress: "bool | Watch | None", alone: str) -> Ite
     Raises:
         UsageError: if ``progress`` is none of these.
     """
+    from bench.evaluation.conduct.carry import Listener
+
     shown, watch = _chosen(progress)
     if not shown:
-        yield Heard(watch, lambda _: None, lambda _: None, lambda _: None)
+        yield Listener(watch)
         return
     with bar() as show:
         rounds = Rounds(show)
@@ -104,7 +89,7 @@ def following(asked: "Plan", progress: "bool | Watch | None", alone: str) -> Ite
             if plan.out != asked.out:
                 _tell_of_parent(plan, alone)
 
-        yield Heard(rounds.watch, announce, say, rounds.stage)
+        yield Listener(rounds.watch, announce, say, rounds.stage)
 
 
 @contextmanager

@@ -5,72 +5,18 @@ import os
 import re
 import resource
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.processes import bench, holder, in_the_middle_of, last_line, running, wait_for
+from tests.support.runs import told
+
 MODEL = ["--model", "embedded:digits-tiny-linf", "--protocol", "digits-smoke-v1", "--limit", "6"]
 SWEEP = ["sweep", *MODEL, "--recipe", "magnitude-global", "--sparsity", "1/2", "--out", "grid"]
 DENSE = "digits-tiny-linf--dense--points-0-6"
+RECORD = {"sweep.json", "sweep.jsonl"}
 PRUNED = "digits-tiny-linf--magnitude-global-50--points-0-6"
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "bench", *words]
-
-
-def bench(cwd: Path, *words: str, **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words), cwd=cwd, capture_output=True, text=True, check=False, timeout=300, **options
-    )  # fmt: skip
-
-
-@contextmanager
-def running(cwd: Path, *words: str):
-    with subprocess.Popen(
-        command(*words), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def last_line(said: str) -> str:
-    assert "Traceback" not in said
-    return said.splitlines()[-1]
-
-
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 240
-    while not what():
-        assert process.poll() is None, "ended too early"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def in_the_middle_of(cell: Path) -> bool:
-    """Tell whether a cell has some batches behind it and is not finished."""
-    lines = cell.with_name(f"{cell.name}.partial") / "journal.jsonl"
-    return lines.exists() and lines.read_bytes().count(b"\n") >= 5
-
-
-def holder(cell: Path) -> int:
-    return int(re.match(r"process (\d+) ", (cell.with_name(f"{cell.name}.partial") / "lock").read_text())[1])
-
-
-def told(cell: Path) -> dict[str, object]:
-    """Return all that a result says but for the clock, and the bytes of the files beside it."""
-    result = json.loads((cell / "result.json").read_bytes())
-    del result["cost"]["seconds"], result["cost"]["latency"]
-    files = {name: (cell / name).read_bytes() for name in ("points.npz", "witnesses.npz")}
-    assert {path.name for path in cell.iterdir()} == {"result.json", "journal", *files}
-    return {"result": result, **files}
 
 
 @pytest.fixture(scope="module")
@@ -79,30 +25,55 @@ def grid(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
     done = bench(folder, *SWEEP)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (folder / "grid").iterdir()} == {DENSE, PRUNED}
+    assert {path.name for path in (folder / "grid").iterdir()} == {DENSE, PRUNED, *RECORD}
     return folder / "grid"
 
 
-def test_killed_workers_and_sweeps_cost_their_cell_alone_and_the_same_command_goes_on(grid, tmp_path):
+def test_killed_workers_and_sweeps_cost_nothing_but_their_batch_and_the_same_command_goes_on(grid, tmp_path):
     with running(tmp_path, *SWEEP) as sweep:
         wait_for(lambda: in_the_middle_of(tmp_path / "grid" / DENSE), sweep)
         os.kill(holder(tmp_path / "grid" / DENSE), signal.SIGKILL)
-        said = sweep.communicate(timeout=60)[0]
-    assert sweep.returncode == 1
-    assert f"{DENSE}: its process was ended by SIGKILL, as a system does that runs out of memory" in said
-    assert f"{PRUNED}: not measured, for its dense parent {DENSE} failed" in said
-    assert "2 of 2 cells failed; the same command goes on with them." in said
-    assert "Traceback" not in said
-    with running(tmp_path, *SWEEP) as sweep:
         wait_for(lambda: in_the_middle_of(tmp_path / "grid" / PRUNED), sweep)
+        worker = holder(tmp_path / "grid" / PRUNED)
+        os.kill(worker, signal.SIGSTOP)  # so that it is still at it when somebody asks
+        seen = bench(tmp_path, "sweep", "status", "grid", "--json")
         sweep.kill()
-        sweep.communicate(timeout=20)  # ends once nobody is left who could print: its worker is gone too
+        os.kill(worker, signal.SIGCONT)
+        said = sweep.communicate(timeout=20)[0]  # ends once nobody is left who could print: its worker is gone too
+    assert f"{DENSE}: its process was ended by SIGKILL, as a system does that runs out of memory; it is tried" in said
+    assert f"{DENSE}: measured" in said
+    assert "Traceback" not in said
+    assert seen.returncode == 6
+    status = json.loads(seen.stdout)
+    assert f"process {sweep.pid} " in status["holder"]
+    assert [cell["state"] for cell in status["cells"]] == ["done", "running"]
+    assert status["cells"][1]["batches"] >= 5
+    with (tmp_path / "grid" / "sweep.jsonl").open("ab") as record:
+        record.write(b'{"cell": "torn')
+    stopped = bench(tmp_path, "sweep", "status", "grid", "--html", "page.html")
+    assert "Nobody carries it out now." in stopped.stderr
+    assert "1 lines of its record are damaged" in stopped.stderr
+    assert "interrupted" in (tmp_path / "page.html").read_text()
     last = bench(tmp_path, *SWEEP)
     assert last.returncode == 0, last.stderr
     assert f"{DENSE}: there already" in last.stderr
-    assert {path.name for path in (tmp_path / "grid").iterdir()} == {DENSE, PRUNED}
+    assert {path.name for path in (tmp_path / "grid").iterdir()} == {DENSE, PRUNED, *RECORD}
     for name in (DENSE, PRUNED):
-        assert told(tmp_path / "grid" / name) == told(grid / name)
+        assert told(tmp_path / "grid" / name, passes=False) == told(grid / name, passes=False)
+    assert bench(tmp_path, "sweep", "status", "grid").returncode == 0
+
+
+def test_two_sweeps_do_not_meet_in_one_folder(tmp_path):
+    with running(tmp_path, *SWEEP) as first:
+        wait_for((tmp_path / "grid" / "sweep.json").exists, first)
+        second = bench(tmp_path, *SWEEP)
+        first.send_signal(signal.SIGINT)
+        said = first.communicate(timeout=60)[0]
+    assert second.returncode == 2
+    assert f"is being made by process {first.pid} on " in last_line(second.stderr)
+    assert first.returncode == 130
+    assert "What was finished is kept; the same command goes on from there." in said
+    assert "Traceback" not in said
 
 
 def test_a_second_run_hears_who_is_at_it_and_a_killed_one_goes_on_from_what_is_whole(grid, tmp_path):

@@ -69,6 +69,7 @@ def test_every_command_exists_and_is_told_in_one_line():
         "reading",
         "pruned",
         "streams",
+        "sweeping",
     }
     assert files == {module.rsplit(".", 1)[1] for module, _ in COMMANDS.values()}
 

@@ -14,7 +14,7 @@ from torch import nn
 from bench.attacks.attack import Access, Attack, Kind, Passes, Round
 from bench.evaluation.checks.check import Claim
 from bench.evaluation.conduct.run import remake
-from bench.evaluation.plan.plan import Request
+from bench.evaluation.plan.plan import Request, plan
 from bench.models.source import ModelRef
 from bench.protocol.load import load as rules
 from bench.threats import Norm, ThreatModel
@@ -255,7 +255,7 @@ def _rises(evidence):
 
 def _other_weights(evidence):
     other = Request(ModelRef.parse(f"embedded:{NATURAL}"), rules("digits-smoke-v1"))
-    return replace(evidence, rebuild=partial(remake, other))
+    return replace(evidence, rebuild=partial(remake, plan(other)))
 
 
 def seed_carlini_wagner():
@@ -270,7 +270,7 @@ def hasty():
 
 def _made_again(evidence):
     same = Request(ModelRef.parse(f"embedded:{ROBUST}"), rules("digits-smoke-v1"))
-    return replace(evidence, rebuild=partial(remake, same))
+    return replace(evidence, rebuild=partial(remake, plan(same)))
 
 
 def defended(change: Callable[[nn.Module], nn.Module], name: str = ROBUST, lines=PLAIN) -> Callable[[], Suspect]:

@@ -214,7 +214,7 @@ def estimate(plan: Plan, *, rehearsed: bool = False, show: Show | None = None) -
         first = needs.get(partial(parent_first, plan, dense))
         if lacking := needs.get(partial(lacking_parent, plan, dense)):
             deviations.append(lacking)
-    timed = _timed(plan, loaded or stand_in(plan), points, device)
+    found = clocked(plan, loaded or stand_in(plan), points, device)
     predicted = rehearse(plan, show) if rehearsed and not (needs.obstacles or needs.absent) else None
     steps = tuple(step.passes(plan.classes) for step in plan.steps)
     return Estimate(
@@ -225,7 +225,7 @@ def estimate(plan: Plan, *, rehearsed: bool = False, show: Show | None = None) -
         plan.request.resume and holds_work(unfinished(plan.out)),
         plan is not asked,
         first,
-        timed,
+        found,
         predicted,
     )
 
@@ -237,7 +237,8 @@ def _dense(plan: Plan, loaded: LoadedModel) -> LoadedModel | None:
     return descend(plan.request.origin, loaded, loaded.classifier, torch.full((1, *loaded.shape), 0.5)).parent
 
 
-def _timed(plan: Plan, network: LoadedModel | None, points: EvalSet | None, device: torch.device) -> Pace | None:
+def clocked(plan: Plan, network: LoadedModel | None, points: EvalSet | None, device: torch.device) -> Pace | None:
+    """Time one batch of a network; None where there is none."""
     if network is None:
         return None
     images = torch.full((1, *network.shape), 0.5) if points is None else points.head(_FEW).images()

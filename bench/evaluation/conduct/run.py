@@ -24,14 +24,13 @@ from bench.evaluation.conduct.scenarios import measure_scenarios
 from bench.evaluation.energy import metered
 from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.judge.pool import Pool, total_broken
-from bench.evaluation.plan.plan import Plan, Request
-from bench.evaluation.plan.plan import plan as settle
+from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.prepare import Cell, batch_of, prepare
 from bench.evaluation.record import result
 from bench.evaluation.record.result import Measurement
 from bench.evaluation.search.cascade import Cascade, Tally, Target, Watch
 from bench.evaluation.search.denormal import without_denormals
-from bench.evaluation.search.journal import Journal, Tell
+from bench.evaluation.search.journal import Journal, Tell, Written
 from bench.evaluation.search.meter import clean_logits
 from bench.evaluation.search.recall import Recall
 from bench.lock import held
@@ -53,6 +52,7 @@ def evaluate(
     announce: Announce = lambda _: None,
     tell: Tell = lambda _: None,
     stage: Tell = lambda _: None,
+    written: Written = lambda *_: None,
 ) -> Path:
     """Carry out a plan and return the folder with its result; an interrupted run resumes by the same call.
 
@@ -63,12 +63,13 @@ def evaluate(
     Args:
         plan: what to do.
         watch: hears of every round.
+        stage: hears what is at work where no attack is.
         announce: hears of each plan before its attacks begin.
         tell: hears, before the first attack, of a parent that is missing, and of damage to unfinished work.
-        stage: hears what is at work where no attack is.
+        written: hears of all work as it is kept.
 
     Raises:
-        UsageError: if the folder holds something else or all of this already, or another process is making it.
+        UsageError: if the folder holds something else or all of this, or another process is making it.
         ContractError: if the model or a component breaks its contract; then there is no number.
     """
     with held(plan.out) as unfinished:
@@ -80,7 +81,7 @@ def evaluate(
         with exact_arithmetic():
             cell = prepare(plan)
         batch = batch_of(cell, device)
-        header = _header(cell, batch, altered=altered)
+        header = header_of(cell, batch, device, altered=altered)
         hold_same(plan, header)
         if lacking := lacking_parent(plan, cell.parent):
             tell(f"Cannot be submitted: {lacking}.")
@@ -91,13 +92,9 @@ def evaluate(
         since = began + time.perf_counter() - paused
         with exact_arithmetic(), metered(device) as meters:
             journal = Journal.open(
-                unfinished,
-                header,
-                resume=plan.request.resume,
-                since=since,
-                tell=tell,
-                others=earlier_work(plan.out) if plan.request.resume else (),
-            )
+                unfinished, header, resume=plan.request.resume, since=since, tell=tell,
+                others=earlier_work(plan.out) if plan.request.resume else (), written=written,
+            )  # fmt: skip
             found = attack(cell, device, batch, journal, watch, tell, stage)
             drawn = meters.records() if journal.at_once else ()
         _hold_invariants(plan, found.pool)
@@ -157,10 +154,10 @@ def aim(cell: Cell, device: torch.device, batch: int) -> Target:
     return Target(quick, images, cell.points.label_tensor(device), cell.points.id_tensor(device), logits)
 
 
-def remake(request: Request) -> torch.nn.Module:
-    """Make the network of a request again, from nothing but the request; a check does so in another process."""
+def remake(plan: Plan) -> torch.nn.Module:
+    """Make the network of a plan again, from nothing but the plan; a check does so in another process."""
     with exact_arithmetic():
-        return prepare(settle(request)).pruned.network
+        return prepare(plan).pruned.network
 
 
 def hand_over(network: torch.nn.Module) -> torch.nn.Module:
@@ -178,14 +175,16 @@ def _remaker(cell: Cell) -> Callable[[], torch.nn.Module] | None:
         return None
     if Needs.TRAINING in {RECIPES[request.recipe].needs, REGIMES[request.regime].needs}:
         return partial(hand_over, copy.deepcopy(cell.pruned.network).cpu())
-    return partial(remake, request)
+    return partial(remake, cell.plan)
 
 
-def _header(cell: Cell, batch: int, *, altered: bool) -> dict[str, object]:
+def header_of(cell: Cell, batch: int, device: torch.device, *, altered: bool) -> dict[str, object]:
     """Return what all proposals hang on; the journal names what else they hang on, batch by batch."""
-    plan = cell.plan
+    plan, data = cell.plan, cell.plan.protocol.data
     return {
         "protocol": plan.protocol.digest,
+        "data": data.digest or f"{data.dataset}, {data.split}",
+        "device": device.type,
         "weights": cell.digest,
         "function of the weights": answers(cell.pruned.network, cell.loaded.shape),
         "engine": plan.request.engine,

@@ -3,20 +3,18 @@
 import multiprocessing
 import os
 import signal
-import traceback
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
 
-from bench.errors import BenchError
-from bench.evaluation.executors.executor import Ended, Task
+from bench.evaluation.executors.executor import Ended, Files, Hear, Placed, Task, carried_out
 from bench.lifeline import end_with_parent
 
-_THREADS = "OMP_NUM_THREADS"
+_THREADS, _SEEN = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
 _PATIENCE = 5.0
 """Seconds that a worker has to end when it is asked to."""
 
@@ -26,11 +24,13 @@ class _Worker:
     """A process and the pipe to it.
 
     Attributes:
+        accelerator: number of the only one that it sees; None where it sees what there is.
         task: name of what it is at; None while it is idle.
     """
 
     process: SpawnProcess
     pipe: Connection
+    accelerator: int | None = None
     task: str | None = None
 
 
@@ -40,23 +40,32 @@ class Local:
     A pool of ``concurrent.futures`` is no use here: it breaks as a whole when the system kills one of its processes.
     """
 
-    def __init__(self, workers: int, threads: int) -> None:
+    def __init__(self, workers: int, threads: int, *, accelerators: int = 0, away: bool = False) -> None:
         """Start no process yet.
 
         Args:
             workers: how many processes there are at most.
             threads: how many each computes with, so that all together do not crowd the processor.
+            accelerators: of this machine; each worker sees one of them alone. With 0 all see what there is.
+            away: let tasks be sent all that they need, as if they ran on another machine.
         """
+        self.away = away
         self._most = workers
         self._threads = threads
+        self._accelerators = accelerators
         self._workers: list[_Worker] = []
         self._waiting: deque[tuple[str, Task]] = deque()
+
+    @staticmethod
+    def place(files: Files) -> Placed:
+        """Send the files along with every task that asks for them."""
+        return partial(dict, files)
 
     def submit(self, name: str, task: Task) -> None:
         """Take a task; it waits until it is asked for its end, and then for a free worker."""
         self._waiting.append((name, task))
 
-    def ended(self) -> Iterator[Ended]:
+    def ended(self, hear: Hear = lambda *_: None) -> Iterator[Ended]:
         """Yield every task as it ends, until none is left."""
         while True:
             while self._waiting and (free := self._free()):
@@ -66,8 +75,8 @@ class Local:
                 return
             ready = wait([worker.pipe for worker in busy])
             for worker in busy:
-                if worker.pipe in ready:
-                    yield self._collect(worker)
+                if worker.pipe in ready and (ended := self._collect(worker, hear)):
+                    yield ended
 
     def close(self) -> None:
         """End all workers; what they were at ends with them."""
@@ -93,28 +102,38 @@ class Local:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs,), name=f"bench-worker-{len(self._workers)}")
-        with _environment(_THREADS, str(self._threads)):
+        taken = [worker.accelerator for worker in self._workers]
+        accelerator = min(range(self._accelerators), key=taken.count, default=None)
+        with ExitStack() as around:
+            around.enter_context(_environment(_THREADS, str(self._threads)))
+            if accelerator is not None:
+                around.enter_context(_environment(_SEEN, _visible(accelerator)))
             process.start()
         theirs.close()  # so that the pipe closes when the worker ends
-        self._workers.append(worker := _Worker(process, ours))
+        self._workers.append(worker := _Worker(process, ours, accelerator))
         return worker
 
     @staticmethod
     def _hand_over(worker: _Worker, name: str, task: Task) -> None:
         worker.task = name
         try:
-            worker.pipe.send(task)
+            worker.pipe.send((name, task))
         except OSError:
             return  # it died just now, which is what its pipe says next
 
-    def _collect(self, worker: _Worker) -> Ended:
+    def _collect(self, worker: _Worker, hear: Hear) -> Ended | None:
+        """Take one message of a worker; return its task's end, if that is what it tells."""
         assert worker.task is not None
-        name, worker.task = worker.task, None
+        name = worker.task
         try:
-            value, fault = worker.pipe.recv()
+            message = worker.pipe.recv()
         except (EOFError, OSError):
-            return Ended(name, None, _obituary(self._bury(worker)))
-        return Ended(name, value, fault)
+            return _obituary(name, self._bury(worker))
+        if isinstance(message, Ended):
+            worker.task = None
+            return message
+        hear(name, message)
+        return None
 
     def _bury(self, worker: _Worker) -> int:
         """Let go of a worker that ended, and return the code it ended with."""
@@ -126,12 +145,19 @@ class Local:
         return code
 
 
-def _obituary(code: int) -> str:
+def _obituary(name: str, code: int) -> Ended:
     if code >= 0:
-        return f"its process ended by itself with code {code}"
-    name = signal.Signals(-code).name
-    reason = ", as a system does that runs out of memory" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{reason}"
+        return Ended(name, None, f"its process ended by itself with code {code}", "process")
+    how = signal.Signals(-code).name
+    if how == "SIGKILL":
+        return Ended(name, None, f"its process was ended by {how}, as a system does that runs out of memory", "memory")
+    return Ended(name, None, f"its process was ended by {how}", "process")
+
+
+def _visible(accelerator: int) -> str:
+    """Return the name of one accelerator among those that this process sees."""
+    seen = os.environ.get(_SEEN)
+    return seen.split(",")[accelerator] if seen else str(accelerator)
 
 
 @contextmanager
@@ -156,14 +182,6 @@ def _serve(pipe: Connection) -> None:
             task = pipe.recv()
         except EOFError:
             return
-        pipe.send(_answer(task))
-
-
-def _answer(task: Task) -> tuple[Any, str | None]:
-    try:
-        return task(), None
-    except BenchError as error:
-        return None, str(error)
-    except Exception as error:  # noqa: BLE001 - a bug in one task is no reason to lose the others
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        return None, f"it crashed: {type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+        name, work = task
+        # what was raised stays here, for not every error can be sent
+        pipe.send(replace(carried_out(name, work, pipe.send), error=None))

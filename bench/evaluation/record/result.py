@@ -1,6 +1,7 @@
 """The result of an evaluation: what was measured, as one record, and the folder that holds it."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,13 +140,25 @@ def _unlike(parent: LoadedModel | None, loaded: LoadedModel) -> dict[str, Any]:
 
 
 def write(result: Result, cell: Cell, found: Measurement) -> None:
-    """Write the folder completely or not at all: beside its place first, then moved; what was there is replaced."""
-    out = cell.plan.out
+    """Write the folder of a result; see ``place``."""
+    files = {
+        RESULT_FILE: dump(result),
+        POINTS_FILE: pack_arrays(point_arrays(cell.points, found.predictions, found.pool)),
+        WITNESSES_FILE: pack_arrays(witness_arrays(cell.points, found.pool)),
+    }
+    place(cell.plan.out, files)
+
+
+def place(out: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder completely or not at all: beside its place first, then moved; what was there is replaced.
+
+    Raises:
+        BenchError: if the disk is full or the place cannot be written.
+    """
     building = out.with_name(f".{out.name}.building")
     shutil.rmtree(building, ignore_errors=True)
-    write_atomic(building / RESULT_FILE, dump(result))
-    write_atomic(building / POINTS_FILE, pack_arrays(point_arrays(cell.points, found.predictions, found.pool)))
-    write_atomic(building / WITNESSES_FILE, pack_arrays(witness_arrays(cell.points, found.pool)))
+    for name, content in files.items():
+        write_atomic(building / name, content)
     try:
         if out.exists():
             out.rename(_before(out))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,17 +14,21 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench import lock
-from bench.atomic import write_atomic
+from bench.atomic import add_line, write_atomic
 from bench.attacks.attack import Passes
 from bench.errors import BenchError, UsageError
 from bench.submission.arrays import pack_arrays, read_arrays
 
 _HEADER = "run.json"
-_LINES = "journal.jsonl"
+LINES = "journal.jsonl"
+"""File of a journal with one line for each finished batch."""
 _SEAL = "seal"
 
 Tell = Callable[[str], None]
 """Takes one sentence for whoever watches the run."""
+
+Written = Callable[[str, bytes], None]
+"""Takes what a journal has written: the name of the file, and its content, or the line that was added to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +122,13 @@ class Journal:
     since: float
     _header: dict[str, Any]
     _tell: Tell
+    _written: Written = lambda *_: None
     _known: dict[str, _Line] = field(default_factory=dict)
     _others: list["Journal"] = field(default_factory=list)
     _places: dict[tuple[str, int], dict[str, str]] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
     _durations: dict[str, float] = field(default_factory=dict)
     _earlier: float = 0.0
-    _torn: bool = False
     _warned: bool = False
 
     @classmethod
@@ -138,6 +141,7 @@ class Journal:
         since: float | None = None,
         tell: Tell = lambda _: None,
         others: Iterable[Path] = (),
+        written: Written = lambda *_: None,
     ) -> "Journal":
         """Open the journal of a run, or start one.
 
@@ -148,18 +152,20 @@ class Journal:
             since: when this part of the run began, if that was earlier than now.
             tell: hears of damage, once.
             others: folders of other runs' journals; those under another header are passed over.
+            written: hears of every file and line once it is on disk, so that it can be kept elsewhere, too.
 
         Raises:
             UsageError: if the folder holds another run's work.
             BenchError: if the folder cannot be read or written.
         """
-        journal = cls(folder, time.perf_counter() if since is None else since, header, tell)
+        journal = cls(folder, time.perf_counter() if since is None else since, header, tell, written)
         try:
             if not resume:
-                journal._clear()
+                clear(folder)
             if not journal._is_ours():
-                content = {**header, _SEAL: _digest(header)}
-                write_atomic(folder / _HEADER, json.dumps(content, sort_keys=True, indent=2).encode())
+                content = json.dumps({**header, _SEAL: _digest(header)}, sort_keys=True, indent=2).encode()
+                write_atomic(folder / _HEADER, content)
+                written(_HEADER, content)
             journal._read()
         except OSError as error:
             raise BenchError(f"cannot read the journal in {str(folder)!r} ({error.strerror}).") from None
@@ -206,16 +212,11 @@ class Journal:
     def _write(self, line: _Line, content: bytes) -> None:
         line = line.model_copy(update={"seconds": round(self.seconds, 3)}).sealed(self._header)
         write_atomic(self.folder / _name(line.key), content)
-        try:
-            with (self.folder / _LINES).open("ab") as file:
-                # after a torn line, or the next one would be glued to it
-                file.write(b"\n" * self._torn + line.model_dump_json().encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise BenchError(f"cannot write the journal in {str(self.folder)!r} ({error.strerror}).") from None
-        self._torn = False
+        added = line.model_dump_json().encode() + b"\n"
+        add_line(self.folder / LINES, added)
         self._file(line)
+        self._written(_name(line.key), content)
+        self._written(LINES, added)
 
     def _file(self, line: _Line) -> None:
         key = line.key
@@ -259,13 +260,7 @@ class Journal:
 
     def keep(self, folder: Path) -> None:
         """Move the journal of a run whose result is written to where later runs find it."""
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for path in self.folder.iterdir():
-                if path.name != lock.FILE:
-                    path.replace(folder / path.name)
-        except OSError as error:
-            raise BenchError(f"cannot keep the journal in {str(folder)!r} ({error.strerror}).") from None
+        keep(self.folder, folder)
         self.folder = folder
 
     def _learn(self, folder: Path) -> None:
@@ -297,11 +292,10 @@ class Journal:
         return names == []
 
     def _read(self) -> None:
-        path = self.folder / _LINES
+        path = self.folder / LINES
         if not path.exists():
             return
         lines = path.read_bytes().split(b"\n")
-        self._torn = lines[-1] != b""
         for raw in filter(None, lines):
             try:
                 line = _Line.model_validate_json(raw)
@@ -320,12 +314,29 @@ class Journal:
             self._tell(f"Part of the unfinished work in {str(self.folder)!r} is damaged; that part is done again.")
         self._warned = True
 
-    def _clear(self) -> None:
-        for path in self.folder.iterdir() if self.folder.exists() else ():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            elif path.name != lock.FILE:
-                path.unlink()
+
+def keep(journal: Path, folder: Path) -> None:
+    """Move a journal into another folder; a lock stays where it is.
+
+    Raises:
+        BenchError: if that cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in journal.iterdir():
+            if path.name != lock.FILE:
+                path.replace(folder / path.name)
+    except OSError as error:
+        raise BenchError(f"cannot keep the journal in {str(folder)!r} ({error.strerror}).") from None
+
+
+def clear(folder: Path) -> None:
+    """Remove whatever a folder of unfinished work holds, but for the lock."""
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != lock.FILE:
+            path.unlink()
 
 
 def _digest(value: Any) -> str:
@@ -356,5 +367,5 @@ def another(folder: Path, header: Mapping[str, Any]) -> list[str] | None:
 
 def holds_work(folder: Path) -> bool:
     """Tell whether finished batches of an interrupted run lie in a folder."""
-    lines = folder / _LINES
+    lines = folder / LINES
     return lines.is_file() and lines.stat().st_size > 0

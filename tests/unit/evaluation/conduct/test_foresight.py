@@ -49,7 +49,7 @@ def test_a_run_that_cannot_be_submitted_says_why_before_its_first_attack(stopped
 
 def test_a_sweep_says_each_reason_once_before_its_first_cell(monkeypatch, capsys):
     monkeypatch.setattr(environment, "code_is_dirty", lambda: False)
-    monkeypatch.setattr("bench.evaluation.conduct.sweep.sweep", lambda *_: iter(()))
+    monkeypatch.setattr("bench.evaluation.conduct.sweep.Sweep.run", lambda _: iter(()))
     words = ["--protocol", "digits-smoke-v1", "--model", "embedded:digits-tiny-linf", "--limit", "5"]
     run(["sweep", *words, "--recipe", "magnitude-global", "--sparsity", "0.5"])
     assert capsys.readouterr().err.splitlines() == ["Cannot be submitted: points 0:5 instead of 0:50."]
