@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.output import line, say
+from bench.cli.output import emit, line, say
 from bench.errors import DisagreementError, InputError, UsageError
 
 
@@ -100,3 +100,30 @@ def hub(dataset: str, out: Path, url: str | None, submissions: Path) -> None:
         line(f"models/{entry.protocol.name}/{entry.id} goes to {place}")
     models = sum(path.startswith("models/") for path in files)
     say(f"{out / 'dataset'} goes to {dataset}; {models} results, {len(known)} of whose weights lie on the Hub.")
+
+
+@command.command()
+@click.argument("entry")
+@click.argument("field", required=False)
+@click.option("--submissions", type=click.Path(path_type=Path), default=Path("submissions"), show_default=True)
+@click.option("--site", type=click.Path(path_type=Path), default=Path("leaderboard"), show_default=True,
+              help="The built site, whose page has to show what is traced.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def trace(entry: str, field: str | None, submissions: Path, site: Path, *, as_json: bool) -> None:
+    """Say of what values, in which files, FIELD on the page of ENTRY is made; without FIELD, of every number there."""
+    from bench.site.entries import read
+    from bench.site.trace import find, hold, traced
+
+    catalogue = read(submissions)
+    found = find(catalogue, entry)
+    told = traced(catalogue, found, field)
+    hold(site / found.address, told)
+    if as_json:
+        emit({"schema": "bench.trace/1", "entry": f"{found.protocol.name}/{found.id}", "page": found.address,
+              "fields": [one.plain() for one in told]})  # fmt: skip
+        return
+    for one in told:
+        line(f"{one.name}: {one.text}  ({one.formula.says})")
+        for value in one.values if field else ():
+            line(f"  {value.shown()}  {value.file}  {value.where}")
+            line(f"    sha256 {value.sha256}")
