@@ -123,7 +123,7 @@ def tell_deviations(*plans: "Plan") -> None:
     """Say why runs cannot be submitted, each reason once, before any of them has cost anything."""
     from bench.evaluation.conduct.foresight import known_deviations
 
-    for reason in dict.fromkeys(reason for settled in plans for reason in known_deviations(settled)):
+    for reason in known_deviations(*plans):
         output.say(f"Cannot be submitted: {reason}.")
 
 

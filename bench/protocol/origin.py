@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -56,6 +57,7 @@ class Origin:
         return place
 
 
+@lru_cache(maxsize=16)  # a sweep asks for the same file hundreds of times
 def lines_of(text: str) -> dict[Place, int]:
     """Return the line of every table and field of a valid TOML text, the first line being 1."""
     found: dict[Place, int] = {}

@@ -8,9 +8,10 @@ from bench.models.source import LoadedModel
 from bench.threats import Scenario
 
 
-def known_deviations(plan: Plan) -> list[str]:
-    """Return why a run of this plan by this code cannot be submitted, as far as it needs no network to know."""
-    return [*plan.deviations, *([environment.ALTERED] if environment.code_is_dirty() else [])]
+def known_deviations(*plans: Plan) -> list[str]:
+    """Return why runs of these plans by this code cannot be submitted, as far as it needs no network to know."""
+    told = dict.fromkeys(reason for plan in plans for reason in plan.deviations)
+    return [*told, *([environment.ALTERED] if environment.code_is_dirty() else [])]
 
 
 def lacking_parent(plan: Plan, dense: LoadedModel | None) -> str | None:
