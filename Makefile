@@ -1,13 +1,13 @@
 # make demo   the main job on an embedded network      make check  everything that is not a test
 # make test   every test                               make site   leaderboard/ from submissions/
-# make ci     check and test, as the pipeline does     make test-peer, test-matrix, test-soak, bench-attacks   slow, on their own
+# make ci     check and test, as the pipeline does     make test-peer, test-matrix, test-soak, bench-attacks, bench-sweep   slow, on their own
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-peer test-matrix test-soak bench-attacks check ci site setup lock clean
+.PHONY: demo test test-peer test-matrix test-soak bench-attacks bench-sweep check ci site setup lock clean
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -41,6 +41,9 @@ test-soak: $(READY)
 
 bench-attacks: $(READY)
 	$(BIN)/python tests/benchmarks/bench_attacks.py
+
+bench-sweep: $(READY)
+	$(BIN)/python tests/benchmarks/bench_sweep.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .

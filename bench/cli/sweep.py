@@ -147,6 +147,7 @@ def _cells(**options: Any) -> "tuple[list[Planned], Path, tuple[int, int] | None
     from bench.evaluation.conduct.shards import deal, place
     from bench.protocol.own import find
 
+    shard = reading.shard(options["shard"])
     options, blocks = _asked(options)
     rules: Protocol = find(options["protocol_name"] or "digits-v1")
     out: Path = options["out"] or Path("runs") / rules.name
@@ -160,7 +161,6 @@ def _cells(**options: Any) -> "tuple[list[Planned], Path, tuple[int, int] | None
         batch_size=reading.batch_size(options["batch_size"]),
         **{name: options[name] for name in ("limit", "device", "seed", "engine")},
     )
-    shard = reading.shard(options["shard"])
     if shard is None:
         return cells, out, None
     return deal(cells, shard, out), place(out, shard), shard

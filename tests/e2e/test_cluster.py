@@ -1,7 +1,10 @@
 """A Ray cluster of processes gives the bytes that this process gives, loses nothing with a worker, and leaves none."""
 
 import os
+import secrets
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +63,80 @@ def test_a_worker_of_a_cluster_is_killed_and_the_cell_goes_on_from_its_last_batc
     assert f"{name}: its worker died, as one does that the system ends when memory runs out; it is tried again" in said
     assert told(tmp_path / "ray" / name, passes=False) == told(tmp_path / "here" / name, passes=False)
     assert not [args for pid, args in started if Path(f"/proc/{pid}/cmdline").exists() and args in ps(pid)]
+
+
+@pytest.fixture
+def nodes(tmp_path, monkeypatch):
+    """Start a cluster of two node processes on loopback, one core each; yield its address and the second's process."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv(
+        "RAY_AUTH_TOKEN", secrets.token_hex(32)
+    )  # of this cluster alone, whatever its user has elsewhere
+    ray, port = str(Path(sys.executable).with_name("ray")), free_port()
+    env = {
+        **os.environ,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_TMPDIR": f"/tmp/r{os.getpid()}",
+    }  # sockets need short names
+    words = ["--num-cpus=1", "--num-gpus=0", "--disable-usage-stats", "--block"]
+    log = (tmp_path / "ray.log").open("w")
+    head = subprocess.Popen(
+        [ray, "start", "--head", "--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false", *words],
+        env=env, stdout=log, stderr=log,
+    )  # fmt: skip
+    wait_for(lambda: answers(port), head)
+    second = subprocess.Popen([ray, "start", f"--address=127.0.0.1:{port}", *words], env=env, stdout=log, stderr=log)
+    try:
+        yield f"127.0.0.1:{port}", second
+    finally:
+        for process in (second, head):
+            below = [pid for pid, _ in children(process.pid)]
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            for pid in below:
+                if ps(pid):
+                    os.kill(pid, signal.SIGKILL)
+        log.close()
+        shutil.rmtree(env["RAY_TMPDIR"], ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.soak
+def test_a_node_that_disappears_costs_the_batch_in_flight_alone(tmp_path, nodes):
+    address, second = nodes
+    grid = ["sweep", "--protocol", "digits-smoke-v1", "--models", "embedded:digits-tiny-linf,embedded:digits-mlp-linf",
+            "--recipes", "dense", "--limit", "20"]  # fmt: skip
+    assert bench(tmp_path, *grid, "--executor", "here", "--out", "here").returncode == 0
+    names = cells(tmp_path / "here")
+    words = [*grid, "--executor", "ray", "--address", address, "--workers", "2", "--out", "ray"]
+    with running(tmp_path, *words) as sweep:
+        wait_for(lambda: all(in_the_middle_of(tmp_path / "ray" / name) for name in names), sweep)
+        below = children(second.pid)
+        assert [args for _, args in below if args.startswith("ray::_serve")], below
+        for pid, args in below:
+            if "raylet" in args.split()[0]:
+                os.kill(pid, signal.SIGKILL)
+        said = sweep.communicate(timeout=280)[0]
+    assert sweep.returncode == 0, said
+    assert "; it is tried again" in said
+    for name in names:
+        assert told(tmp_path / "ray" / name, passes=False) == told(tmp_path / "here" / name, passes=False)
 
 
 def ps(pid: int) -> str:

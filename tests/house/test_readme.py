@@ -13,7 +13,7 @@ from bench.protocol.load import names
 from bench.pruning.recipe import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGES = ["README.md", ".github/CONTRIBUTING.md", ".github/MEASURE.md", ".github/SEED.md"]
+PAGES = ["README.md", ".github/CONTRIBUTING.md", ".github/MEASURE.md", ".github/SEED.md", ".github/SWEEPS.md"]
 COMMAND = re.compile(r"(?:^|`)bench ([a-z][^`\n]*)", re.MULTILINE)
 
 
@@ -30,6 +30,7 @@ def test_a_shown_command_exists_with_these_options(line, capsys):
     words = shlex.split(line.replace("|", " "))
     assert words[0] in COMMANDS
     depth = 1 if words[0] not in {"protocol", "submission", "site", "models", "data", "verifier", "challenge"} else 2
+    depth += words[:2] in (["sweep", "status"], ["sweep", "merge"])
     assert run([*words[:depth], "--help"]) == 0
     told = capsys.readouterr().out
     for option in (word for word in words if word.startswith("--")):
