@@ -20,6 +20,8 @@ _MOST = 16 * 2**20
 """Bytes of a header; a network of ten thousand tensors takes two million."""
 _TENSORS = 20_000
 _AXES = 16
+_NAME = 1000
+"""Characters of a name of a tensor; a module of twenty levels takes two hundred."""
 _SHOWN = 80
 _SIZE = 2**48
 """No axis is longer; products of so few stay exact, and far above what is on any disk."""
@@ -63,6 +65,8 @@ def read_header(content: bytes, where: str) -> dict[str, Told]:
         raise _refused(where, f"{_WORDS} holds more than text")
     if len(found) > _TENSORS:
         raise _refused(where, f"it holds {len(found)} tensors, at most {_TENSORS} are read")
+    if any(len(name) > _NAME for name in found):
+        raise _refused(where, f"it names a tensor in {max(map(len, found))} characters, at most {_NAME} are read")
     _hold_places([(name, *_entry(name, said, where)) for name, said in found.items()], body, where)
     return {name: Told(said["dtype"], tuple(said["shape"])) for name, said in found.items()}
 

@@ -16,6 +16,9 @@ from bench.threats import Scenario
 _COLLAPSE = "collapse"
 """The check whose doubt names a network collapsed."""
 
+_UNFLINCHING = frozenset({"apgd-ce", "apgd-t", "fab-t", "fmn"})
+"""Attacks that take every one of their steps at a point that stands."""
+
 
 def result_problems(result: Result, written: bytes) -> Iterator[str]:
     """Yield one sentence per figure of a result that contradicts another or its protocol."""
@@ -64,6 +67,13 @@ def _cost(result: Result) -> Iterator[str]:
             f"{where}.latency.parent goes with removed channels and with nothing else; got {pruning.macs} MACs of "
             f"{pruning.parent_macs} and {'figures' if beside else 'no figures'} of the parent."
         )
+    attacks, scenarios = [attack for threat in result.threats for attack in threat.attacks], result.scenarios.values()
+    for kind, told, least in (
+        ("forwards", result.cost.forwards, sum(one.forwards for one in (*attacks, *scenarios))),
+        ("backwards", result.cost.backwards, sum(attack.backwards for attack in attacks)),
+    ):
+        if told < least:
+            yield f"{where}.{kind} is {told}, less than the {least} of attacks and scenarios together."
     if len({meter.meter for meter in result.cost.energy}) < len(result.cost.energy):
         yield f"{where}.energy names a meter twice."
 
@@ -189,8 +199,10 @@ def _threat(threat: ThreatRecord, result: Result, rules: Mapping[str, Mapping[st
         least = standing if _from(rules.get(attack.name, {})) <= threat.radius else 0
         if not least <= attack.attempted <= correct:
             yield f"{where}: {attack.name} tried {attack.attempted} points, expected {least} to {correct}."
-        if attack.forwards < attack.attempted:
-            yield f"{where}: {attack.name} tried {attack.attempted} points with {attack.forwards} forward passes."
+        stood, steps = attack.attempted - attack.broken, _steps(attack.name, rules)
+        if attack.forwards < (passes := max(attack.attempted, stood * steps)):
+            spent = f"{attack.name} spent {attack.forwards} forward passes on {attack.attempted} points"
+            yield f"{where}: {spent}, {stood} of which stood through {steps} steps; {passes} is the least."
         standing -= attack.broken
 
 
@@ -198,6 +210,12 @@ def _from(settings: Mapping[str, Setting]) -> int:
     """Return the radius from which an attack on a grid takes part; one without a grid always does."""
     grid = settings.get("grid", ())
     return min(grid, default=0) if isinstance(grid, tuple) else 0
+
+
+def _steps(attack: str, rules: Mapping[str, Mapping[str, Setting]]) -> int:
+    """Return how many passes at least a point costs that stands to the end of an attack."""
+    steps = rules.get(attack, {}).get("steps", 1) if attack in _UNFLINCHING else 1
+    return steps if isinstance(steps, int) else 1
 
 
 def _rules(result: Result, protocol: Protocol) -> Iterator[str]:

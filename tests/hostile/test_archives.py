@@ -1,12 +1,14 @@
 """An archive is judged by its headers: whatever is not plain arrays as expected is refused before it is decoded."""
 
 import io
+import json
 import os
 import resource
 import subprocess
 import sys
 import time
 import zipfile
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,9 @@ from hypothesis import strategies as st
 
 from bench.submission.arrays import pack_arrays, read_arrays
 from bench.submission.check import examine, problems
+from bench.submission.files import canonical
 from tests.support.builders import write
+from tests.support.carrying import carry
 
 
 @pytest.fixture
@@ -224,5 +228,80 @@ def test_no_bytes_make_the_check_stumble(folder, name, edits, kept):
     path.write_bytes(spoilt)
     try:
         assert all(isinstance(sentence, str) for sentence in examine(folder)[1])
+    finally:
+        path.write_bytes(whole)
+
+
+def steps(value):
+    """Yield the way to every value inside a record, its own parts included."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, part in inside:
+        yield (step,)
+        yield from ((step, *further) for further in steps(part))
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers(-3, 600) | st.sampled_from([2**53, 2**64, -1, 10**400])
+    | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9)
+    | st.sampled_from(["Linf", "L0", "1/10", "9/10", "0", "x" * 900, "dense", "channel", "digits-v1", "transfer"])
+)  # fmt: skip
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """Return two entries, one measured beside a parent, with every way into their records."""
+    root = tmp_path_factory.mktemp("records")
+    made = [
+        write(root, id="dense", witnesses=True),
+        carry(write(root, id="half", recipe="of others", sparsity=Fraction(1, 2), theirs="x", witnesses=True)),
+    ]
+    return [
+        (folder, told := json.loads((folder / "result.json").read_text("utf-8")), [*steps(told)]) for folder in made
+    ]
+
+
+@settings(max_examples=100, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_value_makes_the_check_stumble(records, data):
+    folder, told, ways = data.draw(st.sampled_from(records))
+    changed = json.loads(json.dumps(told))
+    for way in data.draw(st.lists(st.sampled_from(ways), min_size=1, max_size=3)):
+        place, (*before, last) = changed, way
+        for step in before:
+            inside = isinstance(place, dict) or (isinstance(place, list) and step in range(len(place)))
+            place = place[step] if inside and (isinstance(place, list) or step in place) else {}
+        if isinstance(place, dict) or last in range(len(place) if isinstance(place, list) else 0):
+            place[last] = data.draw(VALUES)
+    whole = (folder / "result.json").read_bytes()
+    (folder / "result.json").write_bytes(canonical(changed))
+    try:
+        assert all(isinstance(sentence, str) and sentence for sentence in examine(folder)[1])
+    finally:
+        (folder / "result.json").write_bytes(whole)
+
+
+KINDS = ["<i8", "<f4", "|b1", "<f8", "<i4", ">f4", "|u1"]
+
+
+@settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_arrays_make_the_check_stumble(records, data):
+    folder, *_ = data.draw(st.sampled_from(records))
+    path = folder / data.draw(st.sampled_from(["points.npz", "witnesses.npz"]))
+    whole, arrays = path.read_bytes(), {name: values.copy() for name, values in read_arrays(path).items()}
+    for name in data.draw(st.lists(st.sampled_from(sorted(arrays)), min_size=1, max_size=3)):
+        values, rows = arrays[name], data.draw(st.integers(0, 3))
+        if data.draw(st.booleans()) and values.size:
+            place = data.draw(st.integers(0, values.size - 1))
+            values.reshape(-1)[place] = (
+                data.draw(st.sampled_from([0, 1, -1, 499, 2**31])) if values.dtype != bool else 1
+            )
+        else:
+            kind = np.dtype(data.draw(st.sampled_from(KINDS)))
+            arrays[name] = np.zeros((rows, *values.shape[1:]) if data.draw(st.booleans()) else (rows, 2), kind)
+    path.write_bytes(pack_arrays(arrays))
+    try:
+        assert all(isinstance(sentence, str) and sentence for sentence in examine(folder)[1])
     finally:
         path.write_bytes(whole)

@@ -186,6 +186,7 @@ HEADERS = {
     "another key": packed({"w": tensor() | {"code": "x"}}, bytes(16)),
     "a number for a tensor": packed({"w": 3}),
     "words that are none": packed({"__metadata__": {"a": [1]}, "w": tensor()}, bytes(16)),
+    "a name of half a megabyte": packed({"w" * 500_000: tensor()}, bytes(16)),
     "too many tensors": packed({str(n): tensor(0, 0, shape=(0,)) for n in range(20_001)}),
 }  # fmt: skip
 

@@ -206,6 +206,16 @@ FORGED = {
     "a record that says it was converted to be let off": (
         lambda told: (told.update(converted="bench.result/1"),), "converted from bench.result/1, which is kept to be",
     ),
+    "one pass at a point that stood": (
+        lambda told: told["threats"][0]["attacks"][0].update(forwards=told["threats"][0]["attacks"][0]["attempted"]),
+        "of which stood through 100 steps",
+    ),
+    "less passes in all than its attacks took": (
+        lambda told: told["cost"].update(forwards=1), "cost.forwards is 1, less than the",
+    ),
+    "less passes back than its attacks took": (
+        lambda told: told["cost"].update(backwards=0), "cost.backwards is 0, less than the",
+    ),
     "joules below nothing": (
         lambda told: told["cost"].update(energy=[{"meter": "rapl", "joules": -5.0}]), "cost.energy.0.joules",
     ),

@@ -90,7 +90,7 @@ STOOD = {"robust": {"Linf": 3}, "forwards": 9, "parent": {"Linf": 3}}
         ({"scenarios__black-box__robust": {"Linf": 499}}, "black-box under every threat, L2, L0 is left out"),
         ({"model__parent_sha256": "1" * 64}, "measures transfer under every threat"),
         ({"threats__0__attacks__0__attempted": 3}, "tried 3 points"),
-        ({"threats__0__attacks__0__forwards": 0}, "with 0 forward passes"),
+        ({"threats__0__attacks__0__forwards": 0}, "spent 0 forward passes on"),
         ({"threats__0__attacks__0__name": "noise"}, "in this order, got noise"),
         ({"curves__Linf__robust": lambda counts: [*counts[:-1], counts[0] + 1]}, "rises"),
         ({"curves__L2__robust": lambda counts: [counts[0], counts[1] + 1, *counts[2:]]}, "curves.L2 says"),
