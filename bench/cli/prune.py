@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     "--model",
     required=True,
     metavar="REF",
-    help="embedded:NAME, timm:NAME, robustbench:NAME, a .safetensors file, or python:MODULE:FACTORY[?weights=FILE].",
+    help="embedded:NAME, timm:NAME, robustbench:NAME, published:NAME, a .safetensors file, or "
+    "python:MODULE:FACTORY[?weights=FILE].",
 )
 @click.option("--recipe", required=True, help="How to prune; see `bench list recipes`.")
 @click.option("--sparsity", metavar="SHARE", help="Share of prunable weights (or parameters) to remove: 0.9 or 9/10.")

@@ -11,8 +11,8 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _CELL = (
     click.option("--model", required=True, metavar="REF",
-                 help="embedded:NAME, timm:NAME, robustbench:NAME, entry:ID, a .safetensors file, or your own code, "
-                      "python:MODULE:FACTORY[?weights=FILE]."),
+                 help="embedded:NAME, timm:NAME, robustbench:NAME, published:NAME, entry:ID, a .safetensors file, or "
+                      "your own code, python:MODULE:FACTORY[?weights=FILE]."),
     click.option("--protocol", "protocol_name", default="digits-v1", show_default=True, metavar="NAME|FILE",
                  help="The rules: see `bench list protocols`, or a .toml file of one's own."),
     click.option("--recipe", metavar="NAME", help="Prune here by one of `bench list recipes`; by default nothing is."),

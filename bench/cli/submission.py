@@ -179,6 +179,11 @@ def _weights(result: "Result", locator: str | None, *, carries: bool) -> "Weight
 
     said = WEIGHTS_FILE if carries else locator
     pinned, model = said or rebuilt(result), result.model
+    if pinned is None and not model.ref.endswith(".safetensors"):
+        raise UsageError(
+            f"{model.ref!r} learned after it was pruned ({result.pruning.regime}), and another processor learns other "
+            "weights: write them to a file with `bench prune`, measure that file, and submit its run."
+        )
     if pinned is None:
         raise UsageError(
             f"{model.ref!r} is a file of your own; say where others find it: --locator {PINNED}; or, if it has at most "

@@ -21,7 +21,7 @@ _SHOWN = 6
 def state_dict(content: object, where: str, key: str | None) -> tuple[dict[Any, Any], str]:
     """Return the state dict of a checkpoint and the path of its entry, empty where the checkpoint is one itself.
 
-    ``key`` is that path, entries inside entries joined by ``/``.
+    ``key`` is that path, entries inside entries joined by ``/``, places of a list as numbers from 0.
 
     Raises:
         ArtefactError: if there is none, or several of which none is named.
@@ -55,26 +55,36 @@ def _entry(content: object, where: str, key: str) -> object:
         return content[key]
     entry = content
     for part in key.split("/"):
-        if not isinstance(entry, Mapping) or part not in entry:
+        inside = _entries(entry)
+        if part not in inside:
             raise ArtefactError(f"{where!r} has no entry {key!r}; it holds {_inventory(content)}.")
-        entry = entry[part]
+        entry = inside[part]
     return entry
+
+
+def _entries(content: object) -> Mapping[Any, Any]:
+    """Return what is inside an entry by name; places of a list, which cascades are kept in, count from 0."""
+    if isinstance(content, list | tuple):
+        return {str(place): entry for place, entry in enumerate(content)}
+    return content if isinstance(content, Mapping) else {}
 
 
 def _state_dicts(content: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield every mapping that is mostly named tensors, innermost first and never one inside another."""
-    if not isinstance(content, Mapping) or depth > _DEPTH:
+    if depth > _DEPTH:
         return
     inner = [
         found
-        for key, entry in content.items()
-        if isinstance(key, str)
+        for key, entry in _entries(content).items()
+        if isinstance(key, str) and isinstance(entry, Mapping | list | tuple)
         for found in _state_dicts(entry, f"{path}/{key}".lstrip("/"), depth + 1)
     ]
-    tensors = [entry for entry in content.values() if isinstance(entry, Tensor)]
     if inner:
         yield from inner
-    elif 2 * len(tensors) > len(content) and any(tensor.ndim for tensor in tensors):
+    if inner or not isinstance(content, Mapping):
+        return
+    tensors = [entry for entry in content.values() if isinstance(entry, Tensor)]
+    if 2 * len(tensors) > len(content) and any(tensor.ndim for tensor in tensors):
         yield path, content
 
 

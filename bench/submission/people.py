@@ -11,7 +11,7 @@ from bench.text import folded
 
 PLACES = f"{PINNED}, or {WEIGHTS_FILE} for a file of at most {WEIGHTS_BYTES:,} bytes in the entry's own folder"
 """What a locator of weights may be, in words."""
-_SOURCES = frozenset({"embedded", "timm", "robustbench"})
+_SOURCES = frozenset({"embedded", "published", "timm", "robustbench"})
 """Sources of networks that anyone has."""
 RESERVED = frozenset({
     "board", "caption", "controls", "copy", "count", "figures", "index", "main", "rules", "tools",
@@ -81,9 +81,14 @@ def locator(result: Result) -> str:
 
 
 def rebuilt(result: Result) -> str | None:
-    """Return the words by which anyone rebuilds the network that was measured; None for a file of one's own."""
+    """Return the words by which anyone rebuilds the network that was measured, to the last bit.
+
+    None for a file of one's own, and where a network learned after it was pruned: sums of floating-point numbers come
+    out otherwise on another processor, and so do the weights that were learned with them.
+    """
     source, _, name = result.model.ref.partition(":")
-    return locator(result) if source in _SOURCES and name else None
+    exact = result.pruning.regime in {None, "one-shot"}
+    return locator(result) if source in _SOURCES and name and exact else None
 
 
 def tomorrow() -> date:

@@ -218,3 +218,17 @@ def test_weights_lie_where_they_stay_or_are_rebuilt(tmp_path, locator):
     path = folder / "submission.toml"
     path.write_text(path.read_text("utf-8").replace('"embedded:small"', json.dumps(locator)), "utf-8")
     assert any("weights.locator" in problem for problem in problems(folder)), problems(folder)
+
+
+@pytest.mark.parametrize("regime", ["bn", "ft-adv"])
+def test_what_learned_after_pruning_is_no_words_to_rebuild_by(tmp_path, regime):
+    folder = write(tmp_path, id="net", recipe="magnitude-global", sparsity=Fraction(1, 2))
+    result = json.loads((folder / "result.json").read_text("utf-8"))
+    assert problems(folder) == []
+    result["pruning"]["regime"] = regime
+    (folder / "result.json").write_text(json.dumps(result), "utf-8")
+    words = f"{result['model']['ref']} pruned by magnitude-global version 1 at sparsity 1/2, then {regime}"
+    path = folder / "submission.toml"
+    text = re.sub(r"^locator = .*", f"locator = {json.dumps(words)}", path.read_text("utf-8"), flags=re.MULTILINE)
+    path.write_text(text, "utf-8")
+    assert any("is no place of weights" in problem for problem in problems(folder)), problems(folder)
