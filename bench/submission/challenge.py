@@ -57,10 +57,6 @@ class Challenge(Signed):
     environment: Annotated[dict[Term, Line], Field(min_length=1, max_length=64)]
     says: Words = ""
 
-    def fallen(self, norm: Norm) -> frozenset[int]:
-        """Return the ids of points that the witnesses break under this norm."""
-        return frozenset(point for threat in self.threats if threat.norm is norm for point in threat.fallen)
-
 
 def read_witnesses(path: Path) -> dict[str, NDArray[Any]]:
     """Read the arrays ``id`` (int64, N) and ``image`` (float32, NCHW, in [0, 1]) of a challenge.

@@ -67,9 +67,10 @@ def _cost(result: Result) -> Iterator[str]:
             f"{where}.latency.parent goes with removed channels and with nothing else; got {pruning.macs} MACs of "
             f"{pruning.parent_macs} and {'figures' if beside else 'no figures'} of the parent."
         )
-    attacks, scenarios = [attack for threat in result.threats for attack in threat.attacks], result.scenarios.values()
+    attacks = [attack for threat in result.threats for attack in threat.attacks]
+    replayed = sum(scenario.forwards for scenario in result.scenarios.values())
     for kind, told, least in (
-        ("forwards", result.cost.forwards, sum(one.forwards for one in (*attacks, *scenarios))),
+        ("forwards", result.cost.forwards, sum(attack.forwards for attack in attacks) + replayed),
         ("backwards", result.cost.backwards, sum(attack.backwards for attack in attacks)),
     ):
         if told < least:

@@ -58,10 +58,6 @@ class Verification(Signed):
     """Of the verifier's run."""
     says: Words = ""
 
-    def fallen(self, norm: Norm) -> frozenset[int]:
-        """Return the ids of points that the verifier broke and the submission had standing."""
-        return frozenset(point for threat in self.threats if threat.norm is norm for point in threat.fallen)
-
 
 def verdicts(standing: Bits) -> str:
     """Return the digest of one bit per point, given in the order of ids."""

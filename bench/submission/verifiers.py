@@ -5,7 +5,7 @@ import binascii
 import os
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from Crypto.PublicKey import ECC
 from Crypto.Signature import eddsa
@@ -15,6 +15,7 @@ from bench.errors import BenchError, InputError, SubmissionError, UsageError
 from bench.submission.fields import Frozen, Title
 from bench.submission.files import dump, read_toml
 from bench.text import folded
+from bench.threats import Norm
 
 VARIABLE = "BENCH_VERIFIERS"
 """Names another list than the checkout's, for a board of one's own."""
@@ -51,6 +52,13 @@ class Verifiers(Frozen):
         ]
 
 
+class _Lowers(Protocol):
+    """A record with points that fell, per norm."""
+
+    @property
+    def threats(self) -> tuple[Any, ...]: ...
+
+
 class Signed(Frozen):
     """A record that counts only if a listed verifier signed it."""
 
@@ -59,6 +67,10 @@ class Signed(Frozen):
     date: date
     signature: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/=]*$", max_length=SIGNATURE)] = ""
     """Ed25519 over the kind of record and everything else that it says."""
+
+    def fallen(self: _Lowers, norm: Norm) -> frozenset[int]:
+        """Return the ids of points that stand in the submission and fell to the verifier under this norm."""
+        return frozenset(point for threat in self.threats if threat.norm is norm for point in threat.fallen)
 
 
 _Record = TypeVar("_Record", bound=Signed)
