@@ -1,15 +1,16 @@
 """Measure what a sweep costs: against the naive loop, on one worker and on two, and on many in a simulation.
 
-    python tests/benchmarks/bench_sweep.py [--out runs/bench-sweep] [--only grid naive alone workers simulation]
+    python tests/benchmarks/bench_sweep.py [--out runs/bench-sweep] [--only entries grid naive alone workers simulation]
 
-``grid`` carries out sweep_digits.toml. ``naive`` is what somebody does who has `pyautoattack` alone and wants the same
-curves: AutoAttack standard at every radius of the protocol's grids under Linf and L2, cell by cell; its passes are
-counted on a sample of the cells and predicted for the others from the points that stand and fall there, by the cost of
-either that the package has (7,856 forward and 1,910 backward passes a point that stands, 103 and 101 one that falls).
-Under L0 the package has nothing, so the naive loop is spared L0, checks and scenarios, and the sweep is not.
-``alone`` evaluates the sample by `bench evaluate`, each cell in a folder of its own. ``workers`` carries out a small
-grid on one and two workers, by local processes and by Ray, start-up apart. ``simulation`` hands the measured times to
-8 to 512 workers. What was measured is kept in SWEEPS.json, and the chart is drawn from it.
+``grid`` carries out sweep_digits.toml. ``entries`` (those that are committed) and ``naive`` (the grid) hold sweeps
+against the naive loop, which is what somebody does who has `pyautoattack` alone and wants the same curves: AutoAttack
+standard at every radius of the protocol's grids under Linf and L2, cell by cell; its passes are counted on a sample of
+the cells and predicted for the others from the points that stand and fall there, by the cost of either that the package
+has (7,856 forward and 1,910 backward passes a point that stands, 103 and 101 one that falls). Under L0 the package has
+nothing, so the naive loop is spared L0, checks and scenarios, and the sweep is not. ``alone`` evaluates the sample by
+`bench evaluate`, each cell in a folder of its own. ``workers`` carries out a small grid on one and two workers, by
+local processes and by Ray, start-up apart. ``simulation`` hands the seconds that the committed entries took to up to
+512 workers. What was measured is kept in SWEEPS.json, and the chart is drawn from it.
 """
 
 import argparse
@@ -45,12 +46,18 @@ from bench.evaluation.search.cascade import Cascade
 from bench.protocol.load import load
 from bench.submission.files import RESULT_FILE, read_result
 from bench.submission.points import read_points
+from bench.submission.schema import Result
 from bench.threats import Norm, ThreatModel
 
 HERE = Path(__file__).parent
 FILE, KEPT, CHART = HERE / "sweep_digits.toml", HERE / "SWEEPS.json", HERE / "sweep_simulation.svg"
 STANDS, FALLS = Passes(7856, 1910), Passes(103, 101)
 """Passes of AutoAttack standard per point that stands, and per point that falls to its first attack."""
+ENTRIES = HERE.parents[1] / "submissions" / "digits-v1"
+CHILDREN = 83
+"""Pruned cells of one network in the grid of digits-v1."""
+MESSAGES, BYTES = 100, 2_000_000
+"""Of a cell of 500 points: batches that come back, and bytes; 25 points take 18 and 105 thousand."""
 STANDARD = ("apgd-ce", "apgd-t", "fab-t", "square")
 SAMPLE = 4
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -95,9 +102,8 @@ def sample_of(cells: Sequence[Planned]) -> list[Planned]:
     return random.Random(0).sample(list(cells), SAMPLE)
 
 
-def predicted(cell: Planned) -> Passes:
+def predicted(result: Result) -> Passes:
     """Return what the naive loop costs on a cell by the points that stand at each radius."""
-    result = read_result(cell.plan.out / RESULT_FILE)
     spent = Passes(0, 0)
     for norm in (Norm.LINF, Norm.L2):
         curve = result.curves[norm]
@@ -149,7 +155,7 @@ def naive(out: Path) -> Record:
             {
                 "cell": cell.name,
                 "counted": total(spent),
-                "predicted": total(predicted(cell)),
+                "predicted": total(predicted(read_result(cell.plan.out / RESULT_FILE))),
                 "seconds": round(seconds, 1),
                 "verdicts apart": apart,
                 "ours more robust": more,
@@ -157,18 +163,28 @@ def naive(out: Path) -> Record:
         )
     return {
         "sample": rows,
-        "predicted for all": sum(total(predicted(cell)) for cell in cells),
-        "at the radii of the rules alone": sum(_headline(cell) for cell in cells),
+        "predicted for all": sum(total(predicted(read_result(cell.plan.out / RESULT_FILE))) for cell in cells),
+        "at the radii of the rules alone": sum(_headline(read_result(cell.plan.out / RESULT_FILE)) for cell in cells),
     }
 
 
-def _headline(cell: Planned) -> int:
-    result = read_result(cell.plan.out / RESULT_FILE)
+def _headline(result: Result) -> int:
     spent = 0
     for threat in result.threats:
         if threat.norm is not Norm.L0:
             spent += total(STANDS) * threat.robust + total(FALLS) * (result.clean.correct - threat.robust)
     return spent
+
+
+def entries(_: Path) -> Record:
+    """Predict the naive loop for the committed entries, beside what they cost."""
+    results = [read_result(folder / RESULT_FILE) for folder in sorted(ENTRIES.glob("digits-*"))]
+    return {
+        "entries": len(results),
+        "passes": sum(one.cost.forwards + one.cost.backwards for one in results),
+        "predicted for the naive loop": sum(total(predicted(one)) for one in results),
+        "at the radii of the rules alone": sum(map(_headline, results)),
+    }
 
 
 def apart(out: Path) -> Record:
@@ -275,15 +291,9 @@ def makespan(families: Sequence[tuple[Sequence[Record], Sequence[Sequence[Record
     return clock
 
 
-def measured(cell: Planned) -> Record:
-    """Return the seconds, messages and bytes of a cell that was carried out."""
-    journal = cell.plan.out / "journal"
-    lines = (journal / "journal.jsonl").read_bytes().count(b"\n")
-    size = sum(
-        path.stat().st_size for folder in (journal, cell.plan.out) for path in folder.glob("*") if path.is_file()
-    )
-    seconds = read_result(cell.plan.out / RESULT_FILE).cost.seconds
-    return {"seconds": seconds, "messages": lines, "bytes": size}
+def measured(folder: Path) -> Record:
+    """Return the seconds of a committed entry, with the messages and bytes of a run of its size."""
+    return {"seconds": read_result(folder / RESULT_FILE).cost.seconds, "messages": MESSAGES, "bytes": BYTES}
 
 
 def cut(task: Record, parts: int, rest: float) -> list[Record]:
@@ -295,24 +305,45 @@ def cut(task: Record, parts: int, rest: float) -> list[Record]:
     ]
 
 
-def simulation(out: Path) -> Record:
-    """Hand the measured cells to many workers: as they are, as many as the protocol's grid has, and cut in parts."""
-    cells = cells_of(out)
-    tasks = {cell.name: measured(cell) for cell in cells}
-    dense = [cell.name for cell in cells if cell.plan.request.dense]
-    small = [([tasks[name]], [[tasks[cell.name]] for cell in cells if cell.parent == name]) for name in dense]
+def simulation(_: Path) -> Record:
+    """Hand the committed entries to many workers: as they are, as many as the protocol's grid has, and cut in parts."""
+    entries = {folder: read_result(folder / RESULT_FILE) for folder in sorted(ENTRIES.glob("digits-*"))}
+    dense = {one.model.weights_sha256: folder for folder, one in entries.items() if one.pruning.recipe == "dense"}
+    under: dict[Path, list[Path]] = {folder: [] for folder in dense.values()}
+    for folder, one in entries.items():
+        if one.model.parent_sha256 in dense:
+            under[dense[one.model.parent_sha256]].append(folder)
+    small = [([measured(parent)], [[measured(one)] for one in group]) for parent, group in under.items()]
     draw = random.Random(0)
-    children = [tasks[cell.name] for cell in cells if cell.parent]
-    large = [([dict(tasks[draw.choice(dense)])], [[dict(draw.choice(children))] for _ in range(83)]) for _ in range(8)]
-    rest = min(task["seconds"] for task in tasks.values())  # a cell on which next to nothing is left to attack
-    parts = [(cut(parent[0], 4, rest), [cut(child[0], 4, rest) for child in group]) for parent, group in large]
-    found = {"costs": {name.lower(): value for name, value in vars(Costs).items() if name.isupper()}, "speedup": []}
-    for name, families in (("63 cells, as measured", small), ("672 cells", large), ("672 cells in 4 parts", parts)):
+    every = [one for group in under.values() for one in group]
+    large = [
+        ([measured(parent)], [[measured(draw.choice(group or every))] for _ in range(CHILDREN)])
+        for parent, group in under.items()
+    ]
+    tasks = [task for parent, group in small for task in (*parent, *(one[0] for one in group))]
+    rest = min(task["seconds"] for task in tasks)  # of a cell on which least was left to attack
+    parts = [(cut(parent[0], 4, rest), [cut(one[0], 4, rest) for one in group]) for parent, group in large]
+    found: Record = {
+        "assumed": {name.lower(): value for name, value in vars(Costs).items() if name.isupper()},
+        "entries": len(tasks),
+        "seconds of an entry": {
+            "least": rest,
+            "median": statistics.median(task["seconds"] for task in tasks),
+            "most": max(task["seconds"] for task in tasks),
+        },
+        "speedup": [],
+    }
+    many_cells = len(large) * (CHILDREN + 1)
+    grids = {
+        f"{len(tasks)} cells, the committed entries": small,
+        f"{many_cells} cells, as many as the protocol's grid": large,
+        f"{many_cells} cells in 4 parts each": parts,
+    }
+    for name, families in grids.items():
         one = makespan(families, 1)
         for many in WORKERS:
             faster = one / makespan(families, many)
             found["speedup"].append({"grid": name, "workers": many, "speedup": round(faster, 2)})
-    found["median seconds of a cell"] = statistics.median(task["seconds"] for task in tasks.values())
     return found
 
 
@@ -334,7 +365,21 @@ def draw(found: Record) -> str:
     return svg
 
 
-STEPS = {"grid": swept, "naive": naive, "alone": apart, "workers": workers, "simulation": simulation}
+STEPS = {
+    "entries": entries,
+    "grid": swept,
+    "naive": naive,
+    "alone": apart,
+    "workers": workers,
+    "simulation": simulation,
+}
+    "entries": entries,
+    "grid": swept,
+    "naive": naive,
+    "alone": apart,
+    "workers": workers,
+    "simulation": simulation,
+}
 
 
 def main(arguments: list[str]) -> None:

@@ -78,10 +78,10 @@ def nodes(tmp_path, monkeypatch):
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_TMPDIR": f"/tmp/r{os.getpid()}",
     }  # sockets need short names
-    words = ["--num-cpus=1", "--num-gpus=0", "--disable-usage-stats", "--block"]
+    words = ["--node-ip-address=127.0.0.1", "--num-cpus=1", "--num-gpus=0", "--disable-usage-stats", "--block"]
     log = (tmp_path / "ray.log").open("w")
     head = subprocess.Popen(
-        [ray, "start", "--head", "--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false", *words],
+        [ray, "start", "--head", f"--port={port}", "--include-dashboard=false", *words],
         env=env, stdout=log, stderr=log,
     )  # fmt: skip
     wait_for(lambda: answers(port), head)
