@@ -1,6 +1,7 @@
 """CIFAR-10 and CIFAR-100 as they are published: an archive of batches, which torchvision opens after their md5."""
 
 import tarfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,7 @@ from bench.errors import InputError
 
 def archive(name: str, folder: str, kind: str, terms: str) -> Official:
     """Return one of torchvision's two data sets of batches, ``CIFAR10`` or ``CIFAR100``, as it is published."""
-
-    def files() -> dict[str, tuple[Remote, ...]]:
-        made = _torchvision(kind)
-        whole = (Remote(made.filename, made.url, f"md5:{made.tgz_md5}"),)
-        return {"test": whole, "train": whole}
-
-    def ready(home: Path, split: str) -> bool:
-        made = _torchvision(kind)
-        batches = made.test_list if split == "test" else made.train_list
-        return all((home / made.base_folder / batch).is_file() for batch, _ in batches)
-
-    return Official(name, folder, files, terms, ready=ready)
+    return Official(name, folder, partial(_files, kind), terms, ready=partial(_ready, kind))
 
 
 def read(official: Official, layout: Layout, split: str, kind: str) -> EvalSet:
@@ -49,6 +39,18 @@ def read(official: Official, layout: Layout, split: str, kind: str) -> EvalSet:
         ) from None
     labels = np.asarray(batches.targets, dtype=np.int64)
     return layout.points(split, batches.data, labels, np.arange(len(labels)))
+
+
+def _files(kind: str) -> dict[str, tuple[Remote, ...]]:
+    made = _torchvision(kind)
+    whole = (Remote(made.filename, made.url, f"md5:{made.tgz_md5}"),)
+    return {"test": whole, "train": whole}
+
+
+def _ready(kind: str, home: Path, split: str) -> bool:
+    made = _torchvision(kind)
+    batches = made.test_list if split == "test" else made.train_list
+    return all((home / made.base_folder / batch).is_file() for batch, _ in batches)
 
 
 def _torchvision(kind: str) -> Any:

@@ -1,5 +1,6 @@
 """A request is settled before anything is loaded."""
 
+import pickle
 from fractions import Fraction
 from pathlib import Path
 
@@ -158,6 +159,13 @@ def test_every_preset_can_be_planned(name):
         (other,) = (other for other in protocol.presets[preset].threats if other.norm is Norm.L0)
         assert [step.attack.name for step in steps] == list(other.attacks)
         assert 0 < spent < (200_000 if preset == "literature" else 20_000)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_plan_can_be_sent_to_another_process(name):
+    settled = plan(Request(MODEL, load(name)))
+    received = pickle.loads(pickle.dumps(settled))  # noqa: S301 - its own
+    assert (received.protocol, received.ids, received.source.name) == (load(name), settled.ids, settled.source.name)
 
 
 def test_an_unknown_preset_is_named():
