@@ -5,7 +5,7 @@ import binascii
 import os
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from Crypto.PublicKey import ECC
 from Crypto.Signature import eddsa
@@ -52,6 +52,7 @@ class Verifiers(Frozen):
         ]
 
 
+@runtime_checkable
 class _Lowers(Protocol):
     """A record with points that fell, per norm."""
 
