@@ -110,20 +110,22 @@ def hub(dataset: str, out: Path, url: str | None, submissions: Path) -> None:
               help="The built site, whose page has to show what is traced.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def trace(entry: str, field: str | None, submissions: Path, site: Path, *, as_json: bool) -> None:
-    """Say of what values, in which files, FIELD on the page of ENTRY is made; without FIELD, of every number there."""
+    """Say of what values, in which files, FIELD of ENTRY is made; without FIELD, of every number that it shows."""
     from bench.site.entries import read
     from bench.site.trace import find, hold, traced
 
     catalogue = read(submissions)
     found = find(catalogue, entry)
     told = traced(catalogue, found, field)
-    hold(site / found.address, told)
+    hold(site, told)
     if as_json:
-        emit({"schema": "bench.trace/1", "entry": f"{found.protocol.name}/{found.id}", "page": found.address,
-              "fields": [one.plain() for one in told]})  # fmt: skip
+        fields = [{"page": page, **one.plain()} for page, shown in told.items() for one in shown]
+        emit({"schema": "bench.trace/1", "entry": f"{found.protocol.name}/{found.id}", "fields": fields})
         return
-    for one in told:
-        line(f"{one.name}: {one.text}  ({one.formula.says})")
-        for value in one.values if field else ():
-            line(f"  {value.shown()}  {value.file}  {value.where}")
-            line(f"    sha256 {value.sha256}")
+    for page, shown in told.items():
+        line(page)
+        for one in shown:
+            line(f"  {one.name}: {one.text}  ({one.formula.says})")
+            for value in one.values if field else ():
+                line(f"    {value.shown()}  {value.file}  {value.where}")
+                line(f"      sha256 {value.sha256}")

@@ -1,9 +1,12 @@
-"""Every number on the page of an entry, in the order of the page, traced to the values that it is made of."""
+"""Every number on the page of an entry and in its rows on boards, traced to the values that it is made of."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from fractions import Fraction
+from functools import partial
 from html import unescape
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +14,13 @@ import numpy as np
 from bench.errors import DisagreementError, InputError, UsageError
 from bench.registry import unknown
 from bench.site import trace_account as account
+from bench.site import trace_board
 from bench.site.downloads import badge, bibtex
 from bench.site.draw import labels
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import metric, percent, symbol, thousands, threat
 from bench.site.gallery import gallery
-from bench.site.sources import COUNT, INTERVAL, PLAIN, SHARE, WORDS, Field, Files, Formula, rule
+from bench.site.sources import COUNT, INTERVAL, PLAIN, SHARE, WORDS, Field, Files, Formula, Value, rule
 from bench.site.tables import doubts
 from bench.submission.files import WITNESSES_FILE
 from bench.submission.score import rate, wilson
@@ -35,8 +39,15 @@ _LESS = Formula("minus the count", lambda count: f"−{thousands(count)}" if cou
 _DENSE = Formula("1 − first / second, in percent", lambda zeros, weights: f"{percent(1 - rate(zeros, weights))} %")
 
 
-def fields(catalogue: Catalogue, entry: Entry) -> Iterator[Field]:
-    """Yield the fields of an entry's page, in the order of the page."""
+def fields(catalogue: Catalogue, entry: Entry) -> Iterator[tuple[str, Field]]:
+    """Yield the fields of an entry's page and of its rows on boards, each with the address of the page, in order."""
+    yield from ((entry.address, field) for field in _page(catalogue, entry))
+    for board in catalogue.boards:
+        if board.protocol is entry.protocol and entry in board.entries:
+            yield from ((board.address, field) for field in trace_board.fields(catalogue, board, entry))
+
+
+def _page(catalogue: Catalogue, entry: Entry) -> Iterator[Field]:
     files = Files(entry)
     yield from _words(catalogue, entry, files)
     yield from _cards(catalogue, entry, files)
@@ -61,45 +72,54 @@ def find(catalogue: Catalogue, name: str) -> Entry:
     return found[0]
 
 
-def traced(catalogue: Catalogue, entry: Entry, name: str | None = None) -> list[Field]:
-    """Return the fields of an entry's page, or those of one name and of all below it (``robust``, ``robust.Linf``).
+def traced(catalogue: Catalogue, entry: Entry, name: str | None = None) -> dict[str, list[Field]]:
+    """Return the fields of an entry by the pages that show them, or those of one name and of all below it.
+
+    ``robust`` stands for ``robust.Linf``, ``robust.Linf.interval`` and so on.
 
     Raises:
         UsageError: if there is no such field.
     """
     known = list(fields(catalogue, entry))
-    found = [field for field in known if name is None or f"{field.name}.".startswith(f"{name}.")]
+    found: dict[str, list[Field]] = {}
+    for address, field in known:
+        if name is None or f"{field.name}.".startswith(f"{name}."):
+            found.setdefault(address, []).append(field)
     if not found and name is not None:
-        near = difflib.get_close_matches(name, [field.name for field in known], n=3)
-        kinds = ", ".join(dict.fromkeys(field.name.partition(".")[0] for field in known))
+        near = difflib.get_close_matches(name, [field.name for _, field in known], n=3)
+        kinds = ", ".join(dict.fromkeys(field.name.partition(".")[0] for _, field in known))
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise UsageError(f"The page has no field {name!r}.{hint} It has fields of {kinds}; without one, all are told.")
+        raise UsageError(f"The entry has no field {name!r}.{hint} It has fields of {kinds}; without one, all are told.")
     return found
 
 
-def hold(page: Path, told: Iterable[Field]) -> None:
-    """Hold what fields say against the page as it was built.
+def hold(site: Path, told: Mapping[str, Iterable[Field]]) -> None:
+    """Hold what fields say against the pages of a built site.
 
     Raises:
         InputError: if there is no page.
-        DisagreementError: if the page does not show one of them.
+        DisagreementError: if a page does not show one of them.
     """
-    try:
-        text = unescape(page.read_text("utf-8"))
-    except OSError:
-        raise InputError(f"{str(page)!r} cannot be read; build the site first: bench site build.") from None
-    missing = [field for field in told if field.text not in text]
-    if missing:
-        raise DisagreementError(
-            f"{str(page)!r} does not show {missing[0].text!r} for {missing[0].name!r}"
-            f"{f' and {len(missing) - 1} fields more' if missing[1:] else ''}; build the site again."
-        )
+    for address, found in told.items():
+        page = site / address
+        try:
+            text = unescape(page.read_text("utf-8"))
+        except OSError:
+            raise InputError(f"{str(page)!r} cannot be read; build the site first: bench site build.") from None
+        missing = [field for field in found if field.text not in text]
+        if missing:
+            raise DisagreementError(
+                f"{str(page)!r} does not show {missing[0].text!r} for {missing[0].name!r}"
+                f"{f' and {len(missing) - 1} fields more' if missing[1:] else ''}; build the site again."
+            )
 
 
 def _words(catalogue: Catalogue, entry: Entry, files: Files) -> Iterator[Field]:
     """Yield what is said in words and titles all over the page."""
     yield Field("name", WORDS, (files.people("name"),))
     yield Field("method", WORDS, (files.people("method"),))
+    if entry.result.pruning.method is not None:
+        yield Field("method.measured", WORDS, (files.result("pruning", "method"),))
     yield Field("title", WORDS, (rule(f"protocol/{entry.protocol.name}.toml", "title"),))
     protocol = f"protocol/{entry.protocol.name}.toml"
     for number, known in enumerate(entry.protocol.threats):
@@ -128,12 +148,20 @@ def _dates(catalogue: Catalogue, entry: Entry, files: Files) -> Iterator[Field]:
     norm = entry.result.threats[0].norm
     shown = (*(() if entry.withheld else (files.stands(norm), files.result("data", "points"))), *files.levels())
     yield Field("badge", Formula("first / second and the level", lambda *_: badge(entry, norm)[0]), shown)
-    newest = [Files(one).people("date") for one in catalogue]
-    newest += [Files(one).verification("date") for one in catalogue if one.verification]
-    newest += [Files(one).challenge(n, "date") for one in catalogue for n, _ in enumerate(one.challenges)]
-    newest += [Files(one).withdrawal("date") for one in catalogue if one.withdrawal]
-    last = max(newest, key=lambda value: str(value.value))
+    last = max(chain(*(_written(one) for one in catalogue)), key=lambda found: found[0])[1]()
     yield Field("updated", Formula("the newest date of any entry", str), (last,))
+
+
+def _written(entry: Entry) -> Iterator[tuple[date, Callable[[], Value]]]:
+    """Yield each date that an entry carries, and what reads it anew."""
+    files = Files(entry)
+    yield entry.submission.date, lambda: files.people("date")
+    if entry.verification:
+        yield entry.verification.date, lambda: files.verification("date")
+    for number, challenge in enumerate(entry.challenges):
+        yield challenge.date, partial(files.challenge, number, "date")
+    if entry.withdrawal:
+        yield entry.withdrawal.date, lambda: files.withdrawal("date")
 
 
 def _spoken(entry: Entry, files: Files) -> Iterator[Field]:

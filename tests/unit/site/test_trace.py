@@ -7,6 +7,7 @@ from datetime import date
 from fractions import Fraction
 from html import unescape
 from html.parser import HTMLParser
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from bench.cli.main import run
 from bench.errors import DisagreementError, InputError, UsageError
 from bench.site.build import build
 from bench.site.entries import read
+from bench.site.tables import columns
 from bench.site.trace import find, hold, traced
 from bench.submission.points import read_points
 from bench.submission.verification import verdicts
+from bench.submission.verifiers import VARIABLE
 from bench.threats import Norm
 from tests.support.builders import write
 from tests.support.signers import record, verify
@@ -175,26 +178,72 @@ def _rest(page, fields):
     return met
 
 
+def own(catalogue, entry):
+    """Return the fields of an entry's own page."""
+    return traced(catalogue, entry)[entry.address]
+
+
+def rows(page, column):
+    """Return what each row of a board shows in a column that is not hidden from the reader of the source: texts."""
+    head = re.search(r"<thead>(.*?)</thead>", page, re.DOTALL)[1]
+    place = re.findall(r'data-key="([^"]+)"', head).index(column)
+    found = {}
+    for name, row in re.findall(r'<tr id="([^"]+)"[^>]*>(.*?)</tr>', page, re.DOTALL):
+        cell = re.findall(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", row, re.DOTALL)[place]
+        text, _, small = cell.partition('<span class="ci">')
+        found[name] = [words(text), words(small)]
+    return found
+
+
+def compare_boards(catalogue, entries, site):
+    """Hold every cell with a number in the rows of entries against its fields; return how many there were."""
+    met = 0
+    told = {entry: traced(catalogue, entry) for entry in entries}
+    for board in catalogue.boards:
+        page = (site / board.address).read_text("utf-8")
+        there = [entry for entry in entries if entry in board.entries]
+        fields = {entry: {field.name: field.text for field in told[entry][board.address]} for entry in there}
+        for column in columns(board):
+            if column.key in {"notes", "level", "recipe", "structure", "regime", "network", "method"}:
+                continue  # words
+            shown = rows(page, column.key)
+            for entry in there:
+                stem = f"board.{board.norm}.{column.key}"
+                for text, field in zip(shown[entry.id], (stem, f"{stem}.small"), strict=True):
+                    small = column.key in {"seconds", "joules"} and field.endswith("small")  # a machine's name
+                    if DIGIT.search(text) and not small:
+                        assert fields[entry].get(field) == text, (entry.id, field)
+                        met += 1
+    return met
+
+
+def test_every_number_of_every_board_is_traced(root, site):
+    catalogue = read(root)
+    assert compare_boards(catalogue, list(catalogue), site) > 400
+
+
 def test_every_number_of_every_page_is_traced(root, site):
     catalogue = read(root)
-    met = [compare((site / entry.address).read_text("utf-8"), traced(catalogue, entry)) for entry in catalogue]
+    met = [compare((site / entry.address).read_text("utf-8"), own(catalogue, entry)) for entry in catalogue]
     assert len(met) == 8
     assert min(met) > 100
 
 
-def test_every_number_of_a_published_page_is_traced():
+def test_every_number_of_a_published_page_is_traced(monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(ROOT / ".github" / "verifiers.toml"))
     catalogue = read(ROOT / "submissions")
-    entry = find(catalogue, "digits-tiny-linf--magnitude-global-90")
-    told = traced(catalogue, entry)
-    page = ROOT / "leaderboard" / entry.address
-    hold(page, told)
-    assert compare(page.read_text("utf-8"), told) > 300
+    names = ("digits-tiny-linf--magnitude-global-90", "digits-cnn-linf--magnitude-global-90--ft-adv")
+    entries = [find(catalogue, name) for name in names]
+    for entry in entries:
+        hold(ROOT / "leaderboard", traced(catalogue, entry))
+        assert compare((ROOT / "leaderboard" / entry.address).read_text("utf-8"), own(catalogue, entry)) > 300
+    assert compare_boards(catalogue, entries, ROOT / "leaderboard") > 100
 
 
 def test_the_comparison_sees_a_number_that_nothing_explains(root, site):
     catalogue = read(root)
     entry = next(iter(catalogue.parents))
-    told, page = traced(catalogue, entry), (site / entry.address).read_text("utf-8")
+    told, page = own(catalogue, entry), (site / entry.address).read_text("utf-8")
     cards = re.sub(r'(<ul class="cards numbers">.*?)\d\d\.\d', r"\g<1>99.9", page, count=1, flags=re.DOTALL)
     row = page.replace("<tbody><tr>", "<tbody><tr><td>12345</td>", 1)
     said = page.replace("</h1>", "</h1><p>Twice as good as 77 others.</p>", 1)
@@ -209,7 +258,7 @@ def test_every_value_is_what_its_file_holds(root):
     catalogue = read(root)
     entry = next(iter(catalogue.parents))
     looked = 0
-    for field in traced(catalogue, entry):
+    for field in chain(*traced(catalogue, entry).values()):
         assert field.values, field.name
         for value in field.values:
             rules = value.file.startswith("bench/")
@@ -227,15 +276,16 @@ def test_every_value_is_what_its_file_holds(root):
 def test_a_page_that_shows_something_else_is_named(root, site, tmp_path):
     catalogue = read(root)
     entry = find(catalogue, "digits-v1/net-0-dense")
-    told, page = traced(catalogue, entry), site / entry.address
-    hold(page, told)
-    (clean,) = [field for field in told if field.name == "clean"]
-    spoilt = tmp_path / "index.html"
-    spoilt.write_text(page.read_text("utf-8").replace(clean.text, "99.9"), "utf-8")
+    told = traced(catalogue, entry)
+    hold(site, told)
+    (clean,) = [field for field in told[entry.address] if field.name == "clean"]
+    spoilt = tmp_path / entry.address
+    spoilt.parent.mkdir(parents=True)
+    spoilt.write_text((site / entry.address).read_text("utf-8").replace(clean.text, "99.9"), "utf-8")
     with pytest.raises(DisagreementError, match="for 'clean'"):
-        hold(spoilt, told)
+        hold(tmp_path, told)
     with pytest.raises(InputError, match="build the site first"):
-        hold(tmp_path / "none.html", told)
+        hold(tmp_path / "none", told)
 
 
 def test_what_a_verifier_took_is_counted(tmp_path):
@@ -251,7 +301,7 @@ def test_what_a_verifier_took_is_counted(tmp_path):
     verify(folder, "re-run", date(2026, 3, 3), threats=(again, *others))
     catalogue = read(tmp_path)
     entry = find(catalogue, "small-dense")
-    found = {field.name: field for field in traced(catalogue, entry)}
+    found = {field.name: field for field in own(catalogue, entry)}
     robust = found["robust.Linf"]
     assert robust.values[0].value == entry.survivors(Norm.LINF) == before - 2
     assert robust.values[0].where.endswith("less 2 that fell to a verifier or a challenge")
