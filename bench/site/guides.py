@@ -81,9 +81,9 @@ def _scenario(board: Board, found: list[Line], reigns: list[Reign]) -> Drawing:
 def compare(catalogue: Catalogue) -> Page:
     """Return the paired comparison; without scripts it compares the first entries of the first board."""
     context: dict[str, Any] = {"figures": [], "board": None, "header": [], "rows": [], "outcomes": []}
-    board = next((board for board in catalogue.boards if len(board.entries) > 1), None)
+    published = [(board, [entry for entry in board.entries if not entry.withheld]) for board in catalogue.boards]
+    board, shown = next(((board, found[:COMPARED]) for board, found in published if len(found) > 1), (None, []))
     if board is not None:
-        shown = [entry for entry in board.entries if not entry.withheld][:COMPARED]
         names = list(plots.unique(shown).values())
         context |= {
             "board": board,
@@ -159,7 +159,7 @@ def sweet_spots(catalogue: Catalogue) -> Page:
                 f"{shown} of {len(rows)} have a sweet spot, each on its own; {together} where all are claimed together."
             )
             groups.append({"title": under, "anchor": anchor, "rows": rows, "says": says})
-        for number, ladder in enumerate(found[: plots.LADDERS] if board.norm is board.protocol.threats[0].norm else []):
+        for number, ladder in enumerate(plots.tallest(found) if board.norm is board.protocol.threats[0].norm else []):
             drawn.append(plots.ladder(ladder, "sweet-spots", f"{board.protocol.name}-{number + 1}"))
     context = {"groups": groups, "figures": drawn, **stated()}
     return Page("sweet-spots.html", "sweet_spots.html", context, "sweet-spots.html")

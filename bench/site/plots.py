@@ -137,7 +137,7 @@ def ladder(found: Ladder, page: str, name: str) -> Drawing:
     rows, spots, recipes = [], [], list(found.spots)
     shown = dict(zip(recipes, labels(recipes, [str(number + 1) for number in range(len(recipes))]), strict=True))
     for entry, recipe in found.rungs:
-        if entry.compression is None or entry.withheld:
+        if not _on_ladder(entry):
             continue
         values = _share(entry, entry.survivors(found.norm))
         compression = round(float(entry.compression), 6)
@@ -154,6 +154,15 @@ def ladder(found: Ladder, page: str, name: str) -> Drawing:
     title = f"Sparsity ladder of {found.parent.submission.name}"
     figure = Figure(charts.ladder, {"ladder": rows, "parent": [parent], "spots": spots})
     return draw(figure, name, title, says, page)
+
+
+def tallest(found: Sequence[Ladder]) -> list[Ladder]:
+    """Return the ladders that are drawn: the first few of those with a step to draw."""
+    return [one for one in found if any(_on_ladder(entry) for entry, _ in one.rungs)][:LADDERS]
+
+
+def _on_ladder(entry: Entry) -> bool:
+    return entry.compression is not None and not entry.withheld
 
 
 def learning(record: Mapping[str, Any]) -> Drawing:
@@ -195,7 +204,7 @@ def board_figures(catalogue: Catalogue, board: Board) -> list[Drawing]:
     best = first(catalogue, board)
     if best and board.norm in best[0].result.curves:
         drawn.append(curves(best, board.norm, page))
-    for number, found in enumerate(ladders(catalogue, board)[:LADDERS]):
+    for number, found in enumerate(tallest(ladders(catalogue, board))):
         drawn.append(ladder(found, page, f"ladder-{number + 1}"))
     return drawn
 

@@ -207,3 +207,17 @@ def test_networks_without_channels_stand_by_the_compute_that_is_gone_too():
         pruning = entry.result.pruning
         assert entry.macs_removed == 1 - Fraction(pruning.macs, pruning.parent_macs)
     assert found
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_board_on_which_all_that_was_pruned_collapsed_builds(tmp_path, dense):
+    dead = Flag(check="collapse", level=Level.WITHHOLD, figure=0.1, threshold=0.2, says="Collapsed: it guesses.")
+    if dense:
+        write(tmp_path, id="small-dense")
+    for share in (Fraction(1, 2), Fraction(9, 10)):
+        name = f"dead-{share.denominator}"
+        gone = {"sparsity": share, "accuracy": 0.1, "collapsed": True, "flags": (dead,)}
+        write(tmp_path, id=name, recipe="magnitude-global", **gone)
+    files = build(tmp_path)
+    assert ("boards/digits-v1-linf.html" in files) == ("sweet-spots.html" in files)
+    assert not any("ladder" in name or "sweet-spots/" in name for name in files)
