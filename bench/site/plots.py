@@ -1,6 +1,6 @@
 """Which figures a page carries, filled from the entries."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -136,12 +136,11 @@ def ladder(found: Ladder, page: str, name: str) -> Drawing:
     """Draw what rising compression leaves of one parent."""
     rows, spots, recipes = [], [], list(found.spots)
     shown = dict(zip(recipes, labels(recipes, [str(number + 1) for number in range(len(recipes))]), strict=True))
-    for entry, recipe in found.rungs:
-        if not _on_ladder(entry):
-            continue
+    for entry, recipe, compression in _steps(found):
         values = _share(entry, entry.survivors(found.norm))
-        compression = round(float(entry.compression), 6)
-        rows.append({"compression": compression, "recipe": shown[recipe], "name": entry.title, **values})
+        rows.append(
+            {"compression": round(float(compression), 6), "recipe": shown[recipe], "name": entry.title, **values}
+        )
     for spot in found.spots.values():
         if spot.entry is not None and spot.entry.compression is not None:
             robust = round(spot.entry.survivors(found.norm) / spot.entry.result.data.points, 6)
@@ -158,11 +157,14 @@ def ladder(found: Ladder, page: str, name: str) -> Drawing:
 
 def tallest(found: Sequence[Ladder]) -> list[Ladder]:
     """Return the ladders that are drawn: the first few of those with a step to draw."""
-    return [one for one in found if any(_on_ladder(entry) for entry, _ in one.rungs)][:LADDERS]
+    return [one for one in found if any(_steps(one))][:LADDERS]
 
 
-def _on_ladder(entry: Entry) -> bool:
-    return entry.compression is not None and not entry.withheld
+def _steps(found: Ladder) -> Iterator[tuple[Entry, str, Fraction]]:
+    """Yield what can be drawn of a ladder: entry, recipe and compression."""
+    for entry, recipe in found.rungs:
+        if entry.compression is not None and not entry.withheld:
+            yield entry, recipe, entry.compression
 
 
 def learning(record: Mapping[str, Any]) -> Drawing:
