@@ -279,8 +279,6 @@ def read(submissions: Path) -> Catalogue:
         folder, problems = examine(place)
         if place.parent.is_symlink():
             problems.append(f"lies in {place.parent.name!r}, which is a symbolic link; expected a folder.")
-        if folder is not None and folder.result.protocol.name != place.parent.name:
-            problems.append(f"measured under {folder.result.protocol.name!r}.")
         found[f"{place.parent.name}/{place.name}"] = problems
         if folder is not None and not problems:
             by_protocol.setdefault(place.parent.name, []).append(_entry(place, folder))

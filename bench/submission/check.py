@@ -140,6 +140,11 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     found += _weight([dump(record) for record in (submission, result, verification, withdrawal) if record is not None])
     if result is not None:
         found += result_problems(result, written)
+        if (place := folder.resolve().parent.name) != result.protocol.name:
+            found.append(
+                f"lies in the folder {place!r}, but was measured under {result.protocol.name!r}, whose entries lie in "
+                f"submissions/{result.protocol.name}."
+            )
     if points is not None and witnesses is not None:
         found += witness_problems(points, witnesses)
     if result is None or points is None:

@@ -14,10 +14,13 @@ PLACES = f"{PINNED}, or {WEIGHTS_FILE} for a file of at most {WEIGHTS_BYTES:,} b
 _SOURCES = frozenset({"embedded", "published", "timm", "robustbench"})
 """Sources of networks that anyone has."""
 RESERVED = frozenset({
-    "board", "caption", "controls", "copy", "count", "figures", "index", "main", "rules", "tools",
-    "aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)),
+    "board", "caption", "channels", "controls", "copy", "count", "figures", "index", "main", "rules", "tools",
 })  # fmt: skip
-"""Ids that an entry cannot have: anchors of a board's own page, and names that Windows keeps for devices."""
+"""Ids that an entry cannot have: anchors of a board's own page."""
+_DEVICES = frozenset({
+    "aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10)),
+})  # fmt: skip
+"""Names that Windows keeps for devices, whatever follows a dot behind them."""
 _BOAST = re.compile(rf"\b(?:{'|'.join(VerificationLevel)}|verified|unverified)\b")
 """Words by which a board tells how far others have checked an entry."""
 _BADGES = frozenset({"level", "rank", "ranked", "status", "verification", "verified", "verifier"})
@@ -27,8 +30,10 @@ def people_problems(submission: Submission, folder: str, result: Result | None) 
     """Yield one sentence per thing that people cannot say of an entry in this folder."""
     if submission.id != folder:
         yield f"{SUBMISSION_FILE}: id is {submission.id!r}, expected the name of its folder, {folder!r}."
-    if submission.id in RESERVED or submission.id.startswith("fig-") or submission.id.endswith("."):
+    if submission.id in RESERVED or submission.id.startswith("fig-"):
         yield f"{SUBMISSION_FILE}: the id {submission.id!r} is kept for the site's own pages; choose another."
+    if submission.id.partition(".")[0] in _DEVICES or submission.id.endswith("."):
+        yield f"{SUBMISSION_FILE}: Windows makes no folder of the id {submission.id!r}; choose another."
     if submission.supersedes == submission.id:
         yield f"{SUBMISSION_FILE}: {submission.id!r} cannot supersede itself."
     if not submission.authors:

@@ -7,15 +7,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import SubmissionError
 from bench.submission.files import POINTS_FILE, RESULT_FILE, SUBMISSION_FILE, read_result, read_submission
 from bench.submission.points import PointTable, read_points
 from bench.submission.schema import Result, Submission
 from bench.text import folded
+from bench.threats import Norm
 
 _TELLING = 20
 """Distances above zero and below infinity that no two networks share all of."""
+_LOOKED = 128
+"""Points at which all entries are compared with each other, evenly spaced."""
+_ALIKE = 1e-3
+"""Share of a distance by which a copy in disguise misses it; with its channels in another order one missed 1e-4."""
+_MANY = 0.5
+"""Share of alike distances from which two networks are one; of two that are not, a parent and its child had 8 %."""
 
 
 class Neighbour(NamedTuple):
@@ -27,6 +35,8 @@ class Neighbour(NamedTuple):
     """Digest of the tensors that were attacked."""
     outputs: str | None = None
     """Digest of predictions and distances; None where they may be alike by chance."""
+    distances: NDArray[np.float32] | None = None
+    """In L2 at some points, zero where there is none; None where they may be alike by chance."""
     parent: str | None = None
     """The entry that it names as its dense parent."""
     parent_weights: str | None = None
@@ -41,6 +51,7 @@ def neighbour(submission: Submission, result: Result, points: PointTable | None)
         supersedes=submission.supersedes,
         weights=result.model.weights_sha256,
         outputs=None if points is None or result.collapsed else outputs(points),
+        distances=None if points is None or result.collapsed else _distances(points),
         parent=submission.parent,
         parent_weights=result.model.parent_sha256,
         dense=result.pruning.structure == "dense",
@@ -60,6 +71,17 @@ def outputs(points: PointTable) -> str | None:
     for values in distances:
         found.update(values.tobytes())
     return found.hexdigest()
+
+
+def _distances(points: PointTable) -> NDArray[np.float32] | None:
+    """Return a few L2 distances, which every entry has and which no two networks share by chance, in the order of ids.
+
+    Distances in the largest change are often the radius itself, and those in pixels are few whole numbers.
+    """
+    found = points.distance[Norm.L2][points.id.argsort()]
+    found = found[:: max(1, len(found) // _LOOKED)][:_LOOKED]
+    found = np.where(np.isfinite(found), found, np.float32(0))
+    return found if int((found > 0).sum()) >= _TELLING else None
 
 
 def kin(first: frozenset[str], second: frozenset[str]) -> bool:
@@ -101,11 +123,13 @@ def relation_problems(entries: Mapping[str, Neighbour]) -> dict[str, list[str]]:
             echoes[entry.outputs].append(name)
         if entry.supersedes is not None:
             heirs[entry.supersedes].append(name)
+    disguised = _disguised(entries)
     return {
         name: [
             *_succession(name, entries, heirs),
-            *_copies(name, "model.weights_sha256", alike[entry.weights], entries),
-            *_copies(name, "every prediction and distance", echoes.get(entry.outputs or "", []), entries),
+            *_copies(name, "model.weights_sha256 is that", alike[entry.weights], entries),
+            *_copies(name, "every prediction and distance is that", echoes.get(entry.outputs or "", []), entries),
+            *_copies(name, "most distances are those", disguised[name], entries),
             *_descent(name, entries),
         ]
         for name, entry in entries.items()
@@ -146,12 +170,40 @@ def _descent(name: str, entries: Mapping[str, Neighbour]) -> Iterator[str]:
         )
 
 
+def _disguised(entries: Mapping[str, Neighbour]) -> defaultdict[str, list[str]]:
+    """Return, for each entry, those of other people whose network answers alike, as with channels in another order.
+
+    A network that lost weights which did nothing answers as its parent does, and is told by the parent's digest.
+    """
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    sized: defaultdict[int, list[str]] = defaultdict(list)
+    for name, entry in sorted(entries.items()):
+        if entry.distances is not None:
+            sized[len(entry.distances)].append(name)
+    for names in sized.values():
+        table = np.stack([distances for name in names if (distances := entries[name].distances) is not None])
+        for row, name in enumerate(names):
+            own, rest = table[row], table[row + 1 :]
+            larger = np.maximum(own, rest)
+            alike = (np.abs(own - rest) <= _ALIKE * larger) & (larger > 0)
+            for other in np.flatnonzero(alike.sum(axis=1) > _MANY * (larger > 0).sum(axis=1)):
+                pair = entries[name], entries[names[row + 1 + int(other)]]
+                if not (kin(pair[0].authors, pair[1].authors) or _descends(*pair)):
+                    found[name].append(names[row + 1 + int(other)])
+                    found[names[row + 1 + int(other)]].append(name)
+    return found
+
+
+def _descends(first: Neighbour, second: Neighbour) -> bool:
+    return first.parent_weights == second.weights or second.parent_weights == first.weights
+
+
 def _copies(name: str, what: str, alike: list[str], entries: Mapping[str, Neighbour]) -> Iterator[str]:
     own = _line(name, entries) if len(alike) > 1 else []
     others = [other for other in alike if other not in own and name not in _line(other, entries)]
     if others:
         yield (
-            f"{RESULT_FILE}: {what} is that of {', '.join(others[:3])}; a network stands on a board once and a new "
+            f"{RESULT_FILE}: {what} of {', '.join(others[:3])}; a network stands on a board once and a new "
             "measurement of it supersedes the old one."
         )
 

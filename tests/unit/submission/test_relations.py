@@ -5,14 +5,17 @@ import re
 import time
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from bench.cli.main import run
 from bench.errors import SubmissionError
 from bench.site.entries import read
 from bench.submission import check
+from bench.submission.arrays import pack_arrays, read_arrays
 from bench.submission.check import problems, survey
 from bench.submission.files import canonical
+from bench.submission.people import RESERVED
 from bench.submission.relations import Neighbour, relation_problems
 from tests.support.builders import write
 
@@ -113,6 +116,44 @@ def test_ten_thousand_entries_are_related_in_no_time():
     assert says.startswith("result.json: model.weights_sha256 is that of e5007; a network stands on a board once and")
 
 
+def test_two_thousand_entries_are_held_apart_in_little_time():
+    chance = np.random.default_rng(0)
+    entries = {
+        f"e{number}": Neighbour(frozenset({f"A{number}"}), None, f"{number}", distances=row)
+        for number, row in enumerate(chance.lognormal(size=(2000, 128)).astype(np.float32))
+    }
+    entries["e1999"] = entries["e1999"]._replace(distances=entries["e3"].distances * np.float32(1.0001))
+    started = time.process_time()
+    found = relation_problems(entries)
+    assert time.process_time() - started < 10
+    assert [name for name, told in found.items() if told] == ["e3", "e1999"]
+
+
+@pytest.mark.parametrize("place", ["cifar10-v1", "literature", "digits-v9"])
+def test_an_entry_lies_among_those_of_its_protocol(tmp_path, place):
+    """Elsewhere nothing would be its copy, and the board could not be built."""
+    folder = write(tmp_path)
+    elsewhere = tmp_path / place / folder.name
+    elsewhere.parent.mkdir()
+    folder.rename(elsewhere)
+    assert problems(elsewhere) == [
+        f"lies in the folder '{place}', but was measured under 'digits-v1', whose entries lie in submissions/digits-v1."
+    ]
+
+
+@pytest.mark.parametrize("name", ["con", "nul.net", "com0", "lpt9.v2", "channels", "fig-x", "end.", "main"])
+def test_no_id_is_one_that_a_page_or_a_file_system_keeps(tmp_path, name):
+    assert any(f"the id {name!r}" in problem for problem in problems(write(tmp_path, id=name)))
+
+
+def test_every_anchor_of_a_boards_own_is_kept(root):
+    entries = {path.name for path in root.glob("submissions/*/*")}
+    pages = [path.read_text("utf-8") for path in sorted((root / "leaderboard" / "boards").glob("*.html"))]
+    anchors = {anchor for page in pages for anchor in re.findall(r'\bid="([^"]+)"', page)} - entries
+    assert {"board", "channels", "tools"} <= anchors
+    assert {anchor for anchor in anchors if not anchor.startswith("fig-")} <= RESERVED
+
+
 def test_a_fault_of_the_check_on_one_folder_spares_the_others(tmp_path, monkeypatch):
     first, second = write(tmp_path, id="first"), write(tmp_path, id="second")
     whole = check.examine
@@ -190,6 +231,37 @@ def test_a_network_with_other_bytes_and_the_same_answers_is_a_copy(tmp_path):
     write(tmp_path, id="theirs", lottery=1)
     copy = by(write(tmp_path, id="a-copy", lottery=1), "Somebody Else")
     assert any("every prediction and distance is that of theirs" in problem for problem in problems(copy))
+
+
+def disguised(folder, by_less, seed=0):
+    """Move every distance a little, as another order of a network's channels does."""
+    arrays = read_arrays(folder / "points.npz")
+    chance = np.random.default_rng(seed)
+    for norm in ("Linf", "L2"):
+        arrays[f"distance_{norm}"] *= 1 - by_less * chance.random(len(arrays["id"]), dtype=np.float32)
+    (folder / "points.npz").write_bytes(pack_arrays(arrays))
+    return folder
+
+
+def test_a_copy_in_disguise_is_told_by_its_distances(tmp_path):
+    write(tmp_path, id="theirs", lottery=1, level=None)
+    copy = disguised(by(write(tmp_path, id="a-copy", lottery=1, level=None), "Somebody Else"), 1e-4)
+    (told,) = problems(copy)
+    assert told.startswith("result.json: most distances are those of theirs; a network stands on a board")
+
+
+def test_a_network_a_little_less_robust_is_another_one(tmp_path):
+    write(tmp_path, id="theirs", lottery=1, level=None)
+    assert problems(by(write(tmp_path, id="other", lottery=1, strength=0.98, level=None), "Somebody Else")) == []
+
+
+def test_what_lost_weights_that_did_nothing_answers_as_its_parent(tmp_path):
+    pruned = {"recipe": "magnitude-global", "sparsity": Fraction(1, 2), "parent": "small", "lottery": 1}
+    write(tmp_path, id="small-dense", lottery=1, level=None)
+    child = disguised(by(write(tmp_path, id="half", level=None, **pruned), "Somebody Else"), 1e-4)
+    assert problems(child) == []
+    again = disguised(by(write(tmp_path, id="again", level=None, **pruned), "A Third"), 1e-4, seed=1)
+    assert any("most distances are those of half" in problem for problem in problems(again))
 
 
 def test_networks_that_tell_little_are_not_taken_for_copies(tmp_path):
