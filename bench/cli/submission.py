@@ -50,10 +50,10 @@ def pull(tree: Path, before: str) -> int:
     Besides what `check` finds in the folder, it says what else was changed: a submission is one new folder.
     """
     from bench.submission.check import problems
-    from bench.submission.pull import changes, pull_problems, touched
+    from bench.submission.pull import changes, claims, pull_problems, replaced_problems, touched
 
     made = changes(tree, before)
-    found = {"pull request": list(pull_problems(made))}
+    found = {"pull request": [*pull_problems(made), *replaced_problems(tree, before, made)]}
     for entry in touched(made):
         name = f"submissions/{entry.protocol}/{entry.name}"
         found[name] = problems(tree / name)
@@ -61,6 +61,9 @@ def pull(tree: Path, before: str) -> int:
         for sentence in sentences:
             line(f"{name}: {printable(sentence)}")
     wrong = sum(map(len, found.values()))
+    for entry in touched(made):
+        for claim in claims(tree, entry):
+            say(printable(claim))
     say(f"{len(found) - 1} entries touched, {wrong} problems.")
     return 3 if wrong else 0
 

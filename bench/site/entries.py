@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 from bench.protocol.load import Protocol, load
@@ -42,6 +43,8 @@ class Entry:
     correct: Bits
     robust: dict[Norm, Bits]
     """Which points no verified witness breaks, per norm that the entry brings: what boards rank by."""
+    older: tuple[Folder, ...] = ()
+    """Entries of the same weights that it replaces, newest first: what verifiers signed of them counts here, too."""
 
     @property
     def id(self) -> str:
@@ -292,6 +295,7 @@ def read(submissions: Path) -> Catalogue:
         found[f"{FOLDER}/{path.name}"] = [problem.removeprefix(f"{path.name}: ") for problem in problems]
         literature += [source] if source is not None else []
     refuse(submissions, {name: problems for name, problems in found.items() if problems})
+    by_protocol = {name: [_heir(entry, entries) for entry in entries] for name, entries in by_protocol.items()}
     catalogue = Catalogue(by_protocol, literature=literature)
     for entries in by_protocol.values():
         _relate(catalogue, entries)
@@ -315,6 +319,17 @@ def _entry(place: Path, folder: Folder) -> Entry:
     protocol = load(folder.result.protocol.name)
     rows = folder.points.id.argsort()
     return Entry(place, protocol, folder, folder.points.correct[rows], folder.standing())
+
+
+def _heir(entry: Entry, entries: list[Entry]) -> Entry:
+    """Return an entry as what was signed of its network leaves it; measuring that again makes no witness undone."""
+    by_id, older, at = {other.id: other.folder for other in entries}, list[Folder](), entry.folder
+    while (before := by_id.get(at.submission.supersedes or "")) is not None:
+        older += [before] if before.result.model.weights_sha256 == entry.result.model.weights_sha256 else []
+        at = before
+    if not older:
+        return entry
+    return replace(entry, older=tuple(older), robust=entry.folder.standing(chain(*(one.signed for one in older))))
 
 
 def _relate(catalogue: Catalogue, entries: list[Entry]) -> None:

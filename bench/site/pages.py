@@ -262,6 +262,13 @@ def _lowered(entry: Entry) -> Iterator[str]:
             f"The challenge {challenge.name} broke points that stood ({counts}), confirmed by {challenge.by} on "
             f"{challenge.date}; none of them counts."
         )
+    for before, signed in ((older, signed) for older in entry.older for signed in older.signed):
+        fell = [f"{len(points)} under {norm}" for norm in entry.robust if (points := signed.fallen(norm))]
+        if fell:
+            yield (
+                f"Of {before.submission.id}, which had these weights, points fell ({', '.join(fell)}), as {signed.by} "
+                f"signed on {signed.date}; none of them counts here."
+            )
     if entry.withdrawal is not None:
         yield f"Withdrawn by {entry.withdrawal.by} on {entry.withdrawal.date}: {entry.withdrawal.reason}"
 

@@ -1,7 +1,7 @@
 """Every problem of a submission folder at once; a folder without one may be published."""
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -70,11 +70,17 @@ class Folder:
     """Those that a listed verifier signed."""
     withdrawal: Withdrawal | None = None
 
-    def standing(self) -> dict[Norm, Bits]:
-        """Return which points stand under each threat model, as best known to anyone, in the order of ids."""
-        rows = self.points.id.argsort()
-        spoken: list[Challenge | Verification] = [*self.challenges]
-        spoken += [self.verification] if self.verification else []
+    @property
+    def signed(self) -> list[Challenge | Verification]:
+        """What verifiers signed of its network."""
+        return [*self.challenges, *([self.verification] if self.verification else [])]
+
+    def standing(self, also: Iterable[Challenge | Verification] = ()) -> dict[Norm, Bits]:
+        """Return which points stand under each threat model, as best known to anyone, in the order of ids.
+
+        ``also`` was signed of the same network elsewhere.
+        """
+        rows, spoken = self.points.id.argsort(), [*self.signed, *also]
         return {
             norm: found.points[rows] & ~np.isin(self.points.id[rows], [*chain(*(one.fallen(norm) for one in spoken))])
             for norm, found in best_known(self.result, self.points).items()

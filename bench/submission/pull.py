@@ -7,9 +7,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.errors import InputError
+from bench.errors import InputError, SubmissionError
 from bench.submission.challenge import NAME as CHALLENGE
-from bench.submission.files import SUBMISSION_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE
+from bench.submission.files import (
+    MOST_BYTES,
+    SUBMISSION_FILE,
+    VERIFICATION_FILE,
+    WITHDRAWAL_FILE,
+    parse,
+    read_submission,
+)
+from bench.submission.regular import content
+from bench.submission.relations import kin, neighbours
+from bench.submission.verification import Verification
+from bench.threats import Norm
 
 _PLACE = re.compile(r"submissions/(?P<protocol>[a-z0-9][a-z0-9._-]*)/(?P<entry>[a-z0-9][a-z0-9._-]*)/(?P<file>[^/]+)")
 _TOLD = 10
@@ -40,19 +51,22 @@ def changes(tree: Path, before: str) -> list[Change]:
     """
     if not _COMMIT.fullmatch(before):
         raise InputError(f"{before!r} names no commit.")
+    asked = ["diff", "--name-status", "--no-renames", "--no-ext-diff", "--no-textconv", "-z", before, "HEAD", "--"]
+    words = _git(tree, *asked, of=before).decode("utf-8", "surrogateescape").split("\0")[:-1]
+    return [Change(how, path) for how, path in zip(words[::2], words[1::2], strict=True)]
+
+
+def _git(tree: Path, *asked: str, of: str) -> bytes:
+    """Return what git prints in a stranger's tree: no hook, no monitor, no filter of it runs."""
     git = shutil.which("git")
     if git is None:
         raise InputError("git is not installed; it tells what a pull request changes.")
-    # the tree is a stranger's: no hook, no monitor, no filter of it runs for a diff of names
     safe = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    asked = ["diff", "--name-status", "--no-renames", "--no-ext-diff", "--no-textconv", "-z", before, "HEAD", "--"]
     try:
-        told = subprocess.run([git, "-C", str(tree), *safe, *asked], check=True, capture_output=True).stdout  # noqa: S603 - git itself, and a commit whose name was checked
+        return subprocess.run([git, "-C", str(tree), *safe, *asked], check=True, capture_output=True).stdout  # noqa: S603 - git itself, and names that were checked
     except subprocess.CalledProcessError as error:
         why = (error.stderr.decode("utf-8", "replace").splitlines() or ["git failed"])[0]
-        raise InputError(f"{str(tree)!r} does not tell what it changes since {before}: {why}") from None
-    words = told.decode("utf-8", "surrogateescape").split("\0")[:-1]
-    return [Change(how, path) for how, path in zip(words[::2], words[1::2], strict=True)]
+        raise InputError(f"{str(tree)!r} does not tell what it changes since {of}: {why}") from None
 
 
 def touched(made: Sequence[Change]) -> list[Entry]:
@@ -64,6 +78,42 @@ def touched(made: Sequence[Change]) -> list[Entry]:
 def _said_of_it(file: str) -> bool:
     """Tell whether a file is one that is added to a published entry: it says something of it and changes none of it."""
     return file in {VERIFICATION_FILE, WITHDRAWAL_FILE} or CHALLENGE.fullmatch(file) is not None
+
+
+def replaced_problems(tree: Path, before: str, made: Sequence[Change]) -> Iterator[str]:
+    """Yield one sentence per verification that is replaced by one which was signed before it, or takes points less."""
+    for change in made:
+        place = _PLACE.fullmatch(change.path)
+        if place is None or (place["file"], change.how) != (VERIFICATION_FILE, "M"):
+            continue
+        old = parse(
+            Verification, _git(tree, "cat-file", "blob", f"{before}:{change.path}", of=before), VERIFICATION_FILE
+        )
+        try:
+            new = parse(Verification, content(tree / change.path, MOST_BYTES[VERIFICATION_FILE]), VERIFICATION_FILE)
+        except SubmissionError:
+            continue  # what is wrong with it the check says
+        if new.date < old.date:
+            yield f"{change.path!r} is replaced by one of {new.date}, signed before that of {old.date}, which stays."
+        if lost := sorted({point for norm in Norm for point in old.fallen(norm) - new.fallen(norm)}):
+            yield (
+                f"{change.path!r} no longer names points that fell ({', '.join(map(str, lost[:_TOLD]))}); a new run "
+                "makes no witness undone."
+            )
+
+
+def claims(tree: Path, entry: Entry) -> Iterator[str]:
+    """Yield what an entry says for people who have published before; names are no proof, so a reader looks."""
+    try:
+        said = read_submission(tree / "submissions" / entry.protocol / entry.name / SUBMISSION_FILE)
+    except SubmissionError:
+        return
+    beside = neighbours(tree / "submissions" / entry.protocol)
+    beside.pop(entry.name, None)
+    known = [name for name in said.authors if any(kin(frozenset({name}), other.authors) for other in beside.values())]
+    replaces = f" and replaces {said.supersedes!r}" if said.supersedes else ""
+    if known:
+        yield f"It speaks for {', '.join(known)}{replaces}; whoever merges it sees that they hand it in."
 
 
 def pull_problems(made: Sequence[Change]) -> Iterator[str]:

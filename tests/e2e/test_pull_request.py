@@ -9,13 +9,20 @@ import sys
 from datetime import date
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from bench.cli.main import run
 from bench.site.entries import read
+from bench.submission.files import read_result
+from bench.submission.points import read_points
+from bench.submission.standing import best_known
+from bench.submission.verification import verdicts
+from bench.submission.verifiers import sign
+from bench.threats import Norm
 from tests.support.builders import write
 from tests.support.repository import forked, git, merged, started
-from tests.support.signers import STRANGER, verify
+from tests.support.signers import KEY, STRANGER, lay, record, verify
 
 
 @pytest.fixture
@@ -126,6 +133,44 @@ def test_a_pull_request_brings_one_new_folder_and_nothing_else(project, fork, tm
     exit_code, told = pull(merged(project, fork, tmp_path), capsys)
     assert exit_code == 3
     assert HOSTILE[change] in told
+
+
+def lowered(folder, day, *ids):
+    """Verify an entry of which points fell under Linf."""
+    found = record(folder, "re-run", day)
+    points = read_points(folder / "points.npz")
+    order, stands = np.sort(points.id), best_known(read_result(folder / "result.json"), points)[Norm.LINF].points
+    stands = stands[points.id.argsort()] & ~np.isin(order, ids)
+    first = {"best_known": int(stands.sum()), "verdicts_sha256": verdicts(stands), "fallen": ids}
+    threats = (found.threats[0].model_copy(update=first), *found.threats[1:])
+    lay(folder, sign(found.model_copy(update={"threats": threats}), KEY))
+
+
+def test_no_verification_gives_way_to_an_older_one_or_to_one_that_knows_less(project, fork, tmp_path, capsys):
+    folder = project / "submissions/digits-v1/resident"
+    points = read_points(folder / "points.npz")
+    stands = best_known(read_result(folder / "result.json"), points)[Norm.LINF].points
+    first, second = sorted(points.id[stands].tolist())[:2]
+    lowered(folder, date(2026, 3, 5), first)
+    git(project, "commit", "-qam", "lowered")
+    git(fork, "pull", "-q", "--rebase", "origin", "main")
+    mine = fork / "submissions/digits-v1/resident"
+    for day, ids, told in (
+        (date(2026, 3, 4), (first,), "is replaced by one of 2026-03-04, signed before that of 2026-03-05, which stays"),
+        (date(2026, 3, 6), (second,), f"no longer names points that fell ({first}); a new run makes no witness undone"),
+        (date(2026, 3, 6), (first, second), ""),
+    ):
+        lowered(mine, day, *ids)
+        code, said = pull(merged(project, fork, tmp_path), capsys)
+        assert code == (3 if told else 0)
+        assert told in said
+
+
+def test_who_speaks_for_others_is_told(project, fork, tmp_path, capsys):
+    write(fork / "submissions", id="newcomer", level=None, supersedes="resident")
+    assert run(["submission", "pull", str(merged(project, fork, tmp_path))]) == 0
+    told = capsys.readouterr().err
+    assert "It speaks for A. Author, B. Author and replaces 'resident'; whoever merges it sees that they hand" in told
 
 
 def test_what_was_merged_meanwhile_is_not_the_stranger_s(project, fork, tmp_path, capsys):

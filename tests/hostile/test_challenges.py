@@ -9,6 +9,7 @@ import pytest
 
 from bench.cli.main import run
 from bench.site.entries import read
+from bench.site.pages import entries
 from bench.submission.arrays import pack_arrays
 from bench.submission.challenge import NAME, Challenge, record
 from bench.submission.check import examine, problems
@@ -70,6 +71,25 @@ def test_what_a_verifier_confirmed_lowers_the_entry_and_nobody_else(entry):
     assert after.level == before.level
     assert catalogue.unranked(after) is None
     assert catalogue.updated == DAY
+
+
+def test_measuring_a_network_again_makes_no_witness_undone(entry):
+    """Its authors may replace what was lowered; the points that fell are those of the same weights."""
+    fell = standing(entry)[:2]
+    lay(entry, fallen={Norm.LINF: fell})
+    pruned = {"recipe": "magnitude-global", "sparsity": Fraction(1, 2), "strength": 1.4, "lottery": 5}
+    again = write(entry.parent.parent, id="again", weights="pruned", supersedes="pruned", **pruned)
+    stood = len(set(standing(again)) & set(fell))
+    assert stood
+    catalogue, heir = board(again)
+    assert heir.survivors(Norm.LINF) == len(standing(again)) - stood
+    (told,) = [page.context["verified"] for page in entries(catalogue) if page.context["entry"] is heir]
+    assert (
+        "Of pruned, which had these weights, points fell (2 under Linf), as A. Maintainer signed on 2026-03-10" in told
+    )
+    write(entry.parent.parent, id="other", supersedes="again", **pruned | {"lottery": 6})
+    _, other = board(entry.parent / "other")
+    assert other.survivors(Norm.LINF) == len(standing(entry.parent / "other"))
 
 
 def test_witnesses_that_nobody_signed_for_wait(entry):

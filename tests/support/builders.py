@@ -34,6 +34,7 @@ class Cell:
         theirs: how others pruned it, in place of the recipe.
         claim: what they say of it.
         norms: of the threat models that the entry brings.
+        weights: the entry whose network it is; by default its own.
     """
 
     id: str = "small-dense"
@@ -56,6 +57,7 @@ class Cell:
     theirs: str | None = None
     claim: dict[str, str | None] | None = None
     norms: tuple[Norm, ...] = tuple(Norm)
+    weights: str | None = None
 
 
 def write(root: Path, cell: Cell | None = None, **changes: object) -> Path:
@@ -206,7 +208,7 @@ def _result(cell: Cell, rules: Protocol, points: PointTable) -> dict[str, object
             "ref": f"embedded:{cell.parent}",
             "architecture": "small-cnn",
             "parent": None if dense else f"embedded:{cell.parent}",
-            "weights_sha256": _sha(cell.id),
+            "weights_sha256": _sha(cell.weights or cell.id),
             "parent_sha256": _sha(f"{cell.parent}-dense") if not dense else None,
             "file_sha256": None,
             "normalisation": None,
@@ -324,7 +326,7 @@ def _submission(cell: Cell) -> str:
     pruned = cell.theirs is None and cell.recipe != "dense"
     share = f" at sparsity {cell.sparsity}" if cell.sparsity is not None else ""
     how = f" pruned by {cell.recipe} version 1{share}" if pruned else ""
-    weights = {"locator": f"embedded:{cell.parent}{how}", "sha256": _sha(cell.id), "bytes": 39720}
+    weights = {"locator": f"embedded:{cell.parent}{how}", "sha256": _sha(cell.weights or cell.id), "bytes": 39720}
     pinned = "".join(f"{key} = {json.dumps(value)}\n" for key, value in weights.items())
     return f"{text}date = {cell.day.isoformat()}\n\n[weights]\n{pinned}"
 

@@ -49,6 +49,16 @@ class Review:
     fallen: dict[Norm, list[int]] = field(default_factory=dict)
     correct: int = 0
 
+    def before(self, norm: Norm) -> frozenset[int]:
+        """Return the points that fell to whoever verified the entry before."""
+        signed = self.entry.verification
+        return frozenset() if signed is None else signed.fallen(norm)
+
+    @property
+    def every(self) -> dict[Norm, set[int]]:
+        """Points that fell here or before: one run less finds no witness undone."""
+        return {norm: {*self.fallen.get(norm, ()), *self.before(norm)} for norm in self.entry.standing()}
+
 
 def review(place: Path, seed: int, *, device: str = "auto", out: Path | None = None) -> Review:
     """Recompute what an entry says without attacking it again in full: the level ``checked``.
@@ -156,10 +166,10 @@ def compare_again(found: Review, run: Path) -> Again:
     points, room = read_points(run / POINTS_FILE), RULES.room(result.data.points)
     table.hold("weights, measured again", entry.result.model.weights_sha256, result.model.weights_sha256)
     proved = (found.place / WITNESSES_FILE).is_file()
-    again = Again.of(entry, result, points, found.fallen)
+    again = Again.of(entry, result, points, found.every)
     for threat in again.threats:
         claimed = best_known(entry.result, entry.points)[threat.norm].count
-        fell, stood = len(threat.fallen), len(threat.stood)
+        fell, stood = len(set(threat.fallen) - found.before(threat.norm)), len(threat.stood)
         says = f"{threat.best_known} ({fell} fell, {stood} stood; {room} of each are expected at most)"
         agrees = fell <= room and (proved or stood <= room)
         table.hold(f"{threat.norm} robust, best known", claimed, says, agrees=agrees, lowers=True)
@@ -176,7 +186,7 @@ def compare_again(found: Review, run: Path) -> Again:
 
 def lowered(found: Review) -> Again:
     """Return what a review without another run leaves standing: the entry's own points without those that fell."""
-    return Again.without(found.entry, found.fallen, found.correct, environment.environment())
+    return Again.without(found.entry, found.every, found.correct, environment.environment())
 
 
 def _counts(robust: Mapping[Norm, int]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import InputError, SubmissionError
 from bench.evaluation.plan.ask import ask
-from bench.evaluation.review.review import Review, compare_again
+from bench.evaluation.review.review import Review, compare_again, lowered
 from bench.evaluation.review.table import Verdict
 from bench.submission.again import lay
 from bench.submission.check import Folder, examine
@@ -66,6 +66,18 @@ def test_points_that_fell_to_the_smoke_attack_are_taken_too(claimed, run_of):
     again = compare_again(found, run_of)
     assert again.threats[0].fallen == (stands[0],)
     assert again.threats[0].best_known == len(stands) - 1
+
+
+def test_points_that_fell_to_a_verifier_before_stay_fallen(claimed, run_of, monkeypatch):
+    monkeypatch.setattr("bench.submission.verification.tomorrow", lambda: DAY)
+    found, ids = claimed(2)
+    before = compare_again(found, run_of).signed(run_of, VerificationLevel.RE_RUN, KEY, DAY)
+    later, _ = claimed(2)
+    later.entry = replace(later.entry, verification=before)
+    assert [list(threat.fallen) for threat in lowered(later).threats] == [[], ids, []]
+    compare_again(later, run_of)
+    (row,) = [row for row in later.table.rows if row.what == "L2 robust, best known"]
+    assert "(0 fell, 0 stood" in row.found
 
 
 def test_an_invented_scenario_is_told(claimed, run_of):
