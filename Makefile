@@ -1,13 +1,14 @@
 # make demo   the main job on an embedded network      make check  everything that is not a test
 # make test   every test                               make site   leaderboard/ from submissions/
-# make ci     check and test, as the pipeline does     make test-peer, test-matrix, test-soak, bench-attacks, bench-sweep   slow, on their own
+# make ci     check and test, as the pipeline does     make test-peer, test-matrix, test-soak, test-gpu, bench-attacks, bench-sweep
+#             slow, or for an accelerator: on their own
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-peer test-matrix test-soak bench-attacks bench-sweep check ci site setup lock clean
+.PHONY: demo test test-peer test-matrix test-soak test-gpu bench-attacks bench-sweep check ci site setup lock clean
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -38,6 +39,9 @@ test-matrix: $(READY)
 
 test-soak: $(READY)
 	$(BIN)/python -m pytest -q -m soak tests
+
+test-gpu: $(READY)
+	$(BIN)/python -m pytest -q -m gpu tests/gpu
 
 bench-attacks: $(READY)
 	$(BIN)/python tests/benchmarks/bench_attacks.py

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.attacks import pixels
 from bench.attacks.attack import Points
-from bench.tensors import Classifier, Distances, Flags, Ids, Labels
+from bench.tensors import Classifier, Distances, Flags, Ids, Labels, portion
 
 _NAMES = 0x5851F42D4C957F2D
 """Spreads numbers of pixels over 64 bits, so that sums of them tell sets of pixels apart."""
@@ -73,7 +73,7 @@ class Search:
 
     def __init__(self, model: Classifier, points: Points) -> None:
         self._model, self._points = model, points
-        self._rows = max(pixels.ROWS, len(points))  # images that one pass takes
+        self._rows = portion(points.images, max(pixels.ROWS, len(points)))  # images that one pass takes
         self.found = points.images.contiguous().clone()
 
     def parts(self, width: int) -> Iterator[Beams]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.attacks.attack import Settings
 from bench.errors import ContractError
-from bench.tensors import Classifier, Flags, Images, Labels, Logits
+from bench.tensors import Classifier, Flags, Images, Labels, Logits, portion
 
 ROWS = 64
 """Images that one forward pass takes at least, where an attack tries several images per point."""
@@ -197,7 +197,7 @@ def _sweep(model: Classifier, originals: Images, images: Images, labels: Labels)
     mask = changed(originals, images).flatten(1)
     row, pixel = mask.nonzero(as_tuple=True)
     tried = torch.full(mask.shape, torch.inf, device=images.device, dtype=images.dtype)
-    for part in torch.arange(len(row), device=row.device).split(max(ROWS, len(labels))):
+    for part in torch.arange(len(row), device=row.device).split(portion(images, max(ROWS, len(labels)))):
         single = torch.nn.functional.one_hot(pixel[part], mask.shape[1]).bool()
         trial = _give_back(originals[row[part]], images[row[part]], single)
         verdict = judge(model, trial, labels[row[part]])

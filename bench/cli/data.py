@@ -34,12 +34,14 @@ def table(*, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--split", type=click.Choice(_SPLITS), help="Only the files of one split.")
 def fetch(*, name: str, split: str | None) -> None:
-    """Fetch the files of data set NAME; a broken download is gone on with, and nothing but published bytes is kept."""
+    """Fetch the files of data set NAME; a broken download is gone on with, and what is not as published set aside."""
     from bench.download import showing
 
     official = _official(name)
     output.say(f"{name}: {official.terms}.")
     for wanted in (split,) if split else official.files():
+        for aside in filter(None, map(official.set_aside, official.of(wanted))):
+            output.say(f"What lay there was not as published; it is {aside} now.")
         with output.bar() as draw, showing(draw):
             official.obtain(wanted)
         output.line(f"{wanted}: {', '.join(remote.name for remote in official.of(wanted))} in {official.home}")

@@ -73,6 +73,7 @@ def settle(
     norms: tuple[str, ...] = (),
     points: str | None = None,
     batch_size: str = "auto",
+    memory: float | None = None,
     folder: Path | None = None,
     **rest: Any,
 ) -> "Plan":
@@ -81,6 +82,7 @@ def settle(
     ``folder`` is where the entry's own folder goes; ``--out`` names that folder itself.
     """
     from bench.evaluation.plan.ask import ask
+    from bench.evaluation.search.batch import bytes_of
 
     settled = ask(
         model,
@@ -91,6 +93,7 @@ def settle(
         norms=tuple(Norm(norm) for norm in norms) or None,
         points=reading.points(points),
         batch_size=reading.batch_size(batch_size),
+        memory=bytes_of(memory),
         **rest,
     )
     return replace(settled, out=folder / settled.name) if folder else settled

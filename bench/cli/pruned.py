@@ -47,6 +47,8 @@ _MEASURED = (
     click.option("--points", metavar="A:B", help="Evaluate points A to B-1 by id."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1."),
     click.option("--batch-size", default="auto", show_default=True, help="Points per call of an attack."),
+    click.option("--memory", type=float, metavar="GIB",
+                 help="Gibibytes that a run may take on the device; batches become smaller."),
     click.option("--seed", type=click.IntRange(min=0), help="Instead of the protocol's."),
     click.option("--engine", type=click.Choice(["native", "reference"]), default="native", show_default=True,
                  help="Whose Linf and L2 attacks: ours, or pyautoattack's as the auditor."),

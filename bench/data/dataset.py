@@ -53,14 +53,14 @@ class EvalSet:
     @property
     def digest(self) -> str:
         """Sha256 over the NHWC pixel bytes, then the labels as little-endian int64."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.pixels).tobytes())
+        digest = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
         digest.update(np.ascontiguousarray(self.labels.astype("<i8")).tobytes())
         return digest.hexdigest()
 
     def images(self, device: torch.device | str = "cpu") -> Images:
         """Return float32 NCHW images in [0, 1]."""
         pixels = torch.from_numpy(np.ascontiguousarray(self.pixels.transpose(0, 3, 1, 2)))
-        return (pixels.to(torch.float32) / self.scale).to(device)
+        return pixels.to(torch.float32).div_(self.scale).to(device)
 
     def label_tensor(self, device: torch.device | str = "cpu") -> Labels:
         """Return the labels as a tensor."""

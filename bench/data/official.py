@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.download import Remote, fetch, hold
-from bench.errors import AbsentError, BenchError, InputError, UsageError
+from bench.errors import AbsentError, ArtefactError, BenchError, InputError, UsageError
 from bench.offline import online
 
 
@@ -83,6 +83,26 @@ class Official:
             except InputError as error:
                 raise InputError(f"{lacks} there: {str(error).rstrip('.')}; {self.advice(remote, split)}.") from None
         return self.home
+
+    def set_aside(self, remote: Remote) -> Path | None:
+        """Rename a file that is not what was published, so that it can be fetched; return its new name, if any.
+
+        Raises:
+            BenchError: if it cannot be renamed.
+        """
+        path = self.home / remote.name
+        if not path.is_file():
+            return None
+        try:
+            hold(path, remote)
+        except ArtefactError:
+            aside = path.with_name(f"{path.name}.not-as-published")
+            try:
+                path.replace(aside)
+            except OSError as error:
+                raise BenchError(f"cannot rename {str(path)!r} ({error.strerror or error}).") from None
+            return aside
+        return None
 
     def advice(self, remote: Remote, split: str) -> str:
         """Say what to place where."""

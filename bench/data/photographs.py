@@ -98,6 +98,7 @@ def mixed(folder: Path, classes: tuple[str, ...], count: int) -> tuple[Photograp
     ]
     if len(found) != count:
         raise AbsentError(
-            f"{str(folder)!r} holds {len(found):,} photographs of the classes where {count:,} belong; unpack it again."
+            f"{str(folder)!r} holds {len(found):,} photographs of the classes where {count:,} belong; place all, one "
+            "folder a class."
         )
     return tuple(sorted(found, key=lambda one: hashlib.sha256(one.file.encode()).digest()))

@@ -15,7 +15,7 @@ from bench.evaluation import environment
 from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.judge.pool import Pool
 from bench.evaluation.plan.plan import steps_of
-from bench.evaluation.search.batch import automatic_batch
+from bench.evaluation.search.batch import automatic_batch, bytes_of, footprint, room_on
 from bench.evaluation.search.cascade import Cascade, Target, Watch
 from bench.evaluation.search.denormal import without_denormals
 from bench.evaluation.search.meter import clean_logits
@@ -25,7 +25,6 @@ from bench.interface.progress import watching
 from bench.models.probe import classes_of
 from bench.protocol.load import Protocol
 from bench.protocol.own import find
-from bench.pruning.cost import macs
 from bench.pruning.prune import Pruned
 from bench.tensors import Distances, Flags, Images, Labels
 from bench.threats import Norm, ThreatModel, exact, norm_of
@@ -76,6 +75,7 @@ def attack(
     seed: int | None = None,
     device: str = "auto",
     batch_size: int | None = None,
+    memory: float | None = None,
     progress: bool | Watch | None = True,
 ) -> Attacked:
     """Attack a network on tensors, with the attacks and budgets that a protocol has for a norm.
@@ -96,6 +96,7 @@ def attack(
         seed: None takes the protocol's.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``.
         batch_size: points attacked at once; None takes what suits network and device. Verdicts do not depend on it.
+        memory: gibibytes that the attacks may take on the device; None takes what suits it.
         progress: True shows a bar on a terminal and in a notebook, False nothing; a callable hears (threat, attack,
             rounds done, rounds in all, points standing) in its place.
 
@@ -110,8 +111,7 @@ def attack(
     model = frozen(network)
     classes = classes_of(model, images)
     _hold_labels(labels, classes)
-    work, _ = macs(model, {}, images[:1])
-    size = batch_size or automatic_batch(work, images[0].numel(), place)
+    size = batch_size or _batch(model, images, place, bytes_of(memory))
     target = _target(model.to(place), images.to(place), labels.to(place), ids, size)
     pool = Pool(target.images, target.logits.argmax(dim=1) == target.labels, [threat])
     steps = [_at(step, threat) for step in _steps(rules, threat.norm, images)]
@@ -124,6 +124,11 @@ def attack(
     return _found(threat, pool, spent)
 
 
+def _batch(model: nn.Module, images: Images, place: torch.device, memory: int | None) -> int:
+    besides = images.nbytes + sum(tensor.nbytes for tensor in model.state_dict().values())
+    return automatic_batch(footprint(model, images[:1]), place, room_on(place, memory, besides))
+
+
 def _target(model: nn.Module, images: Images, labels: Labels, ids: Tensor | None, batch: int) -> Target:
     points = torch.arange(len(labels)) if ids is None else ids
     quick = without_denormals(model, images.shape[1:])
@@ -132,12 +137,12 @@ def _target(model: nn.Module, images: Images, labels: Labels, ids: Tensor | None
 
 
 def _found(threat: ThreatModel, pool: Pool, spent: Passes) -> Attacked:
-    distances = pool.distance[threat.norm]
-    found = pool.correct & distances.isfinite()
+    images, rows = pool.originals.clone(), pool.witnessed(threat.norm).nonzero().flatten()
+    images[rows] = pool.witnesses(threat.norm, rows)
     return Attacked(
         threat=threat,
-        images=torch.where(found[:, None, None, None], pool.witness[threat.norm], pool.originals),
-        distances=distances,
+        images=images,
+        distances=pool.distance[threat.norm],
         correct=pool.correct,
         robust=pool.standing(threat.norm, float(threat.epsilon)),
         broken=dict(pool.broken[threat.norm]),

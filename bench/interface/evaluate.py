@@ -15,6 +15,7 @@ from bench.evaluation.environment import exact_arithmetic
 from bench.evaluation.plan.ask import Said, ask
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.source import source_of
+from bench.evaluation.search.batch import bytes_of
 from bench.evaluation.search.cascade import Watch
 from bench.interface.network import handed_over
 from bench.interface.progress import following
@@ -44,6 +45,7 @@ def evaluate(
     seed: int | None = None,
     device: str = "auto",
     batch_size: int | None = None,
+    memory: float | None = None,
     out: Path | str | None = None,
     parent_run: bool = True,
     progress: bool | Watch | None = True,
@@ -57,6 +59,7 @@ def evaluate(
     ``points`` are how many of the protocol's, or ids from (inclusive) and to (exclusive). ``parent`` is the dense
     network that ``network`` was pruned from: a module, a reference, its result, or the folder of that. ``sparsity`` is
     the share of weights to remove by ``recipe``, which leaves the layers ``keep`` whole; without one, what is claimed.
+    ``memory`` are the gibibytes that the run may take on the device, None what suits it; batches become smaller.
     ``out`` is a folder to write, or a finished run to add to. ``parent_run`` says whether the dense parent is measured
     first, where no run of it is at hand. ``progress`` shows a bar on a terminal and in a notebook, and says on standard
     error what a run of the parent costs and what is foreseen; False shows nothing, a callable hears (threat, attack,
@@ -80,6 +83,7 @@ def evaluate(
         seed=seed,
         device=device,
         batch_size=batch_size,
+        memory=bytes_of(memory),
         out=None if out is None else Path(out),
         parent_first=parent_run,
     )

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.submission.arrays import Header
+from bench.submission.arrays import Archive, Header
 from bench.submission.files import POINTS_FILE, WITNESSES_FILE
 from bench.submission.points import PointTable
 from bench.submission.schema import Result, ThreatRecord
@@ -124,21 +123,31 @@ def judge_witnesses(headers: Mapping[str, Header]) -> Iterator[str]:
         yield "the images of the three norms differ in shape"
 
 
-def witness_problems(points: PointTable, arrays: Mapping[str, NDArray[Any]]) -> Iterator[str]:
-    """Yield one sentence per disagreement between stored witnesses and the distances they prove."""
+def witness_problems(points: PointTable, stored: Archive) -> Iterator[str]:
+    """Yield one sentence per disagreement between stored witnesses and the distances they prove; read in parts."""
     rows = {int(point): row for row, point in enumerate(points.id)}
     for norm in Norm:
-        ids, images, clean = (arrays[f"{part}_{norm}"] for part in ("id", "image", "clean"))
-        distance = points.distance[norm]
+        ids, distance = stored[f"id_{norm}"], points.distance[norm]
         broken = set(points.id[(distance > 0) & np.isfinite(distance)].tolist())
         if set(ids.tolist()) != broken or len(ids) != len(broken):
             yield f"{WITNESSES_FILE}: {norm} has witnesses for other points than those with a finite distance."
             continue
-        if not all(np.isfinite(part).all() and ((part >= 0) & (part <= 1)).all() for part in (images, clean)):
+        measured = _measured(stored, norm)
+        if measured is None:
             yield f"{WITNESSES_FILE}: {norm} holds pixels outside [0, 1]."
             continue
         where = [rows[int(point)] for point in ids]
-        yield from _witness_distances(norm, measure(images, clean), distance[where], points, where)
+        yield from _witness_distances(norm, measured, distance[where], points, where)
+
+
+def _measured(stored: Archive, norm: Norm) -> dict[Norm, NDArray[np.float64]] | None:
+    """Measure all witnesses of a norm; None where a pixel, theirs or a clean one, is outside [0, 1]."""
+    found: list[dict[Norm, NDArray[np.float64]]] = []
+    for images, clean in zip(stored.parts(f"image_{norm}"), stored.parts(f"clean_{norm}"), strict=True):
+        if not all(np.isfinite(part).all() and ((part >= 0) & (part <= 1)).all() for part in (images, clean)):
+            return None
+        found.append(measure(images, clean))
+    return {of: np.concatenate([np.empty(0), *(part[of] for part in found)]) for of in Norm}
 
 
 def _witness_distances(

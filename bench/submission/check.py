@@ -1,19 +1,19 @@
 """Every problem of a submission folder at once; a folder without one may be published."""
 
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.errors import SubmissionError
 from bench.submission.agreement import judge_witnesses, point_problems, witness_problems
-from bench.submission.arrays import read_arrays
+from bench.submission.arrays import opened_arrays
 from bench.submission.carried import carried_problems
 from bench.submission.challenge import NAME as CHALLENGE
 from bench.submission.challenge import Challenge, challenge_problems, challenges
@@ -135,7 +135,8 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     submission = read(SUBMISSION_FILE, read_submission)
     written, result = read(RESULT_FILE, _machine) or (b"", None)
     points = read(POINTS_FILE, read_points)
-    witnesses = read(WITNESSES_FILE, _witnesses) if WITNESSES_FILE in there else None
+    if WITNESSES_FILE in there:
+        found += read(WITNESSES_FILE, partial(_witnesses, points=points)) or []
     verification = read(VERIFICATION_FILE, _verification) if VERIFICATION_FILE in there else None
     withdrawal = read(WITHDRAWAL_FILE, partial(read_toml, Withdrawal)) if WITHDRAWAL_FILE in there else None
     signed, wrong = challenges(folder, there)
@@ -151,8 +152,6 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
                 f"lies in the folder {place!r}, but was measured under {result.protocol.name!r}, whose entries lie in "
                 f"submissions/{result.protocol.name}."
             )
-    if points is not None and witnesses is not None:
-        found += witness_problems(points, witnesses)
     if result is None or points is None:
         return None, found
     found += point_problems(result, points)
@@ -212,8 +211,13 @@ def _strangers(there: list[str]) -> Iterator[str]:
         yield f"{len(strange) - _LISTED} more names do not belong into a submission; remove them."
 
 
-def _witnesses(path: Path) -> dict[str, NDArray[Any]]:
-    return read_arrays(path, packed=WITNESS_BYTES, decoded=_DECODED, judge=judge_witnesses)
+def _witnesses(path: Path, points: PointTable | None) -> list[str]:
+    with opened_arrays(path, packed=WITNESS_BYTES, decoded=_DECODED, judge=judge_witnesses) as stored:
+        if points is not None:
+            return list(witness_problems(points, stored))
+        for name in stored.headers:  # what is damaged is said even where nothing can be held against it
+            deque(stored.parts(name), maxlen=0)
+    return []
 
 
 def _machine(path: Path) -> tuple[bytes, Result]:

@@ -22,10 +22,10 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import torch
-from bench.evaluation.conduct.layout import lay_out
 from torch import nn
 
 from bench.evaluation.conduct.latency import latency
+from bench.evaluation.plan.layout import lay_out
 from bench.models.architecture import ARCHITECTURES
 from bench.models.source import architecture
 from bench.pruning.prune import prune
@@ -90,7 +90,7 @@ def _race(parent: nn.Module, batch: int) -> dict[str, Any]:
     parent.eval().requires_grad_(requires_grad=False)
     images = torch.rand(batch, 3, 32, 32)
     pruned = prune(parent, "l2-inner", Fraction(3, 4), Context(images[:2]))
-    lay_out(pruned.network, pruned.measured, images.device)
+    lay_out(pruned.network, pruned.measured, (3, 32, 32), images.device)
     found = latency(parent, pruned.network, images, batch)
     return {
         "seconds an image, parent": found.parent.both,

@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
+from fractions import Fraction
 
 import pytest
 import torch
 
 from bench.evaluation.plan import own
+from bench.evaluation.plan.ask import Said, ask
+from bench.evaluation.plan.prepare import prepare
 from bench.evaluation.plan.source import source_of
+from bench.evaluation.search.meter import clean_logits
 from bench.models.source import ModelRef, load
 from bench.protocol.own import find
 from bench.submission.arrays import read_arrays
@@ -19,6 +23,8 @@ from tests.support.efficientnet import NAME, place
 pytestmark = pytest.mark.material
 WRONG = {"tree_frog", "barn_spider", "jellyfish", "Irish_wolfhound", "cloak", "modem", "sweatshirt"}
 """What this network takes for something else, by the names of the files."""
+CALIBRATION = 20
+"""Photographs, the last, which batch norms are recalibrated on."""
 GIBIBYTE = 2**20
 """In the kilobytes that the system counts by."""
 
@@ -32,17 +38,21 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rules(tmp_path_factory, material):
-    """Return the start for photographs with its paths filled in."""
+    """Return the start for photographs with its paths filled in; the last twenty are there to calibrate on."""
+    home, table = tmp_path_factory.mktemp("rules"), material / "imagenet" / "classes.csv"
+    head, *files = table.read_text().splitlines()
+    (home / "train.csv").write_text("\n".join([head, *files[-CALIBRATION:]]))
     start = own.start("photographs", "folder", "cifar10-v1")
     lines = [
         f'path = "{material / "imagenet"}"' if line.startswith("path")
-        else f'labels = "{material / "imagenet" / "classes.csv"}"\ncount = 1000' if line.startswith("classes")
+        else f'labels = "{table}"\ncount = 1000' if line.startswith("classes")
+        else f'train = "{material / "imagenet"}"\ntrain_labels = "{home / "train.csv"}"' if line.startswith("# train")
         else "points = 40" if line.startswith("points")
         else line
         for line in start.splitlines()
     ]  # fmt: skip
-    path = tmp_path_factory.mktemp("rules") / "photographs.toml"
-    path.write_text("\n".join(lines), "utf-8")
+    path = home / "photographs.toml"
+    path.write_text("\n".join([*lines, "[calibration]", 'split = "train"', "first = 0", f"points = {CALIBRATION}"]))
     return path
 
 
@@ -68,6 +78,31 @@ def test_thirty_three_of_forty_photographs_are_classified_rightly(rules, weights
         told = torch.cat([network(part).argmax(dim=1) for part in points.images().split(8)])
     wrong = (told != points.label_tensor()).nonzero().flatten().tolist()
     assert {files[row].partition("_")[2].removesuffix(".JPEG") for row in wrong} == WRONG
+
+
+@pytest.mark.parametrize(
+    ("share", "regime", "right"),
+    [(None, "one-shot", 33), ("3/10", "one-shot", 32), ("1/2", "one-shot", 4), ("1/2", "bn", 16)],
+)
+def test_what_pruning_leaves_of_thirty_three(rules, weights, monkeypatch, share, regime, right):
+    """Accuracy before and after; what goes on from there through Linf is in tests/benchmarks/PHOTOGRAPHS.md."""
+    monkeypatch.setenv("BENCH_MODEL_DIR", str(weights))
+    said = Said() if share is None else Said("magnitude-global", Fraction(share), regime)
+    cell = prepare(ask(f"timm:{NAME}", str(rules), said=said))
+    logits = clean_logits(cell.pruned.network, cell.points.images(), 5)
+    assert int((logits.argmax(dim=1) == cell.points.label_tensor()).sum()) == right
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("share", "regime"), [("3/10", "one-shot"), ("1/2", "one-shot"), ("1/2", "bn")])
+def test_pruned_networks_go_through_linf(rules, weights, tmp_path, share, regime):
+    words = ["--recipe", "magnitude-global", "--sparsity", share, "--regime", regime, "--threat", "Linf"]
+    evaluate(rules, weights, tmp_path / "run", "--preset", "smoke", "--points", "4:8", "--no-parent-run", *words)
+    result = read_result(tmp_path / "run" / "result.json")
+    (threat,) = result.threats
+    assert threat.robust == 0
+    assert result.clean.correct == sum(attack.broken for attack in threat.attacks)
+    assert result.pruning.zeros == pytest.approx(float(Fraction(share)) * result.pruning.prunable, abs=1)
 
 
 def test_two_photographs_go_through_under_every_norm_within_four_gibibytes(rules, weights, tmp_path):

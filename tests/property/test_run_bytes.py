@@ -57,8 +57,10 @@ def everyone_reads(folder: Path, finished: Path) -> None:
 
 def same(found: Parent, finished: Path) -> bool:
     wanted = read_arrays(finished / "witnesses.npz")
-    return (read := found.witnesses()).keys() == wanted.keys() and all(
-        np.array_equal(read[name], values) for name, values in wanted.items()
+    return all(
+        np.array_equal(np.concatenate([part[place] for part in found.witnesses(norm)]), wanted[f"{name}_{norm}"])
+        for norm in Norm
+        for place, name in enumerate(("id", "image"))
     )
 
 
@@ -134,4 +136,4 @@ def test_the_undamaged_run_is_a_parent(finished, tmp_path):
     found = parent(copied(finished, tmp_path), finished)
     assert found is not None
     assert same(found, finished)
-    assert len(found.witnesses()[f"id_{Norm.L0}"]) > 0
+    assert sum(len(ids) for ids, _ in found.witnesses(Norm.L0)) > 0

@@ -25,7 +25,7 @@ class Ran(NamedTuple):
 def harness(real, threat: ThreatModel, settings, *, engine=ATTACKS.__getitem__, batch=250, seed=0, order=None):
     """Return which points stand, in the order given, and what each attack did; ``order`` is that of the attacks."""
     model, images, labels = real
-    ids = torch.arange(len(labels)) if order is None else order
+    ids = torch.arange(len(labels), device=labels.device) if order is None else order
     images, labels = images[ids] if order is not None else images, labels[ids]
     with torch.no_grad():
         logits = model(images)
@@ -42,7 +42,7 @@ def package(real, threat: ThreatModel, *, batch=250, seed=0):
 
     model, images, labels = real
     model.requires_grad_(requires_grad=True)
-    attack = AutoAttack(model, norm=str(threat.norm), eps=float(threat.epsilon), seed=seed, device="cpu")
+    attack = AutoAttack(model, norm=str(threat.norm), eps=float(threat.epsilon), seed=seed, device=str(images.device))
     found, _ = attack.run_standard_evaluation(images, labels, batch_size=batch)
     with torch.no_grad():
         return model(found).argmax(dim=1) == labels

@@ -168,11 +168,10 @@ def _cascades(network: nn.Module, evidence: Evidence, lines: list[Line]):
 def _replay_parent(suspect: Suspect, evidence: Evidence, pool: Pool, threats: list[ThreatModel]) -> None:
     theirs, _, _ = _cascades(suspect.parent, evidence, suspect.lines)
     for norm in Norm:
-        rows = (theirs.correct & pool.correct & theirs.distance[norm].isfinite()).nonzero().flatten()
-        verdict = verify(
-            suspect.network, evidence.images[rows], theirs.witness[norm][rows], evidence.labels[rows], threats[0]
-        )
-        pool.absorb(rows, theirs.witness[norm][rows], verdict)
+        rows = (theirs.witnessed(norm) & pool.correct).nonzero().flatten()
+        candidates = theirs.witnesses(norm, rows)
+        verdict = verify(suspect.network, evidence.images[rows], candidates, evidence.labels[rows], threats[0])
+        pool.absorb(rows, candidates, verdict)
 
 
 def caught(flags: list[Flag]) -> dict[str, Level]:

@@ -52,7 +52,7 @@ def attack(
     cascade.run(chosen, threat, settings)
     found = ~pool.standing(threat.norm, float(threat.epsilon))
     broken = torch.zeros_like(found)
-    broken[found] = keep(evidence, rows[found], pool.witness[threat.norm][found], threat)
+    broken[found] = keep(evidence, rows[found], pool.witnesses(threat.norm, found.nonzero().flatten()), threat)
     return broken
 
 

@@ -243,7 +243,7 @@ def clocked(plan: Plan, network: LoadedModel | None, points: EvalSet | None, dev
         return None
     images = torch.full((1, *network.shape), 0.5) if points is None else points.head(_FEW).images()
     with environment.exact_arithmetic():
-        return pace(network, images.to(device), plan.request.batch_size)
+        return pace(network, images.to(device), plan.request.batch_size, plan.request.memory)
 
 
 def _look(plan: Plan) -> EvalSet:

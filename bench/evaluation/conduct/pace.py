@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from bench.attacks.attack import Passes
-from bench.errors import ContractError
-from bench.evaluation.search.batch import automatic_batch
+from bench.errors import ContractError, UsageError
+from bench.evaluation.search.batch import automatic_batch, footprint, room_on
 from bench.evaluation.search.meter import clean_logits
 from bench.models.source import LoadedModel
-from bench.pruning.cost import macs
 from bench.tensors import Images
 
 _PATIENCE = 3.0
@@ -36,15 +35,17 @@ class Pace:
         return passes.forwards * self.forward + passes.backwards * self.backward
 
 
-def pace(loaded: LoadedModel, images: Images, batch: int | None) -> Pace:
+def pace(loaded: LoadedModel, images: Images, batch: int | None, memory: int | None = None) -> Pace:
     """Time a network on one batch; its images come in turn from those given.
 
     Args:
         loaded: the network, as it is before pruning.
         images: at least one, on the device to be timed.
         batch: points per call of an attack; None takes what suits network and device.
+        memory: bytes that the run may take where it computes; None takes what suits the device.
 
     Raises:
+        UsageError: if that has no room for one image.
         ContractError: if the network fails, or answers with NaN or infinity.
     """
     network = loaded.classifier.to(images.device)
@@ -54,12 +55,12 @@ def pace(loaded: LoadedModel, images: Images, batch: int | None) -> Pace:
 
     try:
         clean_logits(network, images[:1], 1)
-        work, _ = macs(network, {}, images[:1])
+        one = footprint(network, images[:1])
         turn(1)  # the first pass finds its kernels
         alone = sum(turn(1))
-        wanted = batch or automatic_batch(work, images[0].numel(), images.device)
+        wanted = batch or automatic_batch(one, images.device, room_on(images.device, memory, 0))
         count, (forward, backward) = _fitting(turn, max(1, min(wanted, int(_PATIENCE / alone))))
-    except ContractError:
+    except (ContractError, UsageError):
         raise
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0]

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, InputError
@@ -14,7 +14,7 @@ from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.plan import plan as settle
 from bench.models.source import LoadedModel, ModelRef
 from bench.submission.agreement import judge_witnesses, point_problems, witness_problems
-from bench.submission.arrays import read_arrays
+from bench.submission.arrays import opened_arrays
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, read_result
 from bench.submission.points import PointTable, read_points
 from bench.submission.schema import Result
@@ -29,23 +29,31 @@ class Parent:
     result: Result
     shape: tuple[int, int, int]
 
-    def witnesses(self) -> dict[str, NDArray[Any]]:
-        """Read the arrays ``id_<norm>`` and ``image_<norm>``, held against the distances that they prove.
+    def hold(self) -> None:
+        """Hold the stored witnesses against the distances that they prove.
 
         Raises:
             InputError: if they prove something else, or are images of another shape.
+            SubmissionError: if the file is damaged.
         """
         points = read_points(self.folder / POINTS_FILE)
-        arrays = read_arrays(self.folder / WITNESSES_FILE, judge=judge_witnesses)
-        wrong = next(chain(point_problems(self.result, points), witness_problems(points, arrays)), None)
+        with opened_arrays(self.folder / WITNESSES_FILE, judge=judge_witnesses) as stored:
+            wrong = next(chain(point_problems(self.result, points), witness_problems(points, stored)), None)
+            shape = stored.headers[f"image_{Norm.LINF}"].shape[1:]
         if wrong is not None:
             raise InputError(f"{str(self.folder)!r} is damaged; run the parent again: {wrong}")
-        shape = arrays[f"image_{Norm.LINF}"].shape[1:]
         if shape != self.shape:
             raise InputError(
                 f"{str(self.folder)!r} holds images of shape {shape}, expected {self.shape}; run the parent again."
             )
-        return arrays
+
+    def witnesses(self, norm: Norm) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield the ids and the nearest witnesses of the points that have one, some at a time."""
+        with opened_arrays(self.folder / WITNESSES_FILE, judge=judge_witnesses) as stored:
+            ids, first = stored[f"id_{norm}"], 0
+            for images in stored.parts(f"image_{norm}"):
+                yield ids[first : first + len(images)], images
+                first += len(images)
 
 
 def parent_first(plan: Plan, dense: LoadedModel | None) -> Plan | None:
@@ -147,7 +155,7 @@ def read_parent(folder: Path, plan: Plan, weights: str) -> Parent:
     if not (folder / WITNESSES_FILE).is_file():
         raise InputError(f"{str(folder)!r} has lost its {WITNESSES_FILE}, which are replayed; run the parent again.")
     parent = Parent(folder, result, plan.source.shape)
-    parent.witnesses()  # a damaged file is told here, not after the attacks
+    parent.hold()  # a damaged file is told here, not after the attacks
     return parent
 
 

@@ -129,7 +129,7 @@ def _rest(
     )
     pool = Pool(some.images, known.correct[rows], [threat])
     for norm, distance in known.distance.items():
-        pool.distance[norm], pool.witness[norm] = distance[rows].clone(), known.witness[norm][rows].clone()
+        pool.distance[norm] = distance[rows].clone()  # attacks look at distances alone
     pool.alone[threat.norm] = known.alone[threat.norm][rows].clone()
     for attack, broken in known.broken[threat.norm].items():
         pool.book(threat.norm, attack, broken[rows])

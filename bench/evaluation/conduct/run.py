@@ -18,7 +18,7 @@ from bench.evaluation.conduct.adding import KEPT, adding_to, earlier_work, hold_
 from bench.evaluation.conduct.evidence import Snapshot, after_attacks, before_attacks
 from bench.evaluation.conduct.evidence import spent as spent_on_checks
 from bench.evaluation.conduct.foresight import lacking_parent
-from bench.evaluation.conduct.latency import latency
+from bench.evaluation.conduct.latency import LARGEST, latency
 from bench.evaluation.conduct.parents import parent_first
 from bench.evaluation.conduct.scenarios import measure_scenarios
 from bench.evaluation.energy import metered
@@ -206,7 +206,7 @@ def _hold_invariants(plan: Plan, pool: Pool) -> None:
 
 def _latency(cell: Cell, device: torch.device, batch: int) -> LatencyRecord:
     """Time the network; beside its parent where channels are gone, for zeros alone make nothing faster."""
-    images, dense = cell.points.images(device), None
+    images, dense = cell.points.head(LARGEST).images(device), None
     if cell.pruned.measured.macs != cell.pruned.measured.parent_macs:
         dense = cell.parent.classifier if cell.parent else cell.loaded.whole
         assert dense is not None

@@ -1,6 +1,7 @@
 """What is left standing when the adversary knows less: queries only, or the dense parent only."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -50,14 +51,15 @@ def transfer(cascade: Cascade, parent: Parent, threats: Sequence[ThreatModel]) -
     place = {int(point): row for row, point in enumerate(target.ids.tolist())}
     threats = [threat for threat in threats if parent.result.threat(threat.norm)]
     standing = {threat.norm: pool.correct.clone() for threat in threats}
-    forwards, witnesses = 0, parent.witnesses()
-    for norm in Norm:
-        ids = [int(point) for point in witnesses[f"id_{norm}"]]
-        keep = [index for index, point in enumerate(ids) if point in place and bool(pool.correct[place[point]])]
+    forwards = 0
+    for ids, images in chain.from_iterable(parent.witnesses(norm) for norm in Norm):
+        keep = [
+            index for index, point in enumerate(ids.tolist()) if point in place and bool(pool.correct[place[point]])
+        ]
         if not keep:
             continue
-        rows = torch.tensor([place[ids[index]] for index in keep], device=target.ids.device)
-        candidates = torch.from_numpy(witnesses[f"image_{norm}"][keep]).to(target.images.device)
+        rows = torch.tensor([place[int(ids[index])] for index in keep], device=target.ids.device)
+        candidates = torch.from_numpy(images[keep]).to(target.images.device)
         forwards += len(keep)
         verdict = verify(target.classifier, target.images[rows], candidates, target.labels[rows], threats[0])
         pool.absorb(rows, candidates, verdict)

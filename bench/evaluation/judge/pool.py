@@ -7,8 +7,12 @@ import torch
 from torch import Tensor
 
 from bench.evaluation.judge.verify import Verdict
+from bench.evaluation.judge.witnesses import Witnesses
 from bench.tensors import Distances, Flags, Images
 from bench.threats import Norm, ThreatModel, surface
+
+_AT_ONCE = 64
+"""Witnesses that go from one pool to another together."""
 
 
 @dataclass(slots=True)
@@ -20,10 +24,10 @@ class Pool:
     own witnesses alone, so that a threat model gives the same account whatever is attacked beside it.
 
     Attributes:
+        originals: the clean images.
         correct: points classified correctly without any perturbation.
         threats: the threat models that points are booked against.
         distance: per norm, the smallest verified perturbation: 0 if misclassified, infinite if none was found.
-        witness: per norm, the image at that distance; meaningful where the distance is positive and finite.
         alone: per norm attacked, the same distance over the witnesses of that norm's own cascade.
         broken: per norm and attack, the points it was the first of its cascade to break.
     """
@@ -32,17 +36,17 @@ class Pool:
     correct: Flags
     threats: Sequence[ThreatModel]
     distance: dict[Norm, Distances] = field(init=False)
-    witness: dict[Norm, Images] = field(init=False)
     alone: dict[Norm, Distances] = field(init=False)
     broken: dict[Norm, dict[str, Flags]] = field(init=False)
+    _witnesses: Witnesses = field(init=False)
 
     def __post_init__(self) -> None:
         """Start with nothing found."""
         start = torch.where(self.correct, torch.inf, 0.0)
         self.distance = {norm: start.clone() for norm in Norm}
-        self.witness = {norm: self.originals.clone() for norm in Norm}
         self.alone = {threat.norm: start.clone() for threat in self.threats}
         self.broken = {threat.norm: {} for threat in self.threats}
+        self._witnesses = Witnesses(tuple(self.originals.shape[1:]), self.originals.device)
 
     def standing(self, norm: Norm, radius: float) -> Flags:
         """Return which points no witness within ``radius`` breaks, whoever found it."""
@@ -51,6 +55,14 @@ class Pool:
     def withstanding(self, norm: Norm, radius: float) -> Flags:
         """Return which points no witness of this norm's own cascade within ``radius`` breaks."""
         return self.correct & (self.alone[norm] > surface(norm, radius))
+
+    def witnessed(self, norm: Norm) -> Flags:
+        """Return which points have a witness, wherever it lies."""
+        return self.correct & self.distance[norm].isfinite()
+
+    def witnesses(self, norm: Norm, rows: Tensor) -> Images:
+        """Return the nearest witness of each of these points, all of which have one."""
+        return self._witnesses.get(norm, rows)
 
     def lent(self, threat: ThreatModel) -> Flags:
         """Return which points withstand the threat model's own cascade and fall to a witness from elsewhere."""
@@ -68,7 +80,7 @@ class Pool:
         for each in Norm:
             better = verdict.fooled & (verdict.distances[each] < self.distance[each][rows])
             self.distance[each][rows[better]] = verdict.distances[each][better]
-            self.witness[each][rows[better]] = candidates[better]
+            self._witnesses.put(each, rows[better], candidates[better])
 
     def credit(self, rows: Tensor, candidates: Images, verdict: Verdict, *, attack: str, threat: ThreatModel) -> None:
         """Take in verified candidates of an attack of this threat model's cascade, and book what it broke."""
@@ -84,7 +96,8 @@ class Pool:
         for each in Norm:
             better = other.correct & (other.distance[each] < self.distance[each])
             self.distance[each][better] = other.distance[each][better]
-            self.witness[each][better] = other.witness[each][better]
+            for rows in better.nonzero().flatten().split(_AT_ONCE):
+                self._witnesses.put(each, rows, other.witnesses(each, rows))
 
     def book(self, norm: Norm, attack: str, points: Flags) -> None:
         """Book points as broken by an attack."""

@@ -68,6 +68,7 @@ class Request:
         points: ids from (inclusive) and to (exclusive); None takes the protocol's.
         limit: only so many of the points.
         seed: None takes the protocol's.
+        memory: bytes that the run may take where it computes; None takes what suits the device.
         parent_run: folder of the dense parent's run; None looks beside ``out`` and in submissions/.
         parent_first: measure the dense parent, too, where no run of it is at hand.
     """
@@ -85,6 +86,7 @@ class Request:
     seed: int | None = None
     engine: Engine = "native"
     batch_size: int | None = None
+    memory: int | None = None
     device: str = "auto"
     out: Path | None = None
     parent_run: Path | None = None

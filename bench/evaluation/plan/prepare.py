@@ -10,7 +10,7 @@ from bench.evaluation import environment
 from bench.evaluation.plan.descent import descend
 from bench.evaluation.plan.layout import lay_out
 from bench.evaluation.plan.plan import Plan
-from bench.evaluation.search.batch import automatic_batch
+from bench.evaluation.search.batch import automatic_batch, footprint, room_on
 from bench.models.architecture import Variant
 from bench.models.source import SOURCES, LoadedModel, architecture, hold_task, identity, load
 from bench.protocol.load import Calibration, Data, HeldOut
@@ -63,7 +63,7 @@ def prepare(plan: Plan) -> Cell:
     if plan.request.origin is not None:
         found = descend(plan.request.origin, loaded, pruned.network, points.head(EXAMPLES).images())
         pruned, parent, structure = replace(pruned, measured=found.measured), found.parent, found.structure
-    lay_out(pruned.network, pruned.measured, environment.device(plan.request.device))
+    lay_out(pruned.network, pruned.measured, plan.source.shape, environment.device(plan.request.device))
     digest = identity(loaded.ref, pruned.network, loaded.shape)
     return Cell(plan, loaded, points, pruned, parent, structure, digest)
 
@@ -140,9 +140,17 @@ def _held(points: EvalSet, wanted: Data | HeldOut | Calibration) -> EvalSet:
 
 
 def batch_of(cell: Cell, device: torch.device) -> int:
-    """Return how many points an attack works on at once: as the user said, or what suits network and device."""
-    work, numbers = cell.pruned.measured.macs, cell.points.pixels[0].size
-    return cell.plan.request.batch_size or automatic_batch(work, numbers, device)
+    """Return how many points an attack works on at once: as the user said, or what suits network and device.
+
+    Raises:
+        UsageError: if the memory that the user grants has no room for one.
+    """
+    request, network, images = cell.plan.request, cell.pruned.network, cell.points.head(1).images()
+    if request.batch_size is not None:
+        return request.batch_size
+    one = footprint(network, images, cell.pruned.measured.macs)
+    besides = 4 * len(cell.points) * one.numbers + sum(tensor.nbytes for tensor in network.state_dict().values())
+    return automatic_batch(one, device, room_on(device, request.memory, besides))
 
 
 def load_calibration(plan: Plan) -> EvalSet | None:

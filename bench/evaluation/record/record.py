@@ -1,9 +1,12 @@
 """Turns what was measured into the records of a submission; knows no attack and no model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bench.data.dataset import EvalSet
 from bench.evaluation.judge.pool import Pool
@@ -12,6 +15,7 @@ from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.prepare import Cell
 from bench.evaluation.search.cascade import Tally
 from bench.pruning.recipe import RECIPES, Scope
+from bench.submission.arrays import Arrays, Parts, rows_at_once
 from bench.submission.schema import (
     AttackRecord,
     CurveRecord,
@@ -20,7 +24,7 @@ from bench.submission.schema import (
     PruningRecord,
     ThreatRecord,
 )
-from bench.tensors import Labels
+from bench.tensors import Images, Labels
 from bench.threats import Norm, ThreatModel
 
 
@@ -117,12 +121,20 @@ def point_arrays(points: EvalSet, predictions: Labels, pool: Pool) -> dict[str, 
     return arrays
 
 
-def witness_arrays(points: EvalSet, pool: Pool) -> dict[str, NDArray[np.generic]]:
+def witness_arrays(points: EvalSet, pool: Pool) -> Arrays:
     """Return the nearest witness of every broken point, per norm, with the clean image beside it."""
-    arrays: dict[str, NDArray[np.generic]] = {}
+    arrays: dict[str, NDArray[Any] | Parts] = {}
     for norm in Norm:
-        found = (pool.correct & pool.distance[norm].isfinite()).cpu()
-        arrays[f"id_{norm}"] = points.ids[found.numpy()]
-        arrays[f"image_{norm}"] = pool.witness[norm].cpu()[found].contiguous().numpy()
-        arrays[f"clean_{norm}"] = pool.originals.cpu()[found].contiguous().numpy()
+        rows = pool.witnessed(norm).nonzero().flatten()
+        arrays[f"id_{norm}"] = points.ids[rows.cpu().numpy()]
+        arrays[f"image_{norm}"] = _in_parts(pool, rows, partial(pool.witnesses, norm))
+        arrays[f"clean_{norm}"] = _in_parts(pool, rows, pool.originals.__getitem__)
     return arrays
+
+
+def _in_parts(pool: Pool, rows: Tensor, images: Callable[[Tensor], Images]) -> Parts:
+    shape = (len(rows), *pool.originals.shape[1:])
+    many = rows_at_once(shape, np.dtype(np.float32).itemsize)
+    return Parts(
+        np.dtype(np.float32), shape, lambda: (images(part).cpu().contiguous().numpy() for part in rows.split(many))
+    )

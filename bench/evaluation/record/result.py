@@ -1,5 +1,6 @@
 """The result of an evaluation: what was measured, as one record, and the folder that holds it."""
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from bench.evaluation.record.record import (
 )
 from bench.evaluation.search.cascade import Tally
 from bench.models.source import LoadedModel, ModelRef
-from bench.submission.arrays import pack_arrays
+from bench.submission.arrays import Arrays, pack_arrays, write_arrays
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, dump
 from bench.submission.schema import (
     CleanRecord,
@@ -141,31 +142,42 @@ def _unlike(parent: LoadedModel | None, loaded: LoadedModel) -> dict[str, Any]:
 
 def write(result: Result, cell: Cell, found: Measurement) -> None:
     """Write the folder of a result; see ``place``."""
-    files = {
+    files: dict[str, bytes | Arrays] = {
         RESULT_FILE: dump(result),
         POINTS_FILE: pack_arrays(point_arrays(cell.points, found.predictions, found.pool)),
-        WITNESSES_FILE: pack_arrays(witness_arrays(cell.points, found.pool)),
+        WITNESSES_FILE: witness_arrays(cell.points, found.pool),
     }
     place(cell.plan.out, files)
 
 
-def place(out: Path, files: Mapping[str, bytes]) -> None:
+def place(out: Path, files: Mapping[str, bytes | Arrays]) -> None:
     """Write a folder completely or not at all: beside its place first, then moved; what was there is replaced.
+
+    Args:
+        out: its place.
+        files: by name, as bytes, or as arrays that are written part by part.
 
     Raises:
         BenchError: if the disk is full or the place cannot be written.
     """
     building = out.with_name(f".{out.name}.building")
     shutil.rmtree(building, ignore_errors=True)
-    for name, content in files.items():
-        write_atomic(building / name, content)
     try:
+        building.mkdir(parents=True)
+        for name, content in files.items():
+            if isinstance(content, bytes):
+                write_atomic(building / name, content)
+                continue
+            with (building / name).open("wb") as file:
+                write_arrays(file, content)
+                file.flush()
+                os.fsync(file.fileno())
         if out.exists():
             out.rename(_before(out))
         building.rename(out)
         shutil.rmtree(_before(out), ignore_errors=True)
     except OSError as error:
-        raise BenchError(f"cannot move the result to {str(out)!r} ({error.strerror}).") from None
+        raise BenchError(f"cannot write the result to {str(out)!r} ({error.strerror}).") from None
 
 
 def restore(out: Path) -> None:

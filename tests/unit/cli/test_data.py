@@ -60,6 +60,17 @@ def test_what_cannot_be_had_says_what_to_place_where(house, monkeypatch, capsys,
     assert not list(house.iterdir())
 
 
+def test_a_damaged_file_is_set_aside_and_fetched_again(house, monkeypatch, capsys):
+    house.mkdir(parents=True)
+    (house / NAME).write_bytes(CONTENT[:-1])
+    with serving({f"/{NAME}": CONTENT}) as server:
+        publish(monkeypatch, server)
+        assert run(["data", "fetch", "svhn", "--split", "test"]) == 0
+    assert (house / NAME).read_bytes() == CONTENT
+    assert (house / f"{NAME}.not-as-published").read_bytes() == CONTENT[:-1]
+    assert f"it is {house / NAME}.not-as-published now" in capsys.readouterr().err
+
+
 def test_a_file_from_elsewhere_is_placed_if_it_is_the_published_one(house, tmp_path, capsys):
     given = tmp_path / NAME
     given.write_bytes(CONTENT)

@@ -64,9 +64,8 @@ def examine(evidence: Evidence, thresholds: Thresholds) -> list[Flag]:
         return []
     witnesses: Witnesses = {}
     for norm in Norm:
-        broken = campaign.pool.correct & campaign.pool.distance[norm].isfinite()
-        rows = spread(broken.nonzero().flatten(), thresholds["points"])
-        images = campaign.pool.witness[norm][rows].contiguous().cpu().numpy()
+        rows = spread(campaign.pool.witnessed(norm).nonzero().flatten(), thresholds["points"])
+        images = campaign.pool.witnesses(norm, rows).cpu().numpy()
         witnesses[norm.value] = images, evidence.labels[rows].cpu().numpy()
     asked, unit = _asked(evidence, thresholds["points"]), gap(evidence.logits)
     with torch.no_grad():

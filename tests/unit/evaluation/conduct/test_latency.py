@@ -34,10 +34,15 @@ def test_a_network_without_its_channels_lies_channels_last_and_says_the_same():
     images = torch.rand(4, 3, 32, 32)
     pruned = prune(parent, "l2-inner", Fraction(1, 2), Context(images[:2]))
     before, digest = pruned.network(images), state_digest(pruned.network)
-    thin = lay_out(pruned.network, pruned.measured, torch.device("cpu"))
+    thin = lay_out(pruned.network, pruned.measured, (3, 32, 32), torch.device("cpu"))
     assert thin.layer1[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
     assert not thin.layer1[0].conv1.weight.is_contiguous()
     torch.testing.assert_close(thin(images), before, rtol=1e-4, atol=1e-5)
     assert state_digest(thin) == digest
     whole = prune(parent, "magnitude-global", Fraction(1, 2), Context(images[:2]))
-    assert lay_out(whole.network, whole.measured, torch.device("cpu")).layer1[0].conv1.weight.is_contiguous()
+    kept = lay_out(whole.network, whole.measured, (3, 32, 32), torch.device("cpu"))
+    assert kept.layer1[0].conv1.weight.is_contiguous()
+    assert lay_out(whole.network, whole.measured, (3, 224, 224), torch.device("cuda")) is kept
+    assert kept.layer1[0].conv1.weight.is_contiguous()
+    large = lay_out(whole.network, whole.measured, (3, 224, 224), torch.device("cpu"))
+    assert large.layer1[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)

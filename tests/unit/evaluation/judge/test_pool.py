@@ -73,7 +73,7 @@ def test_a_point_is_booked_once_and_the_nearest_witness_is_kept(pool, originals)
     assert total_broken(pool.broken[Norm.LINF]) == 2
     assert pool.broken[Norm.LINF]["fab-t"].sum() == 0
     assert pool.distance[Norm.LINF].tolist() == pytest.approx([0.06, 0.09, 0.0], rel=1e-5)
-    torch.testing.assert_close(pool.witness[Norm.LINF][0], originals[0] + 0.06)
+    torch.testing.assert_close(pool.witnesses(Norm.LINF, torch.tensor([0])), originals[:1] + 0.06)
 
 
 def test_a_farther_witness_changes_nothing(pool, originals):

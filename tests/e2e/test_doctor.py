@@ -1,0 +1,145 @@
+"""What the doctor says makes a track ready makes it ready: each command is followed as it stands."""
+
+import hashlib
+import io
+import json
+import pickle  # noqa: TID251 - the official batches are pickled, and torchvision opens them after their md5
+import shlex
+import tarfile
+
+import numpy as np
+import pytest
+
+from bench.cli import doctor
+from bench.cli.main import run
+from bench.data.dataset import DATASETS
+from bench.data.zoo import imagenet
+from bench.protocol.load import load, names
+from tests.support.loopback import serving
+from tests.support.photographs import lossless
+
+
+def md5(content):
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def nothing(monkeypatch, tmp_path):
+    """Return a data folder without anything in it."""
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return tmp_path / "data"
+
+
+def says(name):
+    """Return what the doctor says of a track."""
+    ok, told = doctor._points(name)
+    assert ok
+    return told
+
+
+def follow(name):
+    """Run the command that a track that is not ready comes with."""
+    told = says(name)
+    assert told.startswith("not ready; bench ")
+    return run(shlex.split(told.removeprefix("not ready; bench ").partition(" (")[0]))
+
+
+def black(split):
+    """Return as many black images as a split of the small photographs has, with labels in turn."""
+    count = {"test": 10_000, "train": 50_000}[split]
+    return {"data": np.zeros((count, 3072), np.uint8), "fine_labels": [row % 100 for row in range(count)]}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in names() if DATASETS[load(name).data.dataset].official))
+def test_every_track_that_is_not_here_comes_with_a_command_that_exists(nothing, name):
+    told = says(name)
+    words = shlex.split(told.removeprefix("not ready; bench ").partition(" (")[0])
+    assert words[:2] in (["data", "fetch"], ["data", "place"])
+    assert words[2] == load(name).data.dataset
+    assert run([*words[:2], "--help"]) == 0
+    assert not list(nothing.rglob("*")), "nothing is fetched by looking"
+
+
+def test_matrices_are_fetched(nothing, monkeypatch, tmp_path):
+    from scipy.io import savemat
+    from torchvision.datasets import SVHN
+
+    files = {}
+    for split, count in (("test", 26_032), ("train", 64)):
+        path = tmp_path / f"{split}_32x32.mat"
+        pixels = np.zeros((32, 32, 3, count), np.uint8)
+        savemat(path, {"X": pixels, "y": (np.arange(count) % 10 + 1)[:, None]}, do_compression=True)
+        files[f"/{path.name}"] = path.read_bytes()
+    with serving(files) as server:
+        for split in ("test", "train"):
+            file = f"{split}_32x32.mat"
+            monkeypatch.setitem(SVHN.split_list, split, [f"{server.url}/{file}", file, md5(files[f"/{file}"])])
+        assert follow("svhn-v1") == 0
+    assert says("svhn-v1").startswith("ready, ")
+    assert "warning" not in says("svhn-v1"), "the points held out came along"
+
+
+def test_an_archive_is_fetched(nothing, monkeypatch):
+    from torchvision.datasets import CIFAR100
+
+    files = {split: pickle.dumps(black(split)) for split in ("test", "train")}
+    files["meta"] = pickle.dumps({"fine_label_names": list(DATASETS["cifar100"].classes)})
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w:gz", compresslevel=1) as archive:
+        for file, content in files.items():
+            entry = tarfile.TarInfo(f"{CIFAR100.base_folder}/{file}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    for split in ("test", "train"):
+        monkeypatch.setattr(CIFAR100, f"{split}_list", [[split, md5(files[split])]])
+    monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": md5(files["meta"])})
+    monkeypatch.setattr(CIFAR100, "tgz_md5", md5(held.getvalue()))
+    with serving({f"/{CIFAR100.filename}": held.getvalue()}) as server:
+        monkeypatch.setattr(CIFAR100, "url", f"{server.url}/{CIFAR100.filename}")
+        assert follow("cifar100-v1") == 0
+    assert says("cifar100-v1").startswith("ready, 1000 points of cifar100 test")
+    assert "warning" not in says("cifar100-v1")
+
+
+def test_photographs_are_placed(nothing, monkeypatch, tmp_path, capsys):
+    from torchvision.datasets import imagenet as published
+
+    name, md5_of = published.ARCHIVE_META["val"]
+    rules = load("imagenet-500-v1")
+    looked = [*range(8), *range(492, 508), *range(1492, 1500)]
+    assert (rules.data.points, rules.held_out.first, rules.held_out.points) == (500, 500, 1000)
+    with tarfile.open(tmp_path / name, "w") as archive:
+        for point in looked:
+            one = imagenet._listed()[point]
+            lossless(tmp_path / "all" / one.file, 256, 256, seed=point)
+            archive.add(tmp_path / "all" / one.file, one.file)
+    monkeypatch.setitem(published.ARCHIVE_META, "val", (name, md5((tmp_path / name).read_bytes())))
+    monkeypatch.chdir(tmp_path)  # where the archive was saved
+    assert follow("imagenet-500-v1") == 0
+    assert says("imagenet-500-v1").startswith("ready, 500 points of imagenet test")
+    assert "warning" not in says("imagenet-500-v1")
+    assert md5_of == "29b22e2961454d5413ddabcf34fc5622", "as published before this test"
+
+
+def test_points_held_out_that_are_absent_are_told(nothing, monkeypatch):
+    slices = nothing / "cifar100"
+    slices.mkdir(parents=True)
+    made = black("test")
+    images = made["data"][:1000].reshape(-1, 32, 32, 3)
+    labels = np.array(made["fine_labels"][:1000], np.int64)
+    np.savez(slices / "test-0000-0999.npz", images=images, labels=labels, ids=np.arange(1000))
+    told = says("cifar100-v1")
+    assert told.startswith("ready, 1000 points")
+    assert "a run bears a warning until the points held out are there, too: bench data fetch cifar100 (" in told
+
+
+def test_points_that_are_not_the_published_ones_are_no_track(nothing, capsys):
+    slices = nothing / "cifar10"
+    slices.mkdir(parents=True)
+    images, labels = np.zeros((1000, 32, 32, 3), np.uint8), np.arange(1000) % 10
+    np.savez(slices / "test-0000-0999.npz", images=images, labels=labels, ids=np.arange(1000))
+    assert run(["doctor", "--json"]) == 1
+    findings = {one["what"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert not findings["track cifar10-v1"]["ok"]
+    assert "move them elsewhere, then bench data fetch cifar10" in findings["track cifar10-v1"]["says"]
