@@ -12,9 +12,9 @@ from markupsafe import Markup
 from pydantic import BaseModel
 
 from bench.site import croissant, exports, frame, guides, literature, pages, vendor
-from bench.site.downloads import badge, bibtex, changes, checksums, feed, record, table
+from bench.site.downloads import badge, bibtex, changes, checksums, feed, published, record, table
 from bench.site.draw import Drawing, script_safe
-from bench.site.entries import Catalogue, published, read
+from bench.site.entries import Catalogue, read
 from bench.site.render import pictures
 from bench.submission.challenge import Challenge
 from bench.submission.files import canonical

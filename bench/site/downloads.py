@@ -12,6 +12,7 @@ from bench.protocol.load import Protocol
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import percent, threat
 from bench.site.tables import notes
+from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, VERIFICATION_FILE, WEIGHTS_FILE, WITHDRAWAL_FILE
 from bench.submission.ranks import Place
 from bench.submission.schema import ThreatRecord
 from bench.submission.score import rate, wilson
@@ -29,6 +30,13 @@ class Change(NamedTuple):
     protocol: str
     level: str
     """That a verification has lifted the entry to; empty for a submission."""
+
+
+def published(entry: Entry) -> list[str]:
+    """Return the names of the files that the site hands out; the arrays stay in the submissions."""
+    known = [SUBMISSION_FILE, RESULT_FILE, WEIGHTS_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE]
+    known += [f"challenge-{challenge.name}.json" for challenge in entry.challenges]
+    return [name for name in known if (entry.path / name).exists()]
 
 
 def changes(catalogue: Catalogue) -> list[Change]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from itertools import chain
@@ -12,7 +12,6 @@ from bench.protocol.load import Protocol, load
 from bench.site.figures import percent
 from bench.submission.challenge import Challenge
 from bench.submission.check import Folder, examine, refuse
-from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, VERIFICATION_FILE, WEIGHTS_FILE, WITHDRAWAL_FILE
 from bench.submission.literature import FOLDER, Literature, examine_literature
 from bench.submission.paired import Paired
 from bench.submission.points import Bits
@@ -44,7 +43,7 @@ class Entry:
     robust: dict[Norm, Bits]
     """Which points no verified witness breaks, per norm that the entry brings: what boards rank by."""
     older: tuple[Folder, ...] = ()
-    """Entries of the same weights that it replaces, newest first: what verifiers signed of them counts here, too."""
+    """Entries of the same weights that it replaces."""
 
     @property
     def id(self) -> str:
@@ -276,7 +275,7 @@ def read(submissions: Path) -> Catalogue:
     Raises:
         SubmissionError: if any folder has a problem; a site is built from valid submissions or not at all.
     """
-    by_protocol: dict[str, list[Entry]] = {}
+    there: dict[str, dict[str, Folder]] = {}
     found: dict[str, list[str]] = {}
     for place in sorted(path for path in submissions.glob("*/*") if path.is_dir()):
         folder, problems = examine(place)
@@ -284,9 +283,9 @@ def read(submissions: Path) -> Catalogue:
             problems.append(f"lies in {place.parent.name!r}, which is a symbolic link; expected a folder.")
         found[f"{place.parent.name}/{place.name}"] = problems
         if folder is not None and not problems:
-            by_protocol.setdefault(place.parent.name, []).append(_entry(place, folder))
-    for name, entries in by_protocol.items():
-        beside = {entry.id: neighbour(entry.submission, entry.result, entry.folder.points) for entry in entries}
+            there.setdefault(place.parent.name, {})[place.name] = folder
+    for name, folders in there.items():
+        beside = {identity: neighbour(one.submission, one.result, one.points) for identity, one in folders.items()}
         for identity, problems in relation_problems(beside).items():
             found[f"{name}/{identity}"] += problems
     literature = []
@@ -295,7 +294,12 @@ def read(submissions: Path) -> Catalogue:
         found[f"{FOLDER}/{path.name}"] = [problem.removeprefix(f"{path.name}: ") for problem in problems]
         literature += [source] if source is not None else []
     refuse(submissions, {name: problems for name, problems in found.items() if problems})
-    by_protocol = {name: [_heir(entry, entries) for entry in entries] for name, entries in by_protocol.items()}
+    by_protocol = {
+        name: [
+            _entry(submissions / name / identity, folder, folder.older(folders)) for identity, folder in folders.items()
+        ]
+        for name, folders in there.items()
+    }
     catalogue = Catalogue(by_protocol, literature=literature)
     for entries in by_protocol.values():
         _relate(catalogue, entries)
@@ -303,33 +307,16 @@ def read(submissions: Path) -> Catalogue:
     return catalogue
 
 
-def published(entry: Entry) -> list[str]:
-    """Return the names of the files that the site hands out; the arrays stay in the submissions."""
-    known = [SUBMISSION_FILE, RESULT_FILE, WEIGHTS_FILE, VERIFICATION_FILE, WITHDRAWAL_FILE]
-    known += [f"challenge-{challenge.name}.json" for challenge in entry.challenges]
-    return [name for name in known if (entry.path / name).exists()]
-
-
 def paired(first: Entry, second: Entry, norm: Norm) -> Paired:
     """Compare two entries of the same protocol point by point."""
     return Paired.of(first.robust[norm], second.robust[norm])
 
 
-def _entry(place: Path, folder: Folder) -> Entry:
+def _entry(place: Path, folder: Folder, older: tuple[Folder, ...]) -> Entry:
     protocol = load(folder.result.protocol.name)
     rows = folder.points.id.argsort()
-    return Entry(place, protocol, folder, folder.points.correct[rows], folder.standing())
-
-
-def _heir(entry: Entry, entries: list[Entry]) -> Entry:
-    """Return an entry as what was signed of its network leaves it; measuring that again makes no witness undone."""
-    by_id, older, at = {other.id: other.folder for other in entries}, list[Folder](), entry.folder
-    while (before := by_id.get(at.submission.supersedes or "")) is not None:
-        older += [before] if before.result.model.weights_sha256 == entry.result.model.weights_sha256 else []
-        at = before
-    if not older:
-        return entry
-    return replace(entry, older=tuple(older), robust=entry.folder.standing(chain(*(one.signed for one in older))))
+    robust = folder.standing(chain(*(one.signed for one in older)))
+    return Entry(place, protocol, folder, folder.points.correct[rows], robust, older)
 
 
 def _relate(catalogue: Catalogue, entries: list[Entry]) -> None:
@@ -340,9 +327,9 @@ def _relate(catalogue: Catalogue, entries: list[Entry]) -> None:
             catalogue.superseded[by_id[entry.submission.supersedes]] = entry
         if entry.dense:
             dense.setdefault(entry.result.model.weights_sha256, entry)
-    current = defaultdict(lambda: None, {key: _newest(catalogue, entry) for key, entry in dense.items()})
+    current = {key: _newest(catalogue, entry) for key, entry in dense.items()}
     for entry in entries:
-        parent = current[entry.result.model.parent_sha256 or ""]
+        parent = current.get(entry.result.model.parent_sha256 or "")
         if parent is not None and not _may_stand_for(parent, dense[entry.result.model.parent_sha256 or ""], entry):
             parent = None
         if parent is not None and parent is not entry and not entry.dense:
@@ -362,11 +349,11 @@ def _may_stand_for(parent: Entry, first: Entry, child: Entry) -> bool:
     )
 
 
-def _newest(catalogue: Catalogue, entry: Entry) -> Entry | None:
-    seen = {entry}
-    while entry in catalogue.superseded and catalogue.superseded[entry] not in seen:
-        entry = catalogue.superseded[entry]
-        seen.add(entry)
+def _newest(catalogue: Catalogue, entry: Entry) -> Entry:
+    """Return the last measurement of an entry's network; what replaced it by another one is not of its line."""
+    weights = entry.result.model.weights_sha256
+    while (after := catalogue.superseded.get(entry)) is not None and after.result.model.weights_sha256 == weights:
+        entry = after
     return entry
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.site import literature, plots
 from bench.site.account import tables
-from bench.site.downloads import badge, bibtex, changes
-from bench.site.entries import DENSE, Band, Board, Catalogue, Entry, published
+from bench.site.downloads import badge, bibtex, changes, published
+from bench.site.entries import DENSE, Band, Board, Catalogue, Entry
 from bench.site.figures import in_words, interval, metric, percent, threat
 from bench.site.gallery import gallery
 from bench.site.reproduce import commands

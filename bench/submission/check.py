@@ -2,7 +2,7 @@
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -74,6 +74,17 @@ class Folder:
     def signed(self) -> list[Challenge | Verification]:
         """What verifiers signed of its network."""
         return [*self.challenges, *([self.verification] if self.verification else [])]
+
+    def older(self, beside: Mapping[str, "Folder"]) -> tuple["Folder", ...]:
+        """Return the entries of the same weights that this one replaces, newest first.
+
+        Measuring a network again makes no witness undone, so what was signed of them counts for it, too.
+        """
+        found, at = list[Folder](), self
+        while (before := beside.get(at.submission.supersedes or "")) is not None:
+            found += [before] if before.result.model.weights_sha256 == self.result.model.weights_sha256 else []
+            at = before
+        return tuple(found)
 
     def standing(self, also: Iterable[Challenge | Verification] = ()) -> dict[Norm, Bits]:
         """Return which points stand under each threat model, as best known to anyone, in the order of ids.

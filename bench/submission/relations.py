@@ -33,6 +33,8 @@ class Neighbour(NamedTuple):
     supersedes: str | None
     weights: str
     """Digest of the tensors that were attacked."""
+    file: str | None = None
+    """Digest of its own file of weights as it is read; None where a recipe prunes what a file holds."""
     outputs: str | None = None
     """Digest of predictions and distances; None where they may be alike by chance."""
     distances: NDArray[np.float32] | None = None
@@ -50,12 +52,21 @@ def neighbour(submission: Submission, result: Result, points: PointTable | None)
         authors=frozenset(submission.authors),
         supersedes=submission.supersedes,
         weights=result.model.weights_sha256,
+        file=_file(result),
         outputs=None if points is None or result.collapsed else outputs(points),
         distances=None if points is None or result.collapsed else _distances(points),
         parent=submission.parent,
         parent_weights=result.model.parent_sha256,
         dense=result.pruning.structure == "dense",
     )
+
+
+def _file(result: Result) -> str | None:
+    """Return one word for a file, the architecture and the normalisation that it is read with: the same network."""
+    model = result.model
+    if model.file_sha256 is None or model.normalisation is None or result.pruning.recipe not in {None, "dense"}:
+        return None
+    return f"{model.file_sha256} {model.architecture} {model.normalisation.mean} {model.normalisation.std}"
 
 
 def outputs(points: PointTable) -> str | None:
@@ -117,8 +128,11 @@ def relation_problems(entries: Mapping[str, Neighbour]) -> dict[str, list[str]]:
     heirs: defaultdict[str, list[str]] = defaultdict(list)
     alike: defaultdict[str, list[str]] = defaultdict(list)
     echoes: defaultdict[str, list[str]] = defaultdict(list)
+    files: defaultdict[str, list[str]] = defaultdict(list)
     for name, entry in sorted(entries.items()):
         alike[entry.weights].append(name)
+        if entry.file is not None:
+            files[entry.file].append(name)
         if entry.outputs is not None:
             echoes[entry.outputs].append(name)
         if entry.supersedes is not None:
@@ -128,6 +142,7 @@ def relation_problems(entries: Mapping[str, Neighbour]) -> dict[str, list[str]]:
         name: [
             *_succession(name, entries, heirs),
             *_copies(name, "model.weights_sha256 is that", alike[entry.weights], entries),
+            *_copies(name, "model.file_sha256 is that", files.get(entry.file or "", []), entries),
             *_copies(name, "every prediction and distance is that", echoes.get(entry.outputs or "", []), entries),
             *_copies(name, "most distances are those", disguised[name], entries),
             *_descent(name, entries),

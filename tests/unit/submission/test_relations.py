@@ -18,6 +18,7 @@ from bench.submission.files import canonical
 from bench.submission.people import RESERVED
 from bench.submission.relations import Neighbour, relation_problems
 from tests.support.builders import write
+from tests.support.carrying import carry
 
 
 def by(folder, *authors):
@@ -200,6 +201,15 @@ def test_a_dense_entry_that_was_run_again_is_the_parent_of_all(tmp_path):
     assert parents(tmp_path) == {"half": "small-dense"}
 
 
+def test_a_parent_gives_way_to_a_measurement_of_the_same_network_alone(tmp_path):
+    """Whoever replaces a dense entry by another network moves nobody's retention."""
+    for weights, parent in (("small-dense", "b-dense"), ("b-dense", "small-dense")):
+        root = tmp_path / parent
+        family(root, authors=["A. Author"])
+        write(root, id="b-dense", lottery=4, supersedes="small-dense", weights=weights)
+        assert parents(root) == {"half": parent}
+
+
 def test_a_parent_is_named_by_its_entry_and_verified_by_its_digest(tmp_path):
     child = named(family(tmp_path, authors=["Somebody Else"]), "small-dense")
     assert problems(child) == []
@@ -231,6 +241,15 @@ def test_a_network_with_other_bytes_and_the_same_answers_is_a_copy(tmp_path):
     write(tmp_path, id="theirs", lottery=1)
     copy = by(write(tmp_path, id="a-copy", lottery=1), "Somebody Else")
     assert any("every prediction and distance is that of theirs" in problem for problem in problems(copy))
+
+
+def test_the_file_of_another_entry_is_no_entry(tmp_path):
+    """From one file no two networks are read, whatever digests a record invents."""
+    carry(write(tmp_path, id="theirs", lottery=1))
+    copy = carry(by(write(tmp_path, id="a-copy", lottery=2), "Somebody Else"))
+    assert [told for told in problems(copy) if "model.file_sha256 is that of theirs" in told]
+    pruned = {"recipe": "magnitude-global", "sparsity": Fraction(1, 2), "lottery": 3}
+    assert problems(carry(write(tmp_path, id="pruned-here", parent="theirs", **pruned))) == []
 
 
 def disguised(folder, by_less, seed=0):
