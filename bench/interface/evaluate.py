@@ -63,7 +63,7 @@ def evaluate(
     ``out`` is a folder to write, or a finished run to add to. ``parent_run`` says whether the dense parent is measured
     first, where no run of it is at hand. ``progress`` shows a bar on a terminal and in a notebook, and says on standard
     error what a run of the parent costs and what is foreseen; False shows nothing, a callable hears (threat, attack,
-    rounds done, rounds in all, points standing) in its place. ``announce`` hears each plan before its attacks begin.
+    rounds done, rounds in all, standing) instead. ``announce`` hears each plan before its attacks begin.
 
     Raises:
         UsageError, InputError: if arguments do not go together, or data or weights are missing.
@@ -80,13 +80,10 @@ def evaluate(
         norms=_norms(threats),
         points=None if isinstance(points, int) else points,
         limit=points if isinstance(points, int) else None,
-        seed=seed,
-        device=device,
-        batch_size=batch_size,
-        memory=bytes_of(memory),
+        seed=seed, device=device, batch_size=batch_size, memory=bytes_of(memory),
         out=None if out is None else Path(out),
         parent_first=parent_run,
-    )
+    )  # fmt: skip
     with following(plan, progress, alone="parent_run=False") as heard:
         if not finished(plan):
             alone(plan, heard._replace(announce=_both(heard.announce, announce)))

@@ -14,8 +14,8 @@ def extended(base: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str,
     """Return the rules of ``base`` with those of ``own`` in their place, and where the tables by norm lie in ``own``.
 
     Tables are changed field by field, with these exceptions. Points are never those of the base once a file says
-    anything about data: neither their digest nor what is held out is inherited, and nothing of the table is where the
-    data set is another. Presets are those of the base unless the file has some, without what was measured of them under
+    anything about data: neither their digest, nor that of the calibration images, nor what is held out is inherited,
+    and nothing of the table is where the data set is another. Presets are those of the base unless the file has some, without what was measured of them under
     its rules. Title and summary are the file's own. Settings of attacks that no cascade names any more are left out.
     """
     rules = copy.deepcopy(dict(base))
@@ -23,6 +23,7 @@ def extended(base: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str,
         rules.pop(word, None)
     if "data" in own:
         rules["data"].pop("digest", None)
+        rules.get("calibration", {}).pop("digest", None)
         if "held_out" not in own:
             rules.pop("held_out", None)
             rules.get("checks", {}).pop("held-out", None)

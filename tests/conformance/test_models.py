@@ -81,7 +81,7 @@ def test_loads_frozen_deterministic_and_better_than_chance(name):
 
 
 def test_every_source_says_what_it_takes():
-    assert list(SOURCES) == ["checkpoint", "embedded", "memory", "python", "robustbench", "timm"]
+    assert list(SOURCES) == ["checkpoint", "embedded", "memory", "published", "python", "robustbench", "timm"]
     for name in SOURCES:
         assert SOURCES[name].says
         assert isinstance(SOURCES[name].names(), dict)

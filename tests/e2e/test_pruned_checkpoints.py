@@ -111,4 +111,4 @@ def test_an_architecture_of_a_source_that_has_none_says_which_have(capsys, tmp_p
     save(tmp_path / "mine.safetensors", {"w": torch.zeros(2)})
     assert run(["inspect", "mine.safetensors", "--arch", "embedded:digits-tiny-linf"]) == 2
     says = capsys.readouterr().err
-    assert "registered architecture or robustbench:NAME or timm:NAME" in says
+    assert "registered architecture or published:NAME or robustbench:NAME or timm:NAME" in says

@@ -56,7 +56,7 @@ def test_a_spelling_is_read_back_as_it_is_recorded(spelling):
         ("resnet20?in_chans=1", "takes images of 3 channels and no others"),
         ("resnet20?img_size=32x", None),
         ("resnet20-con?num_classes=3", "Did you mean 'resnet20-conv'"),
-        ("embedded:digits-cnn-linf", "registered architecture or robustbench:NAME or timm:NAME"),
+        ("embedded:digits-cnn-linf", "registered architecture or published:NAME or robustbench:NAME or timm:NAME"),
     ],
 )
 def test_what_follows_the_question_mark_is_held_to_its_words(spelling, says):

@@ -106,7 +106,7 @@ def test_a_checkpoint_that_the_user_has_is_placed_once(house, tmp_path, checkpoi
 
 def test_sources_that_need_no_fetching_say_so(capsys):
     assert run(["models", "fetch", "embedded:digits-cnn-linf"]) == 2
-    assert "should be robustbench:NAME or timm:NAME" in capsys.readouterr().err
+    assert "should be published:NAME or robustbench:NAME or timm:NAME" in capsys.readouterr().err
 
 
 def test_a_name_that_the_installed_zoo_lacks_says_what_would_know_it():

@@ -95,7 +95,7 @@ def test_different_requests_never_share_a_folder(tmp_path):
 def test_every_part_of_a_request_is_tried_or_changes_no_number(tmp_path):
     asked = requests(tmp_path)
     for kind, of, neutral in (
-        (Request, lambda request: request, {"device", "out", "resume", "parent_first"}),
+        (Request, lambda request: request, {"device", "memory", "out", "resume", "parent_first"}),
         (ModelRef, lambda request: request.model, set()),
     ):
         names = {field.name for field in fields(kind)}
