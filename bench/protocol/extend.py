@@ -15,8 +15,9 @@ def extended(base: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str,
 
     Tables are changed field by field, with these exceptions. Points are never those of the base once a file says
     anything about data: neither their digest, nor that of the calibration images, nor what is held out is inherited,
-    and nothing of the table is where the data set is another. Presets are those of the base unless the file has some, without what was measured of them under
-    its rules. Title and summary are the file's own. Settings of attacks that no cascade names any more are left out.
+    and nothing of the table is where the data set is another. Presets are those of the base unless the file has some,
+    without what was measured of them under its rules. Title and summary are the file's own. Settings of attacks that no
+    cascade names any more are left out.
     """
     rules = copy.deepcopy(dict(base))
     for word in ("title", "summary", "status"):
