@@ -181,7 +181,7 @@ def test_a_review_of_an_invented_entry_ends_with_code_5_and_signs_nothing(at_wor
     result = read_result(folder / "result.json")
     pruning = result.pruning.model_copy(update={"connected": result.pruning.connected - 1})
     (folder / "result.json").write_bytes(dump(result.model_copy(update={"pruning": pruning})))
-    assert run(["review", str(folder), "--key", str(KEY), "--json"]) == 5
+    assert run(["review", str(folder), "--key", str(KEY), "--seed", "words", "--json"]) == 5
     told = json.loads(capsys.readouterr().out)
     assert [row["what"] for row in told["rows"] if row["verdict"] == "disagrees"] == ["connected"]
     assert told["signed"] is False
