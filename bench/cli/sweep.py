@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from bench.evaluation.executors.executor import Executor
     from bench.protocol.load import Protocol
 
-_DEVICES_ONLY = {"device", "batch_size"}
-
 
 def _listed(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     """Take lists with commas between their words, and options that are repeated."""

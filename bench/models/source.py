@@ -1,7 +1,8 @@
 """From a model reference to a classifier."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -218,6 +219,23 @@ def load(ref: ModelRef) -> LoadedModel:
     refuse_infinite(loaded.classifier.state_dict(), str(ref))
     loaded.classifier.eval().requires_grad_(requires_grad=False)
     return loaded
+
+
+@contextmanager
+def placing(ref: ModelRef, path: Path) -> Iterator[None]:
+    """Let weights be written to where they are looked for, and keep them only if the network loads from there.
+
+    Raises:
+        UsageError: if weights are there already.
+    """
+    if path.exists():
+        raise UsageError(f"{ref} has weights at {path} already; remove them to place others.")
+    yield
+    try:
+        SOURCES[ref.source].load(ref)
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def state_digest(module: nn.Module) -> str:

@@ -68,6 +68,16 @@ def threat(norm: Norm, epsilon: Fraction | str) -> str:
     return f"{SYMBOLS[norm]} {epsilon}{unit}"
 
 
+def under(title: str, norm: Norm, epsilon: Fraction | str) -> str:
+    """Name a board by the title of its rules and its threat model: ``CIFAR-10, L∞ 8/255``."""
+    return f"{title}, {threat(norm, epsilon)}"
+
+
+def times(compression: Fraction | None) -> str:
+    """Spell a compression rate: ``10×``; a dash where there is none."""
+    return f"{float(compression):.3g}×" if compression else "–"
+
+
 def in_words(norm: Norm, epsilon: Fraction | str) -> str:
     """Say what a threat model allows."""
     return _WORDS[norm].format(epsilon=epsilon)

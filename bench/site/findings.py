@@ -8,7 +8,7 @@ from itertools import combinations
 from statistics import mean, variance
 
 from bench.site.entries import Board, Catalogue, Entry, paired
-from bench.site.figures import percent, signed, symbol, threat
+from bench.site.figures import percent, signed, symbol, times, under
 from bench.site.mixture import candidates, envelope, lines
 from bench.site.sweetspots import Spot, ladders
 from bench.submission.paired import holm
@@ -315,7 +315,7 @@ def _robust(entry: Entry, board: Board) -> Fraction:
 
 
 def _name(board: Board) -> str:
-    return f"{board.protocol.title}, {threat(board.norm, board.epsilon)}"
+    return under(board.protocol.title, board.norm, board.epsilon)
 
 
 def _compression(entry: Entry | None) -> Fraction:
@@ -323,8 +323,7 @@ def _compression(entry: Entry | None) -> Fraction:
 
 
 def _times(entry: Entry | None) -> str:
-    compression = _compression(entry)
-    return f"{float(compression):.3g}×" if compression else "–"
+    return times(entry.compression if entry else None)
 
 
 def _counted(count: int, what: str) -> str:

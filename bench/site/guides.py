@@ -11,7 +11,19 @@ from bench.site import charts, frame, plots
 from bench.site.downloads import changes
 from bench.site.draw import Drawing, Figure, draw
 from bench.site.entries import Board, Catalogue, Entry, paired
-from bench.site.figures import in_words, interval, metric, p_value, percent, signed, symbol, thousands, threat
+from bench.site.figures import (
+    in_words,
+    interval,
+    metric,
+    p_value,
+    percent,
+    signed,
+    symbol,
+    thousands,
+    threat,
+    times,
+    under,
+)
 from bench.site.findings import findings
 from bench.site.mixture import Line, Reign, candidates, drawn, envelope, lines
 from bench.site.pages import Page
@@ -41,7 +53,7 @@ def explorer(catalogue: Catalogue) -> Page:
 def _reign(board: Board, reign: Reign) -> dict[str, Any]:
     entry = reign.line.entry
     return {
-        "board": f"{board.protocol.title}, {threat(board.norm, board.epsilon)}",
+        "board": under(board.protocol.title, board.norm, board.epsilon),
         "range": f"{percent(reign.start)} – {percent(reign.end)} %",
         "entry": entry.title,
         "address": entry.address,
@@ -87,7 +99,7 @@ def compare(catalogue: Catalogue) -> Page:
         names = list(plots.unique(shown).values())
         context |= {
             "board": board,
-            "under": f"{board.protocol.title}, {threat(board.norm, board.epsilon)}",
+            "under": under(board.protocol.title, board.norm, board.epsilon),
             "header": [{"title": name, "address": entry.address} for name, entry in zip(names, shown, strict=True)],
             "rows": _metrics(board, shown),
             "outcomes": [_outcome(shown[0], entry, board) for entry in shown[1:]],
@@ -150,7 +162,7 @@ def sweet_spots(catalogue: Catalogue) -> Page:
     for board in catalogue.boards:
         found = ladders(catalogue, board)
         rows = [row for ladder in found for row in _spots(ladder)]
-        under = f"{board.protocol.title}, {threat(board.norm, board.epsilon)}"
+        title = under(board.protocol.title, board.norm, board.epsilon)
         if rows:
             anchor = f"{board.protocol.name}-{board.norm.lower()}"
             shown = sum(row["spot"] is not None for row in rows)
@@ -158,7 +170,7 @@ def sweet_spots(catalogue: Catalogue) -> Page:
             says = (
                 f"{shown} of {len(rows)} have a sweet spot, each on its own; {together} where all are claimed together."
             )
-            groups.append({"title": under, "anchor": anchor, "rows": rows, "says": says})
+            groups.append({"title": title, "anchor": anchor, "rows": rows, "says": says})
         for number, ladder in enumerate(plots.tallest(found) if board.norm is board.protocol.threats[0].norm else []):
             drawn.append(plots.ladder(ladder, "sweet-spots", f"{board.protocol.name}-{number + 1}"))
     context = {"groups": groups, "figures": drawn, **stated()}
@@ -200,17 +212,13 @@ def _spots(ladder: Ladder) -> list[dict[str, Any]]:
                 "spot": spot.entry.title,
                 "address": spot.entry.address,
                 "sparsity": percent(spot.entry.sparsity),
-                "compression": _compression(spot.entry),
+                "compression": times(spot.entry.compression),
                 "robust": _kept(spot.robust),
                 "clean": _kept(spot.clean),
-                "together": _compression(spot.together) if spot.together else "–",
+                "together": times(spot.together.compression) if spot.together else "–",
             }
         rows.append(row)
     return rows
-
-
-def _compression(entry: Entry) -> str:
-    return f"{float(entry.compression):.3g}×" if entry.compression else "–"
 
 
 def _kept(pair: Paired) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.site.downloads import plain
 from bench.site.entries import Board, Catalogue
-from bench.site.figures import interval, thousands, threat
+from bench.site.figures import interval, thousands, threat, under
 from bench.site.tables import Cell
 from bench.submission.literature import Claim, Literature, Setting
 from bench.submission.schema import VerificationLevel
@@ -63,7 +63,7 @@ def context(catalogue: Catalogue, source: Literature) -> dict[str, Any]:
         for setting, claim in source.claims
     ]
     boards = [
-        {"address": board.address, "title": f"{board.protocol.title}, {threat(board.norm, board.epsilon)}"}
+        {"address": board.address, "title": under(board.protocol.title, board.norm, board.epsilon)}
         for board in catalogue.boards
         if any(line["address"] == address(source) for line in beside(catalogue, board))
     ]

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def nodes(tmp_path, monkeypatch):
     env = {
         **os.environ,
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_TMPDIR": f"/tmp/r{os.getpid()}",
+        "RAY_TMPDIR": f"{tempfile.gettempdir()}/r{os.getpid()}",
     }  # sockets need short names
     words = ["--node-ip-address=127.0.0.1", "--num-cpus=1", "--num-gpus=0", "--disable-usage-stats", "--block"]
     log = (tmp_path / "ray.log").open("w")

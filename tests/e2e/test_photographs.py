@@ -85,7 +85,7 @@ def test_thirty_three_of_forty_photographs_are_classified_rightly(rules, weights
     [(None, "one-shot", 33), ("3/10", "one-shot", 32), ("1/2", "one-shot", 4), ("1/2", "bn", 16)],
 )
 def test_what_pruning_leaves_of_thirty_three(rules, weights, monkeypatch, share, regime, right):
-    """Accuracy before and after; what goes on from there through Linf is in tests/benchmarks/PHOTOGRAPHS.md."""
+    """Accuracy before and after; tests/benchmarks/photographs.py goes on from there through Linf."""
     monkeypatch.setenv("BENCH_MODEL_DIR", str(weights))
     said = Said() if share is None else Said("magnitude-global", Fraction(share), regime)
     cell = prepare(ask(f"timm:{NAME}", str(rules), said=said))

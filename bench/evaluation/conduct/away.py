@@ -1,6 +1,5 @@
 """A cell on another machine: all that it needs is sent, and all that it makes comes back as it is made."""
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -21,7 +20,7 @@ from bench.evaluation.executors.executor import Files, Placed, Report
 from bench.evaluation.plan.plan import Plan
 from bench.lock import unfinished
 from bench.models.source import ModelRef
-from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE
+from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, sha256
 
 RESULT = (RESULT_FILE, POINTS_FILE, WITNESSES_FILE)
 """What comes back of a cell that is finished, beside its journal."""
@@ -54,7 +53,7 @@ class Sent:
         path = home / "placed" / self.digest / self.name
         if not path.is_file():
             content = self.placed()[self.name]
-            if hashlib.sha256(content).hexdigest() != self.digest:
+            if sha256(content) != self.digest:
                 raise BenchError(f"{self.name} did not arrive as it was sent; try again.")
             write_atomic(path, content)
         return path

@@ -1,6 +1,5 @@
 """What goes out to other machines for a cell and comes back: files are placed once, work is kept as it arrives."""
 
-import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from bench.evaluation.record import result
 from bench.evaluation.search.journal import LINES, clear, keep
 from bench.lock import held, unfinished
 from bench.pruning.prune import needs_images
+from bench.submission.files import sha256
 
 _Points = tuple[str, str, int, int]
 """Data set, split, first id and the one after the last."""
@@ -126,7 +126,7 @@ class Post:
         return self._files[key]
 
     def _sent(self, name: str, content: bytes) -> Sent:
-        return Sent(hashlib.sha256(content).hexdigest(), name, self.executor.place({name: content}))
+        return Sent(sha256(content), name, self.executor.place({name: content}))
 
     def _parent(self, folder: Path | None) -> tuple[str, Placed] | None:
         if folder is None or not folder.is_dir():

@@ -10,7 +10,7 @@ from typing import Any
 from bench.errors import DisagreementError, InputError
 from bench.evaluation.conduct.grid import Planned
 from bench.evaluation.record.ledger import PLAN_FILE, CellRecord, Ledger, read_plan
-from bench.submission.files import RESULT_FILE, read_result
+from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, read_result
 
 _OF_A_RUN = ("cost", "environment")
 """What two runs of one cell may differ in."""
@@ -117,7 +117,7 @@ def _told(folder: Path) -> tuple[Any, bytes, bytes]:
     for threat in result["threats"]:
         for attack in threat["attacks"]:
             del attack["forwards"], attack["backwards"]
-    arrays = [(folder / name).read_bytes() for name in ("points.npz", "witnesses.npz")]
+    arrays = [(folder / name).read_bytes() for name in (POINTS_FILE, WITNESSES_FILE)]
     return json.dumps(result, sort_keys=True), arrays[0], arrays[1]
 
 

@@ -13,7 +13,7 @@ def lay_out(network: nn.Module, measured: Measured, shape: tuple[int, int, int],
     """Let the channels of a network come last in memory where a processor is faster for it; return the network.
 
     It is where channels are gone, for then convolutions are thin and the library behind them spends a seventh of a step
-    on moving channels (tests/benchmarks/PRUNING.md), and where images are large (tests/benchmarks/PHOTOGRAPHS.md). On
+    on moving channels (tests/benchmarks/PRUNING.md), and where images are large (tests/benchmarks/photographs.py). On
     small images whole networks gain little and stay as they are; so does what an accelerator runs.
 
     Args:

@@ -15,7 +15,7 @@ from bench.errors import ArtefactError, InputError, UsageError
 from bench.models.architecture import Architecture
 from bench.models.conversion import convert
 from bench.models.naming import Changes
-from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, architecture
+from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, architecture, placing
 from bench.models.weights import model_folder
 from bench.registry import unknown
 
@@ -97,18 +97,12 @@ def place(name: str, given: Path) -> Path:
         ArtefactError: if it is not what was published.
     """
     entry, path = _entry(name), _place(name)
-    if path.exists():
-        raise UsageError(f"published:{name} has weights at {path} already; remove them to place others.")
-    if given.suffix == ".safetensors":
-        convert(given, path)
-    else:
-        download.hold(given, download.Remote(given.name, entry.address, f"sha256:{entry.sha256}"))
-        convert(given, path, key=entry.key, changes=Changes(rename=tuple(entry.rename.items())))
-    try:
-        load(ModelRef("published", name))
-    except BaseException:
-        path.unlink()
-        raise
+    with placing(ModelRef("published", name), path):
+        if given.suffix == ".safetensors":
+            convert(given, path)
+        else:
+            download.hold(given, download.Remote(given.name, entry.address, f"sha256:{entry.sha256}"))
+            convert(given, path, key=entry.key, changes=Changes(rename=tuple(entry.rename.items())))
     return path
 
 

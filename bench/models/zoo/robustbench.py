@@ -20,7 +20,7 @@ from bench.models.conversion import convert
 from bench.models.drive import address, fetch_shared
 from bench.models.naming import COUNTER, suggest
 from bench.models.probe import probe
-from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
+from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, placing, state_digest
 from bench.models.weights import file_digest, fill, model_folder, read
 from bench.registry import unknown
 
@@ -186,15 +186,9 @@ def place(name: str, given: Path) -> Path:
         ArtefactError: if it needs code to be opened, or is not of this network.
     """
     _, path = _entry(name), _place(name)
-    if path.exists():
-        raise UsageError(f"robustbench:{name} has weights at {path} already; remove them to place others.")
     pickled = given.suffix != ".safetensors"
-    convert(given, path, key="last" if pickled and path.stem.startswith(_LAST) else None)
-    try:
-        load(ModelRef("robustbench", name))
-    except BaseException:
-        path.unlink()
-        raise
+    with placing(ModelRef("robustbench", name), path):
+        convert(given, path, key="last" if pickled and path.stem.startswith(_LAST) else None)
     return path
 
 

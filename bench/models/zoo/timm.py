@@ -18,7 +18,7 @@ from bench.atomic import write_atomic
 from bench.errors import AbsentError, ArtefactError, InputError, UsageError
 from bench.models.architecture import Architecture, Variant
 from bench.models.probe import probe
-from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, state_digest
+from bench.models.source import SOURCES, LoadedModel, ModelRef, ModelSource, Normalised, placing, state_digest
 from bench.models.weights import file_digest, fill, model_folder, read
 from bench.offline import online
 
@@ -210,15 +210,9 @@ def place(name: str, given: Path) -> Path:
     """
     _described(name.partition("@")[0])
     path = _place(_tagged(name.partition("@")[0]) + "".join(name.partition("@")[1:]))
-    if path.exists():
-        raise UsageError(f"timm:{name} has weights at {path} already; remove them to place others.")
-    read(given)
-    write_atomic(path, given.read_bytes())
-    try:
-        load(ModelRef("timm", name))
-    except BaseException:
-        path.unlink()
-        raise
+    with placing(ModelRef("timm", name), path):
+        read(given)
+        write_atomic(path, given.read_bytes())
     return path
 
 
