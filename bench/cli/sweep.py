@@ -143,6 +143,7 @@ def _cells(**options: Any) -> "tuple[list[Planned], Path, tuple[int, int] | None
     """Return the cells, the folder they go to, and which shard they are, if they are one."""
     from bench.evaluation.conduct.grid import grid
     from bench.evaluation.conduct.shards import deal, place
+    from bench.evaluation.search.batch import bytes_of
     from bench.protocol.own import find
 
     shard = reading.shard(options["shard"])
@@ -157,6 +158,7 @@ def _cells(**options: Any) -> "tuple[list[Planned], Path, tuple[int, int] | None
         norms=tuple(Norm(norm) for norm in options["norms"]) or None,
         points=options["points"] if isinstance(options["points"], tuple) else reading.points(options["points"]),
         batch_size=reading.batch_size(options["batch_size"]),
+        memory=bytes_of(options["memory"]),
         **{name: options[name] for name in ("limit", "device", "seed", "engine")},
     )
     if shard is None:

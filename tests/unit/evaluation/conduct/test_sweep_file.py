@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import pytest
 
+from bench.cli import sweep
 from bench.cli.main import run
 from bench.errors import InputError
 from bench.evaluation.conduct.sweep_file import read_sweep
@@ -68,3 +69,14 @@ def test_the_plan_tells_every_cell_and_a_file_goes_with_no_option_that_names_cel
     assert run(["sweep", "--shard", "3/2"]) == 2
     assert "'3/2' is no shard" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_every_cell_is_measured_as_the_options_say():
+    words = ["--models", "embedded:digits-tiny-linf", "--recipes", "magnitude-global", "--sparsities", "1/2"]
+    words += ["--memory", "0.5", "--batch-size", "7", "--limit", "3", "--seed", "5", "--threat", "L0"]
+    given = sweep.command.make_context("sweep", [*words, "--points", "0:4", "--preset", "fast"]).params
+    cells, _, _ = sweep._cells(**given)
+    assert len(cells) == 2
+    for request in (cell.plan.request for cell in cells):
+        assert (request.memory, request.batch_size, request.limit, request.seed) == (2**29, 7, 3, 5)
+        assert (request.norms, request.points, request.device, request.engine) == ((Norm.L0,), (0, 4), "auto", "native")
