@@ -15,10 +15,10 @@ SECONDS = 30.0
 """Of a processor."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = {
-    "os.mkdir": (0,), "os.rename": (0, 1), "os.link": (1,), "os.symlink": (1,), "os.remove": (0,), "os.rmdir": (0,),
-    "os.chmod": (0,),
+    "os.mkdir": ((0, 2),), "os.rename": ((0, 2), (1, 3)), "os.link": ((1, 3),), "os.symlink": ((1, 2),),
+    "os.remove": ((0, 1),), "os.rmdir": ((0, 1),), "os.chmod": ((0, 2),),
 }  # fmt: skip
-"""Calls that change a folder, and which of their words name what is changed."""
+"""Calls that change a folder; which of their words name what is changed, and the open folder that a name starts in."""
 _heard: list[Path] | None = None
 
 
@@ -27,9 +27,10 @@ def _hear(event, words):
         return
     if event == "open" and isinstance(words[0], str | bytes) and isinstance(words[2], int) and words[2] & _WRITES:
         _heard.append(Path(os.fsdecode(words[0])).absolute().resolve())
-    for place in _CHANGES.get(event, ()):
-        if isinstance(words[place], str | bytes):  # the link itself, not where it leads
-            path = Path(os.fsdecode(words[place])).absolute()
+    for name, folder in _CHANGES.get(event, ()):
+        if isinstance(words[name], str | bytes):  # the link itself, not where it leads
+            start = Path.cwd() if words[folder] == -1 else Path(f"/proc/self/fd/{words[folder]}")
+            path = start / os.fsdecode(words[name])
             _heard.append(path.parent.resolve() / path.name)
 
 

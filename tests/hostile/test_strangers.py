@@ -139,12 +139,13 @@ def hand_in(bare, root, said):
     located = f"locator = {json.dumps(said['locator'], ensure_ascii=False)}"
     toml = re.sub(r"^locator = .*$", lambda _: located, toml, flags=re.MULTILINE)
     (folder / "submission.toml").write_text(toml, "utf-8")
+    (folder / "verification.json").unlink(missing_ok=True)
     if said["locator"] == CARRIED:
         carry(folder, ref=re.sub(r"[/\\]", " ", said["model"]["ref"]) + ".safetensors")
     try:
         verify(folder, "re-run", date(2026, 3, 3), says=said["says"])
     except SubmissionError:  # of what the stranger said, so that the check has something to say, too
-        (folder / "verification.json").unlink()
+        pass
     return folder
 
 

@@ -1,7 +1,9 @@
 """Verifiers of the tests: keys made anew in a temporary folder in every session, and verifications that they sign."""
 
+import atexit
 import json
 import os
+import shutil
 import tempfile
 from datetime import date
 from pathlib import Path
@@ -15,6 +17,7 @@ from bench.submission.verification import AgainRecord, Verification, verdicts
 from bench.submission.verifiers import VARIABLE, make, sign
 
 FOLDER = Path(tempfile.mkdtemp(prefix="verifiers-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 NAME = "A. Maintainer"
 LOST = "A. Former Maintainer"
 KEY, STRANGER, OLD = (FOLDER / name for name in ("listed.pem", "stranger.pem", "old.pem"))
