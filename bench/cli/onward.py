@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.evaluation.plan.plan import Plan
+    from bench.models.source import ModelRef
     from bench.submission.schema import Result
 
 _FIRST = ["--recipe", "magnitude-global", "--sparsity", "0.9"]
@@ -23,14 +24,42 @@ def onward(settled: "Plan", result: "Result", rules: str) -> Iterator[str]:
         rules: the protocol as it was named.
     """
     out = str(settled.out)
-    if parent := _parent_run(settled, result):
+    parent = _parent_run(settled, result)
+    if parent:
         yield from _kept(settled.out, parent)
         yield f"To hold it against its parent, point by point: {shlex.join(['bench', 'compare', out, str(parent)])}"
     if settled.request.dense:
         words = ["bench", "evaluate", *_same(settled, rules), *_FIRST, "--parent", out]
         yield f"To see what pruning costs: {shlex.join(words)}"
     if result.standard:
-        yield f"To submit it: {shlex.join(['bench', 'submission', 'new', out])} --author NAME --licence LICENCE"
+        yield from _submission(settled, result, parent)
+
+
+def _submission(settled: "Plan", result: "Result", parent: Path | None) -> Iterator[str]:
+    """Yield how a standard run is handed in, and before it the run of a dense parent that nobody else has."""
+    from bench.evaluation.plan.reference import SUBMISSIONS
+    from bench.submission.people import rebuilt
+
+    request, name = settled.request, result.model.parent or ""
+    if rebuilt(result) is None and not request.model.architecture:
+        yield "To submit it, write it to a file with bench prune and measure that; elsewhere it learns other weights."
+        return
+    if parent and name.endswith(".safetensors") and SUBMISSIONS not in parent.parents:
+        dense = request.model if request.origin is None else request.origin.parent
+        yield f"To submit it, hand in its dense parent first, whose file nobody else has: {_handed(parent, dense)}"
+    yield f"To submit it: {_handed(settled.out, request.model)}"
+
+
+def _handed(out: Path, ref: "ModelRef | None") -> str:
+    """Return the command that makes a submission of a run; a small file of weights goes with it."""
+    from bench.submission.files import WEIGHTS_BYTES
+
+    said = f"{shlex.join(['bench', 'submission', 'new', str(out)])} --author NAME --licence LICENCE"
+    if ref is None or not ref.architecture:
+        return said
+    file = Path(ref.name)
+    small = file.is_file() and file.stat().st_size <= WEIGHTS_BYTES
+    return f"{said} {shlex.join(['--weights', ref.name]) if small else '--locator ADDRESS'}"
 
 
 def _kept(out: Path, parent: Path) -> Iterator[str]:

@@ -145,7 +145,7 @@ def new(
         submission = Submission(
             schema_="bench.submission/1",
             id=identity,
-            name=name or result.model.ref.rpartition(":")[2],
+            name=name or result.model.ref.rpartition(":")[2].removesuffix(".safetensors"),
             authors=authors,
             date=(day or datetime.now(tz=UTC)).date(),
             paper=paper,
@@ -189,8 +189,10 @@ def _weights(result: "Result", locator: str | None, *, carries: bool) -> "Weight
         )
     if pinned is None:
         raise UsageError(
-            f"{model.ref!r} is a file of your own; say where others find it: --locator {PINNED}; or, if it has at most "
-            f"{WEIGHTS_BYTES:,} bytes, hand it in with --weights FILE."
+            f"{model.ref!r} is a file of your own; say where others find it with --locator ADDRESS, {PINNED}. `hf "
+            f"upload ACCOUNT/NAME {model.ref}` brings it to Hugging Face, and `hf models info ACCOUNT/NAME` tells its "
+            f"revision (sha): https://huggingface.co/ACCOUNT/NAME/resolve/REVISION/{model.ref}. One of at most "
+            f"{WEIGHTS_BYTES:,} bytes may be handed in itself, with --weights FILE."
         )
     known = model.file_sha256 if said and model.file_sha256 else model.weights_sha256
     return Weights(locator=pinned, sha256=known, bytes=result.pruning.bytes_plain)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +43,8 @@ class Neighbour(NamedTuple):
     """The entry that it names as its dense parent."""
     parent_weights: str | None = None
     """Digest of the parent that was measured beside it."""
+    parent_file: str | None = None
+    """Name of the file of weights that the parent is; None for one that anyone has."""
     dense: bool = True
 
 
@@ -57,6 +59,7 @@ def neighbour(submission: Submission, result: Result, points: PointTable | None)
         distances=None if points is None or result.collapsed else _distances(points),
         parent=submission.parent,
         parent_weights=result.model.parent_sha256,
+        parent_file=name if (name := result.model.parent) and name.endswith(".safetensors") else None,
         dense=result.pruning.structure == "dense",
     )
 
@@ -146,6 +149,7 @@ def relation_problems(entries: Mapping[str, Neighbour]) -> dict[str, list[str]]:
             *_copies(name, "every prediction and distance is that", echoes.get(entry.outputs or "", []), entries),
             *_copies(name, "most distances are those", disguised[name], entries),
             *_descent(name, entries),
+            *_orphan(entry, [entries[other] for other in alike.get(entry.parent_weights or "", [])]),
         ]
         for name, entry in entries.items()
     }
@@ -211,6 +215,15 @@ def _disguised(entries: Mapping[str, Neighbour]) -> defaultdict[str, list[str]]:
 
 def _descends(first: Neighbour, second: Neighbour) -> bool:
     return first.parent_weights == second.weights or second.parent_weights == first.weights
+
+
+def _orphan(entry: Neighbour, parents: Iterable[Neighbour]) -> Iterator[str]:
+    if entry.parent_file is not None and not any(parent.file for parent in parents):
+        yield (
+            f"{RESULT_FILE}: the dense parent {entry.parent_file!r} is a file with weights "
+            f"{(entry.parent_weights or 'unknown')[:12]}… and has no entry beside this one that says where they lie; "
+            "hand in its own run first, in a pull request before this one."
+        )
 
 
 def _copies(name: str, what: str, alike: list[str], entries: Mapping[str, Neighbour]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from bench.download import Remote, fetch
 from bench.errors import ArtefactError, InputError, SubmissionError
 from bench.evaluation.plan.carried import kept, parents, unpack
 from bench.guard import Guard
+from bench.models.source import SOURCES
 from bench.submission.carried import carried
 from bench.submission.files import RESULT_FILE, SUBMISSION_FILE, read_result, read_submission
 from bench.submission.links import serving
@@ -28,7 +29,8 @@ _SECONDS = 300.0
 def fetch_weights(folder: Path) -> list[Path]:
     """Bring the files of an entry to this machine; return the folders in which they lie under the names of its record.
 
-    Nothing is fetched for a network that anyone has: it is made again from its reference and recipe.
+    A network that anyone has is made again from its reference and recipe; where its weights are not at hand, they are
+    brought from where ``bench models fetch`` brings them from.
 
     Raises:
         SubmissionError: if it names no place of a file.
@@ -40,11 +42,21 @@ def fetch_weights(folder: Path) -> list[Path]:
     if model.parent is not None and model.parent.endswith(".safetensors") and ":" not in model.parent:
         # first, for a record tells its own file by a digest and its parent's by the name alone, which both may have
         places.append(_parent(folder, model, model.parent))
+    for name in dict.fromkeys((model.ref, model.parent)):
+        _bring(name or "")
     if model.normalisation is not None:
         place = _fetched(folder, submission, model, model.ref)
         _try(place / model.ref, model.architecture, model.normalisation)
         places.append(place)
     return places
+
+
+def _bring(ref: str) -> None:
+    """Bring the weights of a network that a source of models knows by name, if they are not there."""
+    kind, _, name = ref.partition(":")
+    source = SOURCES[kind] if kind in SOURCES and name else None
+    if source is not None and source.fetch is not None and not source.at_hand(name):
+        source.fetch(name)
 
 
 def _parent(folder: Path, model: ModelRecord, name: str) -> Path:

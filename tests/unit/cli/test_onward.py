@@ -4,13 +4,14 @@ import shlex
 import shutil
 from fractions import Fraction
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
 
 from bench.cli.main import run
 from bench.cli.onward import onward
-from bench.evaluation.plan.plan import Request, plan
+from bench.evaluation.plan.plan import Origin, Request, plan
 from bench.models.source import ModelRef
 from bench.protocol.load import load as rules
 from bench.submission.files import canonical, read_result
@@ -89,3 +90,49 @@ def test_a_parents_run_that_lies_beside_is_found_whatever_it_is_called(tmp_path)
         (folder / "anything" / "result.json").read_bytes().replace(b'"standard"', b'"damaged"')
     )
     assert not any("compare" in sentence for sentence in onward(asked, sparse, "digits-v1"))
+
+
+@pytest.fixture
+def of_files(tmp_path):
+    """Return how to tell what follows from the run of a pruned file beside that of its dense parent."""
+
+    def make(size=100, **changes):
+        for name in ("dense", "mine"):
+            (tmp_path / f"{name}.safetensors").write_bytes(bytes(size))
+        dense, pruned = (
+            ModelRef.parse(f"{name}.safetensors", architecture="digits-tiny") for name in ("dense", "mine")
+        )
+        write(tmp_path / "runs", id="dense", parent="net")
+        folder = write(tmp_path / "runs", id="child", theirs="x", recipe="of others", sparsity=Fraction(1, 2))
+        result = read_result(folder / "result.json")
+        digest = read_result(folder.with_name("dense") / "result.json").model.weights_sha256
+        model = {"ref": "mine.safetensors", "parent": "dense.safetensors", "parent_sha256": digest}
+        asked = Request(pruned, rules("digits-v1"), origin=Origin(dense, "x"), out=Path("runs/digits-v1/child"))
+        told = result.model_copy(update={"model": result.model.model_copy(update=model)} | changes)
+        return [line for line in onward(plan(asked), told, "digits-v1") if line.startswith("To submit it")]
+
+    return make
+
+
+def test_a_parent_that_is_a_file_is_handed_in_first_and_small_files_go_along(of_files):
+    new = "bench submission new runs/digits-v1"
+    first, second = of_files()
+    assert first.startswith("To submit it, hand in its dense parent first, whose file nobody else has: bench ")
+    assert first.endswith(f"{new}/dense --author NAME --licence LICENCE --weights dense.safetensors")
+    assert second == f"To submit it: {new}/child --author NAME --licence LICENCE --weights mine.safetensors"
+
+
+def test_a_large_file_is_told_where_it_lies(of_files):
+    first, second = of_files(2**20 + 1)
+    assert first.endswith("runs/digits-v1/dense --author NAME --licence LICENCE --locator ADDRESS")
+    assert second.endswith("runs/digits-v1/child --author NAME --licence LICENCE --locator ADDRESS")
+
+
+def test_a_network_that_learned_after_it_was_pruned_is_written_to_a_file_first(tmp_path):
+    folder = write(tmp_path, id="child", recipe="magnitude-global", sparsity=Fraction(1, 2))
+    result = read_result(folder / "result.json")
+    learned = result.model_copy(update={"pruning": result.pruning.model_copy(update={"regime": "ft-adv"})})
+    model = ModelRef.parse("embedded:digits-tiny-linf")
+    asked = plan(Request(model, rules("digits-v1"), recipe="magnitude-global", sparsity=Fraction(1, 2), out=folder))
+    (told,) = onward(asked, learned, "digits-v1")
+    assert told.startswith("To submit it, write it to a file with bench prune and measure that")

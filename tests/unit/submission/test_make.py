@@ -83,7 +83,7 @@ def test_a_file_lies_at_an_address(own, tmp_path):
 @pytest.mark.parametrize(
     ("words", "content", "code", "says"),
     [
-        ([], SMALL, 2, "or, if it has at most 1,048,576 bytes, hand it in with --weights FILE"),
+        ([], SMALL, 2, "One of at most 1,048,576 bytes may be handed in itself, with --weights FILE"),
         (["--weights", "mine.safetensors"], SMALL + b"x", 4, "mine.safetensors has sha256"),
         (["--weights", "mine.safetensors"], bytes(2**20 + 1), 3, "at most 1048576 are read"),
         (["--weights", "mine.safetensors", "--locator", HUB], SMALL, 2, "name one"),

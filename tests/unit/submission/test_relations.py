@@ -18,7 +18,7 @@ from bench.submission.files import canonical
 from bench.submission.people import RESERVED
 from bench.submission.relations import Neighbour, relation_problems
 from tests.support.builders import write
-from tests.support.carrying import carry
+from tests.support.carrying import SMALL, carry
 
 
 def by(folder, *authors):
@@ -228,6 +228,19 @@ def test_a_parent_that_is_none_is_refused(tmp_path, parent, says):
     child = named(family(tmp_path, authors=["Somebody Else"]), parent)
     write(tmp_path, id="other-dense", parent="other", lottery=3)
     assert any(says in problem for problem in problems(child)), problems(child)
+
+
+def test_a_parent_that_is_a_file_has_an_entry_before_its_child(tmp_path):
+    """Nobody could measure the child again, and a review would end before its first comparison."""
+    child = carry(family(tmp_path, authors=["A. Author"]))
+    told = json.loads((child / "result.json").read_text("utf-8"))
+    told["model"]["parent"] = "dense.safetensors"
+    (child / "result.json").write_bytes(canonical(told))
+    (says,) = problems(child)
+    assert "the dense parent 'dense.safetensors' is a file with weights" in says
+    assert "hand in its own run first" in says
+    carry(tmp_path / "digits-v1" / "small-dense", SMALL[:-1] + b"x")
+    assert problems(child) == []
 
 
 def test_a_dense_entry_has_no_parent(tmp_path):

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import socket
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bench.evaluation.plan.reference import file_named, measured
 from bench.evaluation.review import weights
 from bench.evaluation.review.weights import fetch_weights
 from bench.guard import Guard
+from bench.models.source import SOURCES
 from bench.models.weights import file_digest
 from bench.submission.files import dump, read_result
 from bench.submission.schema import Normalisation
@@ -146,6 +148,19 @@ def test_a_server_that_is_gone_is_told(entry, monkeypatch):
 
 def test_a_network_that_anyone_has_needs_no_file(root):
     assert fetch_weights(root / "submissions/digits-v1/digits-tiny-linf--magnitude-global-90") == []
+
+
+def test_weights_that_anyone_can_have_are_brought(entry, monkeypatch):
+    brought = []
+    known = SOURCES["published"]
+    monkeypatch.setitem(
+        SOURCES._entries, "published", replace(known, fetch=brought.append, at_hand=lambda name: name == "there")
+    )
+    folder = carrying(entry())
+    for parent, wanted in (("published:absent", ["absent"]), ("published:there", []), ("embedded:x", [])):
+        brought.clear()
+        fetch_weights(beside(folder, f"child-{parent.partition(':')[2]}", parent=parent))
+        assert brought == wanted
 
 
 def test_a_network_that_takes_all_memory_takes_none_here(tmp_path):
