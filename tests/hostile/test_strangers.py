@@ -1,5 +1,6 @@
 """Whatever passes the check builds, into a site without a problem, and nobody else's numbers change by it."""
 
+import contextlib
 import json
 import random
 import re
@@ -142,10 +143,8 @@ def hand_in(bare, root, said):
     (folder / "verification.json").unlink(missing_ok=True)
     if said["locator"] == CARRIED:
         carry(folder, ref=re.sub(r"[/\\]", " ", said["model"]["ref"]) + ".safetensors")
-    try:
+    with contextlib.suppress(SubmissionError):  # of what the stranger said, so that the check has a sentence, too
         verify(folder, "re-run", date(2026, 3, 3), says=said["says"])
-    except SubmissionError:  # of what the stranger said, so that the check has something to say, too
-        pass
     return folder
 
 
