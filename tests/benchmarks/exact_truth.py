@@ -24,7 +24,7 @@ from collections import Counter
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import highspy
 import numpy as np
@@ -243,6 +243,7 @@ class Verdict(NamedTuple):
         winner: the class that a witness is taken for.
         lead: the most by which that class can win within the radius, of the logits.
         size: of the witness, as the judge measures it.
+        witness: an image that is misread within the radius.
         solves: programs, those of bounds included.
         nodes: of branch and bound, over all programs.
     """
@@ -251,6 +252,7 @@ class Verdict(NamedTuple):
     winner: int | None = None
     lead: float | None = None
     size: float | None = None
+    witness: Tensor | None = None
     solves: int = 0
     nodes: int = 0
 
@@ -275,7 +277,7 @@ def truth(network: nn.Module, layers: Layers, image: Tensor, label: int, threat:
                 if bool(judged.fooled & judged.inside):
                     taken, size = int(network(witness).argmax()), float(judged.distances[threat.norm])
                     lead = float(won[winner] - won[label])
-                    return Verdict("broken", taken, lead, size, program.solves, program.nodes)
+                    return Verdict("broken", taken, lead, size, witness, program.solves, program.nodes)
         except TimeoutError:
             pass
         unresolved = True
@@ -300,8 +302,13 @@ def entry_of(cell: Cell, ending: str) -> tuple[str, PointTable]:
     return name, read_points(folder / "points.npz")
 
 
-def measure(ending: str, recipe: str, sparsity: Fraction | None, count: int) -> dict[str, Any]:
-    """Return the record of one network on the first points of the protocol; counts are of these points."""
+def measure(
+    ending: str, recipe: str, sparsity: Fraction | None, count: int, witnesses: Path | None = None
+) -> dict[str, Any]:
+    """Return the record of one network on the first points of the protocol; counts are of these points.
+
+    With ``witnesses``, the images that break points which the cascade missed are written there, for a challenge.
+    """
     cell = cell_of(recipe, sparsity)
     name, table = entry_of(cell, ending)
     points, network, threat = cell.points.head(count), cell.pruned.network, THREAT
@@ -320,6 +327,10 @@ def measure(ending: str, recipe: str, sparsity: Fraction | None, count: int) -> 
         raise DisagreementError(
             f"{name}: points {wrong} have a witness and are called robust; one of the two is wrong."
         )
+    missed = [at for at, one in enumerate(found) if one.truth == "broken" and best[at]]
+    if witnesses is not None and missed:
+        beyond = torch.cat([cast("Tensor", found[at].witness) for at in missed]).numpy()
+        np.savez(witnesses / f"{name}.npz", id=points.ids[missed], image=beyond)
     return {
         "entry": name,
         "weights_sha256": cell.digest,
@@ -329,9 +340,9 @@ def measure(ending: str, recipe: str, sparsity: Fraction | None, count: int) -> 
         "cascade": int(table.robust(Norm.LINF)[rows].sum()),
         "first": {"attack": first, "leaves": int((table.correct & ~table.broken[Norm.LINF, first])[rows].sum())},
         "missed": [
-            {"id": int(points.ids[at]), "winner": one.winner, "lead": one.lead,
+            {"id": int(points.ids[at]), "winner": found[at].winner, "lead": found[at].lead,
              "found_at": float(table.distance[Norm.LINF][rows[at]])}
-            for at, one in enumerate(found) if one.truth == "broken" and best[at]
+            for at in missed
         ],
         "largest_witness": max((one.size for one in found if one.size is not None), default=None),
         "solves": sum(one.solves for one in found),
@@ -401,6 +412,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--points", type=int, default=500)
     parser.add_argument("--page", action="store_true", help="write the page from EXACT.json")
+    parser.add_argument("--witnesses", type=Path, help="folder for the images that break what the cascade missed")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if not asked.page:
@@ -413,7 +425,7 @@ def main() -> None:
             "tolerance": TOLERANCE,
             "solver": f"HiGHS {version('highspy')}",
             "machine": machine(torch.device("cpu")).processor,
-            "networks": [measure(*network, asked.points) for network in NETWORKS],
+            "networks": [measure(*network, asked.points, asked.witnesses) for network in NETWORKS],
         }
         write_atomic(KEPT, canonical(found))
     write_atomic(PAGE, page(json.loads(KEPT.read_bytes())).encode())

@@ -376,8 +376,10 @@ def test_a_page_prints_to_pdf_with_every_row(site, tab):
     assert page.pdf(format="A4")[:5] == b"%PDF-"
 
 
-@pytest.mark.timing
-@pytest.mark.parametrize(("rows", "most"), [(1000, 200), (10000, 1500)])
+@pytest.mark.parametrize(
+    ("rows", "most"),
+    [pytest.param(1000, 200, marks=pytest.mark.timing), pytest.param(10000, 1500, marks=pytest.mark.soak)],
+)
 def test_a_long_board_sorts_quickly(tmp_path, tab, rows, most):
     catalogue, _ = crowded(tmp_path / "in", rows)
     page = tab()

@@ -66,35 +66,45 @@ SURROUNDINGS = {
 }
 
 
+ATTACK = {"norm": "L2", "epsilon": "1/2", "protocol": "digits-smoke-v1", "progress": False}
+EVALUATE = {"protocol": "digits-smoke-v1", "points": 3, "threats": "Linf", "progress": False} | {
+    "recipe": "magnitude-global", "sparsity": 0.5, "parent_run": False,
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def problem():
     points = DATASETS["digits"].load("test", range(6))
     return bench.load("embedded:digits-tiny-linf"), points.images(), points.label_tensor()
 
 
+@pytest.fixture(scope="module")
+def attacked(problem):
+    return bench.attack(*problem, **ATTACK)
+
+
+@pytest.fixture(scope="module")
+def evaluated(problem, tmp_path_factory):
+    return bench.evaluate(problem[0], **EVALUATE, out=tmp_path_factory.mktemp("elsewhere") / "run")
+
+
 @pytest.mark.parametrize("around", SURROUNDINGS)
-def test_an_attack_gives_what_it_gives_without(problem, around):
-    words = {"norm": "L2", "epsilon": "1/2", "protocol": "digits-smoke-v1", "progress": False}
-    expected = bench.attack(*problem, **words)
+def test_an_attack_gives_what_it_gives_without(problem, attacked, around):
     with SURROUNDINGS[around]():
         before = state()
-        found = bench.attack(*problem, **words)
+        found = bench.attack(*problem, **ATTACK)
         assert state() == before
-    assert torch.equal(found.distances, expected.distances)
-    assert torch.equal(found.images, expected.images)
+    assert torch.equal(found.distances, attacked.distances)
+    assert torch.equal(found.images, attacked.images)
 
 
 @pytest.mark.parametrize("around", SURROUNDINGS)
-def test_an_evaluation_gives_what_it_gives_without(problem, around, tmp_path):
-    network = problem[0]
-    words = {"protocol": "digits-smoke-v1", "points": 3, "threats": "Linf", "progress": False}
-    words |= {"recipe": "magnitude-global", "sparsity": 0.5, "parent_run": False}
+def test_an_evaluation_gives_what_it_gives_without(problem, evaluated, around, tmp_path):
     with SURROUNDINGS[around]():
-        found = bench.evaluate(network, **words, out=tmp_path / "run")
-    expected = bench.evaluate(network, **words, out=tmp_path / "elsewhere" / "run")
-    assert found.record.threats == expected.record.threats
-    assert found.record.model == expected.record.model
-    assert found.record.pruning == expected.record.pruning
+        found = bench.evaluate(problem[0], **EVALUATE, out=tmp_path / "run")
+    assert found.record.threats == evaluated.record.threats
+    assert found.record.model == evaluated.record.model
+    assert found.record.pruning == evaluated.record.pruning
 
 
 def test_networks_that_cannot_be_frozen_are_told():

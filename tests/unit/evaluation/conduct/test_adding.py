@@ -109,7 +109,7 @@ def test_what_is_added_is_checked_as_if_it_had_been_there_from_the_start(asked):
 
 
 def test_a_heavier_preset_attacks_only_what_it_changes(asked):
-    points = {"protocol": lighter(RULES), "limit": 2, "norms": (Norm.LINF, Norm.L0)}
+    points = {"protocol": lighter(RULES), "limit": 1, "norms": (Norm.LINF, Norm.L0)}
     measure("runs/mine", **points)
     done = len(asked)
     added = measure("runs/mine", **points | {"protocol": RULES})
