@@ -123,14 +123,22 @@ def judge_witnesses(headers: Mapping[str, Header]) -> Iterator[str]:
         yield "the images of the three norms differ in shape"
 
 
-def witness_problems(points: PointTable, stored: Archive) -> Iterator[str]:
-    """Yield one sentence per disagreement between stored witnesses and the distances they prove; read in parts."""
+def witness_problems(points: PointTable, stored: Archive, held: NDArray[np.bool_] | None = None) -> Iterator[str]:
+    """Yield one sentence per disagreement between stored witnesses and the distances they prove; read in parts.
+
+    Args:
+        points: of the run.
+        stored: its witnesses.
+        held: which points' witnesses are there; all, unless told otherwise.
+    """
     rows = {int(point): row for row, point in enumerate(points.id)}
+    of = "those" if held is None else "those of the sample"
     for norm in Norm:
         ids, distance = stored[f"id_{norm}"], points.distance[norm]
-        broken = set(points.id[(distance > 0) & np.isfinite(distance)].tolist())
+        there = (distance > 0) & np.isfinite(distance)
+        broken = set(points.id[there if held is None else there & held].tolist())
         if set(ids.tolist()) != broken or len(ids) != len(broken):
-            yield f"{WITNESSES_FILE}: {norm} has witnesses for other points than those with a finite distance."
+            yield f"{WITNESSES_FILE}: {norm} has witnesses for other points than {of} with a finite distance."
             continue
         measured = _measured(stored, norm)
         if measured is None:

@@ -39,6 +39,7 @@ from bench.submission.people import people_problems
 from bench.submission.points import Bits, PointTable, read_points
 from bench.submission.regular import content
 from bench.submission.relations import neighbours, relation_problems
+from bench.submission.sample import sampled
 from bench.submission.schema import Result, Submission
 from bench.submission.standing import best_known
 from bench.submission.verification import Verification, verification_problems
@@ -225,7 +226,8 @@ def _strangers(there: list[str]) -> Iterator[str]:
 def _witnesses(path: Path, points: PointTable | None) -> list[str]:
     with opened_arrays(path, packed=WITNESS_BYTES, decoded=_DECODED, judge=judge_witnesses) as stored:
         if points is not None:
-            return list(witness_problems(points, stored))
+            held = sampled(points.id, stored.headers[f"image_{Norm.LINF}"].shape[1:])
+            return list(witness_problems(points, stored, held))
         for name in stored.headers:  # what is damaged is said even where nothing can be held against it
             deque(stored.parts(name), maxlen=0)
     return []

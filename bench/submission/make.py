@@ -11,15 +11,18 @@ from bench.submission.files import (
     RESULT_FILE,
     SUBMISSION_FILE,
     WEIGHTS_FILE,
-    WITNESS_BYTES,
     WITNESSES_FILE,
     read_result,
 )
+from bench.submission.points import read_points
+from bench.submission.sample import drawn
 from bench.submission.schema import Result, Submission
 
 
 def make(run: Path, root: Path, submission: Submission, weights: bytes | None = None) -> Path:
     """Copy a run's files to ``root/<protocol>/<id>`` and write submission.toml, and weights if given, beside them.
+
+    Of its witnesses a sample goes along.
 
     Raises:
         SubmissionError: if the run deviates from its protocol; such a result cannot be submitted.
@@ -33,10 +36,9 @@ def make(run: Path, root: Path, submission: Submission, weights: bytes | None = 
     folder = root / result.protocol.name / submission.id
     if folder.exists():
         raise UsageError(f"{str(folder)!r} exists already; published files do not change, choose another --id.")
-    for name in (RESULT_FILE, POINTS_FILE, WITNESSES_FILE):
-        content = (run / name).read_bytes()
-        if name != WITNESSES_FILE or len(content) <= WITNESS_BYTES:
-            write_atomic(folder / name, content)
+    for name in (RESULT_FILE, POINTS_FILE):
+        write_atomic(folder / name, (run / name).read_bytes())
+    write_atomic(folder / WITNESSES_FILE, drawn(run / WITNESSES_FILE, read_points(run / POINTS_FILE).id))
     if weights is not None:
         write_atomic(folder / WEIGHTS_FILE, weights)
     write_atomic(folder / SUBMISSION_FILE, spell(submission).encode())

@@ -6,8 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
+import bench
 from bench.cli.main import run
+from bench.data.dataset import DATASETS
 from bench.evaluation.checks import probe
 from bench.evaluation.conduct import run as carried
 from bench.evaluation.conduct import scenarios
@@ -59,15 +62,16 @@ def accepted(project, fork, tmp_path, capsys):
 
 @pytest.fixture
 def overlooked(root):
-    """Return what attacks with the whole budget found on the same network at one point that barely falls."""
-    entry = root / "submissions/digits-v1/digits-tiny-linf--magnitude-global-50"
-    stronger, points = np.load(entry / "witnesses.npz"), read_points(entry / "points.npz")
-    near = np.where(points.distance[Norm.LINF][:50] <= 0.1, points.distance[Norm.LINF][:50], 0.0)
-    known = {norm: stronger[f"id_{norm}"] == near.argmax() for norm in Norm}
-    return {
-        part: np.concatenate([stronger[f"{kind}_{norm}"][keep] for norm, keep in known.items()])
-        for part, kind in (("id", "id"), ("image", "image"), ("clean", "clean"))
-    }
+    """Return what attacks with the whole budget find on the same network at the point that barely falls."""
+    points = read_points(root / "submissions/digits-v1/digits-tiny-linf--magnitude-global-50/points.npz")
+    far = points.distance[Norm.LINF][:50]
+    at = [int(np.where(far <= 0.1, far, 0.0).argmax())]
+    data = DATASETS["digits"].load("test", at)
+    pruned = bench.prune(bench.load("embedded:digits-tiny-linf"), "magnitude-global", 0.5, example=data.images())
+    problem = pruned.network, data.images(), data.label_tensor()
+    found = bench.attack(*problem, norm="Linf", epsilon="1/10", protocol="digits-v1", ids=torch.tensor(at))
+    assert not found.robust.any()
+    return {"id": points.id[at], "image": found.images.numpy(), "clean": data.images().numpy()}
 
 
 @pytest.fixture

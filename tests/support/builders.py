@@ -15,6 +15,7 @@ from bench.submission.agreement import measure
 from bench.submission.arrays import pack_arrays
 from bench.submission.files import canonical
 from bench.submission.points import PointTable
+from bench.submission.sample import sampled
 from bench.submission.schema import Flag, Level
 from bench.threats import Norm, surface
 from tests.support.signers import verify
@@ -158,7 +159,7 @@ def _points(cell: Cell, rules: Protocol) -> tuple[PointTable, dict[str, np.ndarr
     table = PointTable(np.arange(rules.data.first, rules.data.first + count), label, prediction, distance, broken)
     witnesses: dict[str, np.ndarray] = {}
     for norm in Norm if cell.witnesses else ():
-        found = correct & ~unbroken
+        found = correct & ~unbroken & sampled(table.id, image.shape[1:])
         witnesses |= {f"id_{norm}": table.id[found], f"image_{norm}": image[found], f"clean_{norm}": clean[found]}
     return table, witnesses
 

@@ -81,8 +81,8 @@ def parent_plan(plan: Plan, parent: ModelRef) -> Plan:
 def find_parent(plan: Plan, dense: LoadedModel) -> tuple[Parent | None, str]:
     """Look for the parent's run; return it, and what it lacks, or why there is none.
 
-    It is the folder named, else one beside the result that holds enough, whatever it is called, else the parent's
-    committed submission; where none was attacked under all of the plan's threat models, the one that was under most.
+    It is the folder named, else one beside the result that holds enough, whatever it is called; where none was attacked
+    under all of the plan's threat models, the one that was under most.
 
     Raises:
         InputError: if the folder that was named is not the parent's.
@@ -119,12 +119,11 @@ def _unattacked(parent: Parent, plan: Plan) -> str:
 
 def _places(plan: Plan, dense: LoadedModel) -> Iterator[Path]:
     names = dict.fromkeys([parent_plan(plan, dense.ref).name, entry_name(dense.ref, "dense", None, "one-shot")])
-    beside, published = plan.out.parent, Path("submissions") / plan.protocol.name
+    beside = plan.out.parent
     yield from (beside / name for name in names)
     attacked = f'"weights_sha256": "{dense.digest}"'.encode()
     others = sorted(path for path in beside.glob(f"*/{RESULT_FILE}") if path.is_file())
     yield from (path.parent for path in others if attacked in path.read_bytes())
-    yield from (published / name for name in names)
 
 
 def read_parent(folder: Path, plan: Plan, weights: str) -> Parent:

@@ -70,7 +70,7 @@ def confirm(place: Path, arrays: dict[str, NDArray[Any]], *, device: str = "auto
     if strange or images.shape[1:] != target.images.shape[1:]:
         what = f"has no point {strange[0]}" if strange else f"takes images of shape {tuple(target.images.shape[1:])}"
         raise SubmissionError(f"{entry.submission.id!r} {what}; these witnesses are of another entry.")
-    where = torch.tensor([rows[int(point)] for point in ids], device=target.images.device)
+    where = torch.tensor([rows[int(point)] for point in ids], dtype=torch.long, device=target.images.device)
     with exact_arithmetic():
         broken = confirmed(target, images, where, cell)
     order, now = np.sort(entry.points.id), entry.standing()
