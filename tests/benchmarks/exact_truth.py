@@ -396,6 +396,9 @@ The points that the cascade missed:
 
 {missed}
 
+With `--witnesses FOLDER` their images are written down, for `bench challenge new`: the challenge `exact` of that entry
+was made so, and boards count it.
+
 No known witness lies on a point that the programs call robust. They are solved by {solver} on one thread ({machine},
 processor seconds), in floating point, with constraints and whole numbers held to {tolerance:g}: far closer than the
 {margin:g} that a class must stay behind, but no proof in exact arithmetic. That programs seldom branch (nodes) is due
