@@ -89,7 +89,8 @@ def notes(catalogue: Catalogue, entry: Entry) -> list[str]:
     told = {"collapse"} if reason and reason.startswith("collapsed") else set()
     found += [_flag(flag.check, flag.level) for flag in entry.result.flags if flag.check not in told]
     if entry.result.pruning.collapsed_layers:
-        found.append(f"{len(entry.result.pruning.collapsed_layers)} layers without a weight")
+        empty = len(entry.result.pruning.collapsed_layers)
+        found.append(f"{empty} layer{'s' if empty > 1 else ''} without a weight")
     if entry.submission.extra_data:
         found.append("trained on extra data")
     return found

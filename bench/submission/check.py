@@ -147,8 +147,7 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     submission = read(SUBMISSION_FILE, read_submission)
     written, result = read(RESULT_FILE, _machine) or (b"", None)
     points = read(POINTS_FILE, read_points)
-    if WITNESSES_FILE in there:
-        found += read(WITNESSES_FILE, partial(_witnesses, points=points)) or []
+    found += read(WITNESSES_FILE, partial(_witnesses, points=points)) or []
     verification = read(VERIFICATION_FILE, _verification) if VERIFICATION_FILE in there else None
     withdrawal = read(WITHDRAWAL_FILE, partial(read_toml, Withdrawal)) if WITHDRAWAL_FILE in there else None
     signed, wrong = challenges(folder, there)

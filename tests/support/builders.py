@@ -50,7 +50,7 @@ class Cell:
     protocol: str = "digits-v1"
     flags: tuple[Flag, ...] = ()
     collapsed: bool = False
-    witnesses: bool = False
+    witnesses: bool = True
     method: str = ""
     paper: str | None = None
     day: date = date(2026, 3, 1)
@@ -86,7 +86,7 @@ def cells(count: int, protocol: str = "digits-v1") -> list[Cell]:
     levels = ("re-run", "re-run", "reproduced", "checked", None)
     for number in range(count):
         parent, rest = divmod(number, 1 + len(RECIPES) * len(shares))
-        base = Cell(parent=f"net-{parent}", protocol=protocol, lottery=number, witnesses=number < 2)
+        base = Cell(parent=f"net-{parent}", protocol=protocol, lottery=number)
         strength, when = 0.6 + 0.17 * (parent * 7 % 9), date(2026, 1, 5) + timedelta(days=number % 90)
         if rest == 0:
             made.append(replace(base, id=f"net-{parent}-dense", name=f"Network {parent}", strength=strength, day=when))

@@ -17,7 +17,6 @@ from bench.evaluation.review.compared import tied
 from bench.evaluation.review.table import Table, named
 from bench.evaluation.search.cascade import Cascade, Target
 from bench.submission.check import Folder
-from bench.submission.files import WITNESSES_FILE
 from bench.submission.standing import best_known
 from bench.tensors import Logits, portion
 from bench.threats import Norm
@@ -27,12 +26,8 @@ SAMPLE = 32
 _BATCH = 250
 
 
-def replay(table: Table, entry: Folder, witnesses: Mapping[str, NDArray[Any]] | None, target: Target) -> None:
+def replay(table: Table, witnesses: Mapping[str, NDArray[Any]], target: Target) -> None:
     """Hold every stored clean image against the data set, and every witness against the network."""
-    if witnesses is None:
-        proved = sum(int(((values > 0) & np.isfinite(values)).sum()) for values in entry.points.distance.values())
-        table.skip("witnesses", f"no {WITNESSES_FILE}; {proved} distances stand unproved, which raises no count")
-        return
     rows = {int(point): row for row, point in enumerate(target.ids.tolist())}
     for norm in Norm:
         ids = witnesses[f"id_{norm}"]

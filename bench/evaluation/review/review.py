@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import SubmissionError, UsageError
@@ -81,7 +80,7 @@ def review(place: Path, seed: int, *, device: str = "auto", out: Path | None = N
         compare_network(found.table, entry, cell)
         compare_points(found.table, entry, cell, target)
         compare_doubts(found.table, entry, cell, target)
-        replay(found.table, entry, _witnesses(place), target)
+        replay(found.table, _witnesses(place), target)
         found.fallen = smoke(found.table, entry, cell, target, batch_of(cell, target.images.device), seed)
         found.correct = int((target.logits.argmax(dim=1) == target.labels).sum())
     return found
@@ -130,9 +129,8 @@ def _plan(place: Path, result: Result, places: list[Path], device: str, out: Pat
     )
 
 
-def _witnesses(place: Path) -> Mapping[str, NDArray[Any]] | None:
-    path = place / WITNESSES_FILE
-    return read_arrays(path, judge=judge_witnesses) if path.is_file() else None
+def _witnesses(place: Path) -> Mapping[str, NDArray[Any]]:
+    return read_arrays(place / WITNESSES_FILE, judge=judge_witnesses)
 
 
 def compare_again(found: Review, run: Path) -> Again:
@@ -149,13 +147,13 @@ def compare_again(found: Review, run: Path) -> Again:
         )
     points, room = read_points(run / POINTS_FILE), RULES.room(result.data.points)
     table.hold("weights, measured again", entry.result.model.weights_sha256, result.model.weights_sha256)
-    stored = _witnesses(found.place) or {}
+    stored = _witnesses(found.place)
     again = Again.of(entry, result, points, found.every)
     for threat in again.threats:
         claimed = best_known(entry.result, entry.points)[threat.norm].count
         fell, stood = len(set(threat.fallen) - found.before(threat.norm)), len(threat.stood)
         says = f"{threat.best_known} ({fell} fell, {stood} stood; {room} of each are expected at most)"
-        unproved = set(threat.stood) - set(stored.get(f"id_{threat.norm}", np.empty(0)).tolist())
+        unproved = set(threat.stood) - set(stored[f"id_{threat.norm}"].tolist())
         agrees = fell <= room and len(unproved) <= room
         table.hold(f"{threat.norm} robust, best known", claimed, says, agrees=agrees, lowers=True)
     for name, scenario in entry.result.scenarios.items():

@@ -136,7 +136,7 @@ def test_an_image_survives_its_encoding():
 
 def test_a_gallery_shows_what_is_stored_and_nothing_else(tmp_path):
     write(tmp_path, id="with", witnesses=True)
-    write(tmp_path, id="without")
+    write(tmp_path, id="without", witnesses=False)
     shown, nothing = (gallery(entry) for entry in sorted(read(tmp_path), key=lambda entry: entry.id))
     assert nothing == []
     assert len(shown) == 3

@@ -52,7 +52,7 @@ def test_a_valid_submission_has_no_problem(folder):
 
 def test_every_kind_of_synthetic_entry_is_valid(tmp_path):
     for cell in cells(16):
-        assert problems(write(tmp_path, cell)) == []
+        assert problems(write(tmp_path, cell, witnesses=True)) == []
 
 
 STOOD = {"robust": {"Linf": 3}, "forwards": 9, "parent": {"Linf": 3}}

@@ -63,7 +63,7 @@ def test_what_is_true_agrees(hand, witnesses):
         compare_network(table, entry, cell)
         compare_points(table, entry, cell, target)
         compare_doubts(table, entry, cell, target)
-        replay(table, entry, witnesses, target)
+        replay(table, witnesses, target)
         fallen = smoke(table, entry, cell, target, 256, smoke_seed("a commit"))
     assert not disagreeing(table)
     assert fallen == {norm: [] for norm in Norm}
@@ -129,36 +129,28 @@ def test_points_in_another_order_are_no_points_of_the_data_set(hand, name):
 
 
 def test_foreign_clean_images_are_told(hand, witnesses):
-    entry, _, target = hand
+    _, _, target = hand
     witnesses["clean_L2"][3] = np.nextafter(witnesses["clean_L2"][3], 1)
     table = Table()
-    replay(table, entry, witnesses, target)
+    replay(table, witnesses, target)
     assert disagreeing(table) == ["L2 clean images"]
 
 
 def test_witnesses_that_fool_nobody_are_told(hand, witnesses):
-    entry, _, target = hand
+    _, _, target = hand
     witnesses["image_Linf"][5] = witnesses["clean_Linf"][5]
     table = Table()
-    replay(table, entry, witnesses, target)
+    replay(table, witnesses, target)
     (row,) = [row for row in table.rows if row.verdict is Verdict.DISAGREES]
     assert (row.what, row.found) == ("Linf witnesses", f"1 fool nobody: {witnesses['id_Linf'][5]}")
 
 
 def test_images_of_another_size_are_told(hand, witnesses):
-    entry, _, target = hand
+    _, _, target = hand
     witnesses |= {f"{part}_L0": np.zeros((len(witnesses["id_L0"]), 3, 8, 8), np.float32) for part in ("image", "clean")}
     table = Table()
-    replay(table, entry, witnesses, target)
+    replay(table, witnesses, target)
     assert disagreeing(table) == ["L0 clean images"]
-
-
-def test_deleted_witnesses_raise_nothing_and_are_told(hand):
-    entry, _, target = hand
-    table = Table()
-    replay(table, entry, None, target)
-    assert [row.verdict for row in table.rows] == [Verdict.NOT_COMPARED]
-    assert not table.disagrees
 
 
 def test_points_said_to_stand_fall_to_an_attack_that_nobody_foresaw(hand):
