@@ -43,11 +43,8 @@ class Group:
 
 
 def gallery(entry: Entry) -> list[Group]:
-    """Return the witnesses to show; none where the entry stores none."""
-    path = entry.path / WITNESSES_FILE
-    if not path.exists():
-        return []
-    arrays = read_arrays(path)
+    """Return the witnesses to show, out of those in the entry's folder."""
+    arrays = read_arrays(entry.path / WITNESSES_FILE)
     groups = [Group(f"Nearest in {symbol(norm)}", _pieces(entry, norm, arrays)) for norm in Norm]
     return [group for group in groups if group.pieces]
 
