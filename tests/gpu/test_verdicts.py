@@ -79,9 +79,9 @@ def test_a_whole_evaluation_gives_the_same_result(device, points, tmp_path):
     """Scenarios, checks and files included: what is written names the accelerator and counts the same points."""
     words = ["evaluate", "--model", "embedded:digits-tiny-linf", "--recipe", "magnitude-global", "--sparsity", "0.5"]
     words += ["--protocol", "digits-smoke-v1", "--limit", str(min(points, 50))]
-    for where in ("cpu", str(device)):
-        assert run([*words, "--device", where, "--out", str(tmp_path / where / "half")]) == 0
-    here, there = (tmp_path / where / "half" for where in ("cpu", str(device)))
+    here, there = (tmp_path / where / "half" for where in ("here", "there"))
+    for where, out in (("cpu", here), (str(device), there)):
+        assert run([*words, "--device", where, "--out", str(out)]) == 0
     assert read_result(here / "result.json").cost.machine.accelerator is None
     named = read_result(there / "result.json").cost.machine.accelerator
     assert (named is None) == (device.type == "cpu")
