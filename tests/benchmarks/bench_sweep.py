@@ -222,7 +222,8 @@ def workers(out: Path) -> Record:
         for many in (1, 2):
             place = out / f"{executor}-{many}"
             bench(
-                "sweep", "--protocol", "digits-smoke-v1", "--recipes", "dense", "--models",
+                "sweep", "--protocol", "digits-v1", "--limit", "10", "--recipes", "dense,magnitude-global",
+                "--sparsities", "1/2,9/10", "--models",
                 "embedded:digits-tiny-linf,embedded:digits-mlp-linf,embedded:digits-cnn-linf,embedded:digits-cnn-l2",
                 "--device", "cpu", "--executor", executor, "--workers", str(many), "--out", str(place),
             )  # fmt: skip
