@@ -121,8 +121,8 @@ def answers(port: int) -> bool:
 @pytest.mark.soak
 def test_a_node_that_disappears_costs_the_batch_in_flight_alone(tmp_path, nodes):
     address, second = nodes
-    grid = ["sweep", "--protocol", "digits-smoke-v1", "--models", "embedded:digits-tiny-linf,embedded:digits-mlp-linf",
-            "--recipes", "dense", "--limit", "20"]  # fmt: skip
+    grid = ["sweep", "--protocol", "digits-v1", "--models", "embedded:digits-tiny-linf,embedded:digits-mlp-linf",
+            "--recipes", "dense", "--limit", "6"]  # fmt: skip
     assert bench(tmp_path, *grid, "--executor", "here", "--out", "here").returncode == 0
     names = cells(tmp_path / "here")
     words = [*grid, "--executor", "ray", "--address", address, "--workers", "2", "--out", "ray"]
