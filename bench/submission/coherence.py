@@ -13,7 +13,7 @@ from bench.submission.files import RESULT_FILE, dump
 from bench.submission.schema import PruningRecord, Result, ThreatRecord
 from bench.threats import Scenario
 
-FASTEST = {"processor": 4e13, "accelerator": 1e15}
+_FASTEST = {"processor": 4e13, "accelerator": 1e15}
 """Multiplications with additions in a second that no machine of today reaches in single precision: two sockets of 128
 cores that do 32 a tick at 4.5 GHz, and ten of the largest accelerators."""
 
@@ -87,7 +87,7 @@ def _cost(result: Result) -> Iterator[str]:
 def _speed(result: Result) -> Iterator[str]:
     """Hold the seconds against what the passes are made of; a pass back takes two of the others."""
     spent, kind = result.cost, "processor" if result.cost.machine.accelerator is None else "accelerator"
-    least = (spent.forwards + 2 * spent.backwards) * result.pruning.nonzero_macs / FASTEST[kind]
+    least = (spent.forwards + 2 * spent.backwards) * result.pruning.nonzero_macs / _FASTEST[kind]
     if spent.seconds < least:
         yield (
             f"{RESULT_FILE}: cost.seconds is {spent.seconds:g}, yet {spent.forwards:,} forward and {spent.backwards:,} "

@@ -36,9 +36,10 @@ def make(run: Path, root: Path, submission: Submission, weights: bytes | None = 
     folder = root / result.protocol.name / submission.id
     if folder.exists():
         raise UsageError(f"{str(folder)!r} exists already; published files do not change, choose another --id.")
-    for name in (RESULT_FILE, POINTS_FILE):
-        write_atomic(folder / name, (run / name).read_bytes())
-    write_atomic(folder / WITNESSES_FILE, drawn(run / WITNESSES_FILE, read_points(run / POINTS_FILE).id))
+    files = {name: (run / name).read_bytes() for name in (RESULT_FILE, POINTS_FILE)}
+    files[WITNESSES_FILE] = drawn(run / WITNESSES_FILE, read_points(run / POINTS_FILE).id)
+    for name, content in files.items():
+        write_atomic(folder / name, content)
     if weights is not None:
         write_atomic(folder / WEIGHTS_FILE, weights)
     write_atomic(folder / SUBMISSION_FILE, spell(submission).encode())

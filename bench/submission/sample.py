@@ -5,6 +5,7 @@ has a reason to forge, so what an entry shows of them need not be whole; another
 """
 
 import hashlib
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 
@@ -21,6 +22,11 @@ VALUES = 30_720
 """Numbers in the images of those points together: ten points of CIFAR-10. One point is always among them."""
 
 
+def drawn_ids(ids: Iterable[int], words: object, count: int) -> list[int]:
+    """Return so many of the ids at most, by the digests of the words and each id, so that nobody chooses them."""
+    return sorted(ids, key=lambda point: hashlib.sha256(f"{words} {point}".encode()).digest())[:count]
+
+
 def sampled(ids: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Tell which points' witnesses belong into the folder, by the digests of their ids.
 
@@ -29,8 +35,7 @@ def sampled(ids: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]
         shape: of an image.
     """
     count = max(1, min(MOST, VALUES // prod(shape)))
-    order = sorted(ids.tolist(), key=lambda point: hashlib.sha256(f"witness {point}".encode()).digest())
-    return np.isin(ids, order[:count])
+    return np.isin(ids, drawn_ids(ids.tolist(), "witness", count))
 
 
 def drawn(witnesses: Path, ids: NDArray[np.int64]) -> bytes:

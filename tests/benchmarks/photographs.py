@@ -145,20 +145,28 @@ def norms(home: Path, points: int) -> None:
         print("".join(line for line in dry.out.splitlines() if line.startswith("Timed")))
 
 
-def pruned(home: Path, points: int) -> None:
-    """Count right answers before and after pruning, and take each network through Linf."""
-    from bench.evaluation.plan.ask import Said, ask
+def answered(home: Path, **asked: Any) -> tuple[Any, Any, Any, Any]:
+    """Return the cell of the network, pruned as asked, and images, labels and logits of the photographs."""
+    from bench.evaluation.plan.ask import ask
     from bench.evaluation.plan.prepare import prepare
     from bench.evaluation.search.meter import clean_logits
 
     os.environ["BENCH_MODEL_DIR"] = str(home / "models")
+    cell = prepare(ask("timm:tf_efficientnet_lite0.in1k", str(rules(home)), **asked))
+    images = cell.points.images()
+    return cell, images, cell.points.label_tensor(), clean_logits(cell.pruned.network, images, 5)
+
+
+def pruned(home: Path, points: int) -> None:
+    """Count right answers before and after pruning, and take each network through Linf."""
+    from bench.evaluation.plan.ask import Said
+
     print("| network | right of 40 | of 20 not recalibrated on | Linf 4/255 | 1/255 | 1/510 | 1/1020 | 1/2040 | took |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, (share, regime) in VARIANTS.items():
         said = Said() if share is None else Said("magnitude-global", Fraction(share), regime)
-        cell = prepare(ask("timm:tf_efficientnet_lite0.in1k", str(rules(home)), said=said))
-        logits = clean_logits(cell.pruned.network, cell.points.images(), 5)
-        right = logits.argmax(dim=1) == cell.points.label_tensor()
+        _, _, labels, logits = answered(home, said=said)
+        right = logits.argmax(dim=1) == labels
         words = [] if share is None else ["--recipe", "magnitude-global", "--sparsity", share, "--regime", regime]
         ran, result = evaluated(home, name.replace(" ", "-"), "--threat", "Linf", "--points", f"0:{points}", *words)
         (curve,) = result.curves.values()
@@ -178,19 +186,14 @@ def sparse(home: Path, points: int) -> None:
     from bench.attacks.attack import ATTACKS
     from bench.evaluation.environment import exact_arithmetic
     from bench.evaluation.judge.pool import Pool
-    from bench.evaluation.plan.ask import ask
-    from bench.evaluation.plan.prepare import batch_of, prepare
+    from bench.evaluation.plan.prepare import batch_of
     from bench.evaluation.search.cascade import Cascade, Target
-    from bench.evaluation.search.meter import clean_logits
     from bench.threats import Norm, ThreatModel
 
-    os.environ["BENCH_MODEL_DIR"] = str(home / "models")
     torch.set_num_threads(1)
     with exact_arithmetic():
-        cell = prepare(ask("timm:tf_efficientnet_lite0.in1k", str(rules(home))))
-        images, labels = cell.points.images()[:points], cell.points.label_tensor()[:points]
-        logits = clean_logits(cell.pruned.network, images, 5)
-        rows = (logits.argmax(dim=1) == labels).nonzero().flatten()
+        cell, images, labels, logits = answered(home)
+        rows = (logits.argmax(dim=1) == labels)[:points].nonzero().flatten()
         target = Target(cell.pruned.network, images[rows], labels[rows], rows, logits[rows])
         threat = ThreatModel(Norm.L0, Fraction(50))
         print(f"{len(rows)} photographs; standing beyond {' / '.join(map(str, GRID))} pixels.\n")

@@ -10,7 +10,6 @@ small radii: nothing of a natural network is left at the usual ones. Prints Mark
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -32,8 +31,6 @@ from bench.attacks.draws import Draws  # noqa: E402
 from bench.attacks.losses import cross_entropy, runner_up, targeted_dlr  # noqa: E402
 from bench.attacks.pixels import select  # noqa: E402
 from bench.evaluation.environment import exact_arithmetic  # noqa: E402
-from bench.evaluation.plan.ask import ask  # noqa: E402
-from bench.evaluation.plan.prepare import prepare  # noqa: E402
 from bench.evaluation.search.meter import clean_logits  # noqa: E402
 from bench.tensors import Classifier  # noqa: E402
 from bench.threats import Norm, ThreatModel  # noqa: E402
@@ -93,13 +90,10 @@ def aimed(model: Classifier, points: Points, lists: Tensor, threat: ThreatModel,
 
 def first_right(home: Path, count: int) -> tuple[Classifier, Points]:
     """Load the network and the first photographs that it gets right."""
-    os.environ["BENCH_MODEL_DIR"] = str(home / "models")
-    cell = prepare(ask("timm:tf_efficientnet_lite0.in1k", str(photographs.rules(home))))
-    images, labels, network = cell.points.images(), cell.points.label_tensor(), cell.pruned.network
-    logits = clean_logits(network, images, BATCH)
+    cell, images, labels, logits = photographs.answered(home)
     rows = (logits.argmax(dim=1) == labels).nonzero().flatten()[:count]
     far = torch.full((len(rows),), torch.inf)
-    return network, Points(images[rows], labels[rows], rows, logits[rows], far)
+    return cell.pruned.network, Points(images[rows], labels[rows], rows, logits[rows], far)
 
 
 def weigh(home: Path, count: int, steps: int) -> None:

@@ -194,6 +194,15 @@ def test_a_parents_run_whose_counts_were_edited_is_damaged(monkeypatch, runs):
         )
 
 
+def test_an_entry_in_place_of_the_parents_run_is_told(root, tmp_path):
+    entry = root / "submissions" / "digits-v1" / "digits-tiny-linf--dense"
+    with pytest.raises(InputError, match=r"digits-tiny-linf--dense' holds the witnesses of a sample of its points"):
+        bench.evaluate(
+            "embedded:digits-tiny-linf", protocol="digits-v1", points=2, threats="Linf",
+            recipe="magnitude-global", sparsity=0.5, parent=entry, out=tmp_path / "run",
+        )  # fmt: skip
+
+
 class Constant(nn.Module):
     """Multiplies by a tensor that it keeps to itself."""
 

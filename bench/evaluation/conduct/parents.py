@@ -17,6 +17,7 @@ from bench.submission.agreement import judge_witnesses, point_problems, witness_
 from bench.submission.arrays import opened_arrays
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, read_result
 from bench.submission.points import PointTable, read_points
+from bench.submission.sample import sampled
 from bench.submission.schema import Result
 from bench.threats import Norm, ThreatModel
 
@@ -33,13 +34,21 @@ class Parent:
         """Hold the stored witnesses against the distances that they prove.
 
         Raises:
-            InputError: if they prove something else, or are images of another shape.
+            InputError: if they prove something else, are images of another shape, or those of an entry: a sample.
             SubmissionError: if the file is damaged.
         """
         points = read_points(self.folder / POINTS_FILE)
         with opened_arrays(self.folder / WITNESSES_FILE, judge=judge_witnesses) as stored:
-            wrong = next(chain(point_problems(self.result, points), witness_problems(points, stored)), None)
             shape = stored.headers[f"image_{Norm.LINF}"].shape[1:]
+            wrong, of_an_entry = (
+                next(chain(point_problems(self.result, points), witness_problems(points, stored, held)), None)
+                for held in (None, sampled(points.id, shape))
+            )
+        if wrong is not None and of_an_entry is None:
+            raise InputError(
+                f"{str(self.folder)!r} holds the witnesses of a sample of its points, as entries do, where all are "
+                "replayed; name the folder of the parent's run, or none, and the parent is measured."
+            )
         if wrong is not None:
             raise InputError(f"{str(self.folder)!r} is damaged; run the parent again: {wrong}")
         if shape != self.shape:

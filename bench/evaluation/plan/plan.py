@@ -69,7 +69,7 @@ class Request:
         limit: only so many of the points.
         seed: None takes the protocol's.
         memory: bytes that the run may take where it computes; None takes what suits the device.
-        parent_run: folder of the dense parent's run; None looks beside ``out`` and in submissions/.
+        parent_run: folder of the dense parent's run; None looks beside ``out``.
         parent_first: measure the dense parent, too, where no run of it is at hand.
     """
 

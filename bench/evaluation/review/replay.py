@@ -1,6 +1,5 @@
 """Replays the stored witnesses of an entry, and attacks a few of its robust points in a way that nobody foresees."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from bench.evaluation.review.compared import tied
 from bench.evaluation.review.table import Table, named
 from bench.evaluation.search.cascade import Cascade, Target
 from bench.submission.check import Folder
+from bench.submission.sample import drawn_ids
 from bench.submission.standing import best_known
 from bench.tensors import Logits, portion
 from bench.threats import Norm
@@ -97,8 +97,8 @@ def smoke(table: Table, entry: Folder, cell: Cell, target: Target, batch: int, s
 
 def chosen(rows: Tensor, ids: Tensor, seed: int) -> Tensor:
     """Return at most so many of the rows, by the digests of seed and id, in order."""
-    order = sorted(rows.tolist(), key=lambda row: hashlib.sha256(f"{seed} {int(ids[row])}".encode()).digest())
-    return torch.tensor(sorted(order[:SAMPLE]), dtype=torch.long, device=rows.device)
+    held = set(drawn_ids(ids[rows].tolist(), seed, SAMPLE))
+    return torch.tensor([row for row in rows.tolist() if int(ids[row]) in held], dtype=torch.long, device=rows.device)
 
 
 def confirmed(target: Target, images: Tensor, rows: Tensor, cell: Cell) -> dict[Norm, NDArray[np.bool_]]:
