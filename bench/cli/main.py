@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "challenge": ("bench.cli.challenge", "Lower an entry by witnesses that nobody had found."),
     "verifier": ("bench.cli.verifier", "Make and list the keys that sign verifications."),
     "report": ("bench.cli.report", "Answer what all entries say together."),
+    "figure": ("bench.cli.figure", "Draw a figure of the leaderboard for a paper."),
     "site": ("bench.cli.site", "Build, check, serve and export the leaderboard."),
     "doctor": ("bench.cli.doctor", "Check this installation."),
 }

@@ -258,6 +258,6 @@ def _write(
 def _curve(told: dict[str, Any]) -> bytes:
     """Return the learning curve as SVG."""
     from bench.site.plots import learning
-    from bench.site.render import picture
+    from bench.site.render import svg
 
-    return picture(learning(told)).alone
+    return svg(learning(told))

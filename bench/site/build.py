@@ -2,41 +2,26 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from pydantic import BaseModel
 
-from bench.site import croissant, exports, frame, guides, literature, pages, vendor
+from bench.site import croissant, exports, frame, guides, literature, pages, plots, vendor
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, published, record, table
-from bench.site.draw import Drawing, script_safe
+from bench.site.draw import Drawing, definitions
 from bench.site.entries import Catalogue, read
+from bench.site.press import Press
 from bench.site.render import pictures
 from bench.submission.challenge import Challenge
 from bench.submission.files import canonical
-from bench.submission.links import https
 from bench.submission.literature import Literature
 from bench.submission.schema import Result, Submission
 from bench.submission.verification import Verification
 from bench.submission.withdrawal import Withdrawal
 
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
-)
-NAVIGATION = (
-    ("Boards", "index.html"),
-    ("Findings", "findings.html"),
-    ("Explorer", "explorer.html"),
-    ("Compare", "compare.html"),
-    ("Sweet spots", "sweet-spots.html"),
-    ("Rules", "protocols.html"),
-    ("Data", "data.html"),
-    ("Changes", "changes.html"),
-)
 _SCHEMAS: dict[str, tuple[type[BaseModel], str]] = {
     "literature": (Literature, "a file of quoted figures"),
     "result": (Result, "result.json, what the machine measured"),
@@ -56,29 +41,18 @@ def build(submissions: Path, store: Path | None = None) -> dict[str, bytes]:
         SubmissionError: if any submission has a problem.
     """
     catalogue = read(submissions)
-    assets = _assets(catalogue)
-    names = {name: address for name, (address, _) in assets.items()}
     downloads, says = _downloads(catalogue, submissions)
-    printed = list(_pages(catalogue, guides.data(downloads, says)))
-    drawn = pictures((drawing for page in printed for drawing in figures(page)), store)
-    environment = _environment()
+    shared = [*_pages(catalogue), guides.data(downloads, says)]
+    drawings = [drawing for page in shared for drawing in figures(page)]
+    assets = _assets(catalogue, drawings)
+    press = Press({name: address for name, (address, _) in assets.items()})
+    drawn = pictures(drawings, store)
     files = {f"assets/{address}": content for address, content in assets.values()}
     files |= {f"data/{path}": content for path, content in downloads.items()}
     files["data/SHA256SUMS"] = checksums(downloads)
-    for page in printed:
-        context = {
-            "up": "../" * page.address.count("/"),
-            "assets": names,
-            "csp": CSP,
-            "navigation": NAVIGATION,
-            "section": page.section,
-            "updated": catalogue.updated,
-            "pictures": drawn,
-            **page.context,
-        }
-        files[page.address] = _tidy(environment.get_template(page.template).render(context))
-    for address, picture in drawn.items():
-        files[f"{address}.svg"], files[f"{address}.pdf"] = picture.alone, picture.pdf
+    files |= {page.address: press.print(page, drawn, catalogue.updated) for page in shared}
+    for page in pages.entries(catalogue):
+        files[page.address] = press.print(page, pictures(figures(page)))
     return files | _beside(catalogue)
 
 
@@ -88,10 +62,9 @@ def figures(page: pages.Page) -> list[Drawing]:
     return found
 
 
-def _pages(catalogue: Catalogue, data: pages.Page) -> Iterator[pages.Page]:
+def _pages(catalogue: Catalogue) -> Iterator[pages.Page]:
     yield pages.home(catalogue)
     yield from pages.boards(catalogue)
-    yield from pages.entries(catalogue)
     yield from pages.quoted(catalogue)
     yield guides.found(catalogue)
     yield guides.explorer(catalogue)
@@ -99,7 +72,6 @@ def _pages(catalogue: Catalogue, data: pages.Page) -> Iterator[pages.Page]:
     yield guides.sweet_spots(catalogue)
     yield guides.rules(catalogue)
     yield guides.news(catalogue)
-    yield data
 
 
 def _downloads(catalogue: Catalogue, submissions: Path) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -143,13 +115,14 @@ def _beside(catalogue: Catalogue) -> dict[str, bytes]:
     return files
 
 
-def _assets(catalogue: Catalogue) -> dict[str, tuple[str, bytes]]:
+def _assets(catalogue: Catalogue, drawings: Iterable[Drawing]) -> dict[str, tuple[str, bytes]]:
     """Return name to (address that carries a digest, content)."""
     static = dict(_walk(resources.files("bench.site") / "static", ""))
     vendored = {name.removeprefix("vendor/"): body for name, body in static.items() if name.startswith("vendor/")}
     vendor.verify(vendored)
     del static[f"vendor/{vendor.LOCK}"]
     static["data.js"] = exports.script(catalogue)
+    static["definitions.js"] = definitions([*drawings, *plots.every_entry()])
     found = {}
     for name, content in sorted(static.items()):
         stem, _, kind = name.replace("/", "-").rpartition(".")
@@ -166,33 +139,3 @@ def _walk(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
         elif path.name.endswith((".css", ".js", ".svg", ".txt", ".toml")):
             found.append((f"{prefix}{path.name}", path.read_bytes()))
     return found
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        loader=PackageLoader("bench.site"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["drawn"] = _drawn
-    environment.filters["for_script"] = _for_script
-    environment.filters["https"] = https  # autoescape does not stop ``javascript:``
-    return environment
-
-
-def _drawn(svg: str) -> Markup:
-    """Print an SVG that the chart renderer has escaped."""
-    return Markup(svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))  # noqa: S704 - escaped by the renderer
-
-
-def _for_script(json: str) -> Markup:
-    """Print JSON inside a script element."""
-    return Markup(script_safe(json))  # noqa: S704 - no sign that ends an element is left
-
-
-def _tidy(text: str) -> bytes:
-    lines = (line.rstrip() for line in text.splitlines())
-    return ("\n".join(line for line in lines if line) + "\n").encode()

@@ -9,6 +9,8 @@ from typing import Any
 
 import vl_convert
 
+from bench.site.sketch import sketch
+
 VEGA_LITE = "6.4"
 """The version that is compiled with; pinned because it decides the bytes."""
 FONT = "Liberation Sans"
@@ -36,26 +38,56 @@ class Drawing:
     title: str
     says: str
     """What the figure shows, for those who cannot see it."""
-    spec: str
-    """Vega, as JSON."""
-    address: str
-    """Where it lies on the site as a file of its own, without the ending that says of which kind."""
+    define: Callable[..., Any]
+    options: tuple[str, ...]
+    rows: str
+    """Its data sets by name, each as columns, as JSON."""
+    key: str
+    """What ``bench figure`` knows it by: its page and its name."""
+    small: str | None
+    """A small SVG of it, where its definition has one."""
+
+    @property
+    def kind(self) -> str:
+        """What figures share that differ in their rows alone."""
+        return " ".join([self.define.__name__, *self.options])
+
+    @property
+    def spec(self) -> str:
+        """Vega with its rows, as JSON."""
+        vega, sets = compiled(self.define, self.options), json.loads(self.rows)
+        rows = {
+            name: [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            for name, columns in sets.items()
+        }
+        data = [{**part, "values": rows[part["name"]]} if part["name"] in rows else part for part in vega["data"]]
+        return _plain({**vega, "data": data})
 
 
 def draw(figure: Figure, name: str, title: str, says: str, page: str) -> Drawing:
     """Fill a definition with its rows."""
-    vega = _compiled(figure.define, figure.options)
-    data = [
-        {**part, "values": list(figure.rows[part["name"]])} if part["name"] in figure.rows else part
-        for part in vega["data"]
-    ]
-    if missing := set(figure.rows) - {part["name"] for part in data}:
+    rows = {part: list(values) for part, values in figure.rows.items()}
+    vega = compiled(figure.define, figure.options)
+    if missing := set(rows) - {part["name"] for part in vega["data"]}:
         raise ValueError(f"{figure.define.__name__} has no data set called {', '.join(sorted(missing))}")
-    filled = {**vega, "data": data}
+    columns = {
+        part: {key: [row.get(key) for row in values] for key in dict.fromkeys(key for row in values for key in row)}
+        for part, values in rows.items()
+    }
+    small = sketch(figure.define, figure.options, rows)
+    return Drawing(name, title, says, figure.define, figure.options, _plain(columns), f"{page}/{name}", small)
+
+
+def definitions(drawings: Iterable[Drawing]) -> bytes:
+    """Return the script that holds, once for all pages, the definitions whose rows stand in these."""
+    kinds = {drawing.kind: compiled(drawing.define, drawing.options) for drawing in drawings}
+    return f"window.BENCH_CHARTS={script_safe(_plain(kinds))};\n".encode()
+
+
+def _plain(content: Mapping[str, Any]) -> str:
     # the font that figures are laid out with has no narrow space
-    spec = json.dumps(filled, separators=(",", ":"), sort_keys=True).replace("\\u202f", "\\u00a0")
-    spec = _PAIR.sub("\\\\u25a1", spec)
-    return Drawing(name, title, says, spec, f"figures/{page}-{name}")
+    text = json.dumps(content, separators=(",", ":"), sort_keys=True).replace("\\u202f", "\\u00a0")
+    return _PAIR.sub("\\\\u25a1", text)
 
 
 def labels(names: Sequence[str], marks: Sequence[str]) -> list[str]:
@@ -75,7 +107,7 @@ def labels(names: Sequence[str], marks: Sequence[str]) -> list[str]:
 
 
 @cache
-def _compiled(define: Callable[..., Any], options: tuple[str, ...]) -> dict[str, Any]:
+def compiled(define: Callable[..., Any], options: tuple[str, ...]) -> dict[str, Any]:
     """Compile a definition once; filling its data sets is all that a figure needs."""
     lite = define(*options).to_dict()
     lite["config"] = _CONFIG

@@ -16,10 +16,10 @@ from bench.submission.arrays import read_arrays
 from bench.submission.files import WITNESSES_FILE
 from bench.threats import Norm
 
-PIECES = 3
-"""Shown per norm where the page can carry them: the witnesses at the quartiles of distance."""
-ROOM = 90_000
-"""Bytes of pixels that a page carries: three images for each witness shown."""
+PIECES = 2
+"""Shown per norm where the page can carry them: the witnesses at the terciles of distance."""
+ROOM = 10_000
+"""Bytes of pixels that a page carries, three images for each witness shown; one is shown whatever its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,10 @@ class Group:
 def gallery(entry: Entry) -> list[Group]:
     """Return the witnesses to show, out of those in the entry's folder."""
     arrays = read_arrays(entry.path / WITNESSES_FILE)
-    groups = [Group(f"Nearest in {symbol(norm)}", _pieces(entry, norm, arrays)) for norm in Norm]
+    size = 3 * prod(arrays[f"image_{Norm.LINF}"].shape[1:])
+    pieces = min(PIECES, ROOM // (len(Norm) * size))
+    shown = dict.fromkeys(Norm, pieces) if pieces else {next(iter(entry.robust)): 1}
+    groups = [Group(f"Nearest in {symbol(norm)}", _pieces(entry, norm, arrays, most)) for norm, most in shown.items()]
     return [group for group in groups if group.pieces]
 
 
@@ -65,13 +68,12 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def _pieces(entry: Entry, norm: Norm, arrays: dict[str, NDArray[Any]]) -> tuple[Piece, ...]:
+def _pieces(entry: Entry, norm: Norm, arrays: dict[str, NDArray[Any]], most: int) -> tuple[Piece, ...]:
     points, ids = entry.folder.points, arrays[f"id_{norm}"]
     rows = {int(point): row for row, point in enumerate(points.id)}
     distance = np.array([points.distance[norm][rows[int(point)]] for point in ids])
     ranked = np.lexsort((ids, distance))
-    pieces = min(PIECES, ROOM // (3 * len(Norm) * prod(arrays[f"image_{norm}"].shape[1:])))
-    picks = sorted({len(ranked) * part // (pieces + 1) for part in range(1, pieces + 1)}) if len(ranked) else []
+    picks = sorted({len(ranked) * part // (most + 1) for part in range(1, most + 1)}) if len(ranked) else []
     return tuple(
         _piece(entry, norm, rows[int(ids[index])], arrays[f"clean_{norm}"][index], arrays[f"image_{norm}"][index])
         for index in (ranked[pick] for pick in picks)

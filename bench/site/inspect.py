@@ -1,10 +1,10 @@
-"""Every problem of a built site: broken links, missing anchors, foreign origins, figures without files, heavy pages."""
+"""Every problem of a built site: broken links, missing anchors, foreign origins, figures without rows, heavy pages."""
 
 import gzip
+import json
 import os
 import posixpath
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,12 +14,9 @@ PAGE_BUDGET = 150_000
 """Bytes of a page, compressed, without the shared assets; a board of 1,000 rows fits."""
 ASSET_BUDGET = 450_000
 """Bytes of all shared assets together, compressed; the entries' data, which grow with them, are not shared assets."""
-PAPER_BUDGET = 50_000
-"""Bytes of a figure as PDF, with as many letters as an alphabet has, upper and lower case, digits and signs."""
-_LETTER, _ALPHABET = 150, 200
-"""Bytes that the font of a PDF takes for one more letter, and the letters that its budget covers."""
 _LOADS = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src"), ("iframe", "src"), ("use", "href")}
 _GROWS = re.compile(r"assets/data\.[a-z2-7]+\.js$")
+_DEFINED = re.compile(r"assets/definitions\.[a-z2-7]+\.js$")
 _ROWS = 1000
 
 
@@ -34,9 +31,12 @@ class _Reader(HTMLParser):
         self.twice: list[str] = []
         self.blocked: list[str] = []
         self.rows = 0
+        self._plot = False
         self.charts = 0
-        self.files: Counter[str] = Counter()
-        """Downloads of figures, by ending."""
+        self.printed = 0
+        """Drawings in the places of figures."""
+        self.kinds: list[str] = []
+        """Of the figures whose rows the page carries."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note one element."""
@@ -56,7 +56,10 @@ class _Reader(HTMLParser):
             self.blocked.append(f"inline {tag}")
         self.rows += tag == "tr"
         self.charts += tag == "figure" and "chart" in given.get("class", "").split()
-        self.files[posixpath.splitext(given.get("href", ""))[1]] += tag == "a" and "figures/" in given.get("href", "")
+        self.printed += tag == "svg" and self._plot
+        self._plot = tag == "div" and "plot" in given.get("class", "").split()
+        if "data-kind" in given:
+            self.kinds.append(given["data-kind"])
 
 
 def read(folder: Path) -> dict[str, bytes]:
@@ -78,12 +81,12 @@ def problems(files: Mapping[str, bytes]) -> list[str]:
         if path.endswith(".html"):
             pages[path] = _Reader()
             pages[path].feed(content.decode(errors="replace"))
-    found += [problem for path, page in pages.items() for problem in _page(path, page, pages, files)]
+    defined = _definitions(files)
+    for path, page in pages.items():
+        found += [*_page(path, page, pages, files), *_figures(path, page, defined)]
     for path, content in files.items():
         if path.endswith(".css"):
             found += _styles(path, content.decode(errors="replace"))
-        if path.endswith(".pdf"):
-            found += _paper(path, content, files.get(path.removesuffix("pdf") + "svg", b""))
     return found + list(_weights(files, pages))
 
 
@@ -102,9 +105,6 @@ def _page(path: str, page: _Reader, pages: Mapping[str, _Reader], files: Mapping
     for address in page.loads:
         if _parts(address).scheme not in {"", "data"} or address.startswith("//"):
             yield f"{path}: loads {address!r} from elsewhere."
-    for kind in (".svg", ".pdf"):
-        if page.files[kind] != page.charts:
-            yield f"{path}: {page.charts} figures, but {page.files[kind]} of them as {kind}."
     for address in page.links + page.loads:
         yield from _link(path, address, pages, files)
 
@@ -137,15 +137,17 @@ def _styles(path: str, text: str) -> Iterator[str]:
             yield f"{path}: loads {address!r}; styles load nothing."
 
 
-def _paper(path: str, content: bytes, drawn: bytes) -> Iterator[str]:
-    letters = len(set(drawn.decode(errors="replace")))
-    most = PAPER_BUDGET + _LETTER * max(0, letters - _ALPHABET)
-    if not content.startswith(b"%PDF-") or not content.rstrip().endswith(b"%%EOF"):
-        yield f"{path}: is no PDF."
-    elif len(re.findall(rb"/Type /Page\s", content)) != 1:
-        yield f"{path}: should have one page."
-    elif len(content) > most:
-        yield f"{path}: {len(content)} bytes, at most {most}; its font should hold the letters that it uses."
+def _definitions(files: Mapping[str, bytes]) -> set[str]:
+    """Return the kinds of figures that the script of definitions holds."""
+    scripts = [content for path, content in files.items() if _DEFINED.match(path)]
+    return {kind for script in scripts for kind in json.loads(script.partition(b"=")[2].rstrip(b";\n"))}
+
+
+def _figures(path: str, page: _Reader, defined: set[str]) -> Iterator[str]:
+    if not page.charts == page.printed == len(page.kinds):
+        yield f"{path}: {page.charts} figures, but {page.printed} drawn and {len(page.kinds)} with rows."
+    for kind in sorted(set(page.kinds) - defined):
+        yield f"{path}: no definition is called {kind!r}."
 
 
 def _weights(files: Mapping[str, bytes], pages: Mapping[str, _Reader]) -> Iterator[str]:

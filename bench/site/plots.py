@@ -261,6 +261,13 @@ def entry_figures(catalogue: Catalogue, entry: Entry) -> list[Drawing]:
     return drawn
 
 
+def every_entry() -> list[Drawing]:
+    """Return an empty figure of every kind that pages of entries carry."""
+    kinds: list[tuple[Any, tuple[str, ...]]] = [(charts.curves, (symbol(norm),)) for norm in Norm]
+    kinds += [(charts.waterfall, ()), (charts.layers, ())]
+    return [Drawing("", "", "", define, options, "{}", "", "") for define, options in kinds]
+
+
 def difference_rows(base: Entry, others: Sequence[Entry], norm: Norm) -> list[dict[str, Any]]:
     """Return each entry's paired difference to the first, ready to draw."""
     rows = []

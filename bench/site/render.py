@@ -1,6 +1,5 @@
 """Draws figures as SVG and PDF: the same bytes on every machine, by all processors, once if they are kept."""
 
-import base64
 import hashlib
 import json
 import os
@@ -8,7 +7,6 @@ import re
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -40,45 +38,35 @@ _FONTS = "FONTCONFIG_FILE"
 _LISTED = re.compile(rb"(?:^ +/[a-z]+\d+ \d+ 0 R\n){2,}", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One figure as drawn.
+def pictures(drawings: Iterable[Drawing], store: Path | None = None) -> dict[str, str]:
+    """Return every figure as the SVG that pages print, which give it its colours, by its key.
 
-    Attributes:
-        inline: SVG for a page, which gives its colours.
-        alone: SVG with colours of its own.
-        pdf: one page, text as text, its font embedded.
+    Those without a small SVG of their own are drawn; ``store`` keeps these, so that each is drawn once in its life.
     """
-
-    inline: str
-    alone: bytes
-    pdf: bytes
-
-
-def pictures(drawings: Iterable[Drawing], store: Path | None = None) -> dict[str, Picture]:
-    """Return every figure as drawn, by its address; ``store`` keeps them, so that each is drawn once in its life."""
-    wanted = {drawing.address: drawing for drawing in drawings}
+    there = {drawing.key: drawing for drawing in drawings}
+    found = {key: drawing.small for key, drawing in there.items() if drawing.small is not None}
+    wanted = {key: drawing for key, drawing in there.items() if drawing.small is None}
     if store is None:
-        return _drawn(wanted)
-    kept = {address: _recall(store, drawing) for address, drawing in wanted.items()}
-    fresh = _drawn({address: drawing for address, drawing in wanted.items() if kept[address] is None})
-    for address, made in fresh.items():
-        _keep(store, wanted[address], made)
-    return {address: found or fresh[address] for address, found in kept.items()}
+        return found | _drawn(wanted)
+    kept = {key: _recall(store, drawing) for key, drawing in wanted.items()}
+    fresh = _drawn({key: drawing for key, drawing in wanted.items() if kept[key] is None})
+    for key, made in fresh.items():
+        _keep(store, wanted[key], made)
+    return found | {key: old or fresh[key] for key, old in kept.items()}
 
 
-def _drawn(wanted: dict[str, Drawing]) -> dict[str, Picture]:
+def _drawn(wanted: dict[str, Drawing]) -> dict[str, str]:
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
     if workers == 1 or len(wanted) <= _ALONE:
-        return {address: picture(drawing) for address, drawing in wanted.items()}
+        return {key: inline(drawing) for key, drawing in wanted.items()}
     # Spawned, since a process that has drawn already cannot be forked.
     with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
-        return dict(zip(wanted, pool.map(picture, wanted.values(), chunksize=8), strict=True))
+        return dict(zip(wanted, pool.map(inline, wanted.values(), chunksize=8), strict=True))
 
 
 def _place(store: Path, drawing: Drawing) -> Path:
     """Return where a figure is kept: under a digest of all that decides its bytes."""
-    parts = [_renderer(), drawing.name, drawing.says, drawing.spec]
+    parts = [_renderer(), drawing.name, drawing.spec]
     return store / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}.json"
 
 
@@ -88,46 +76,52 @@ def _renderer() -> str:
     return f"{version('vl-convert-python')} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
 
 
-def _recall(store: Path, drawing: Drawing) -> Picture | None:
+def _recall(store: Path, drawing: Drawing) -> str | None:
     """Return a figure that was kept whole; what was cut short or altered is drawn again."""
     try:
         digest, found = json.loads(_place(store, drawing).read_bytes())
     except (OSError, ValueError):
         return None
-    if hashlib.sha256(found.encode()).hexdigest() != digest:
-        return None
-    inline, alone, pdf = json.loads(found)
-    return Picture(inline, alone.encode(), base64.b64decode(pdf))
+    return str(found) if hashlib.sha256(found.encode()).hexdigest() == digest else None
 
 
-def _keep(store: Path, drawing: Drawing, made: Picture) -> None:
-    parts = json.dumps([made.inline, made.alone.decode(), base64.b64encode(made.pdf).decode()])
-    write_atomic(_place(store, drawing), json.dumps([hashlib.sha256(parts.encode()).hexdigest(), parts]).encode())
+def _keep(store: Path, drawing: Drawing, made: str) -> None:
+    write_atomic(_place(store, drawing), json.dumps([hashlib.sha256(made.encode()).hexdigest(), made]).encode())
 
 
-def picture(drawing: Drawing) -> Picture:
-    """Draw one figure; the same definition gives the same bytes everywhere."""
-    svg = _lean(_vega_to_svg(drawing.spec), drawing.name)
-    alone = re.sub(r"var\((--[a-z0-9]+)\)", lambda found: LIGHT[found[1]], svg)
-    pdf = _settled(_svg_to_pdf(alone))
-    named = alone.replace("<svg ", f'<svg role="img" aria-label={quoteattr(drawing.says)} ', 1)
-    return Picture(svg, named.encode(), pdf)
+def inline(drawing: Drawing) -> str:
+    """Draw one figure for a page; the same definition gives the same bytes everywhere."""
+    return _lean(_vega_to_svg(drawing.spec), drawing.name)
+
+
+def svg(drawing: Drawing) -> bytes:
+    """Draw one figure as a file of its own, in the light colours of the pages, with words for those who cannot see."""
+    return _coloured(drawing).replace("<svg ", f'<svg role="img" aria-label={quoteattr(drawing.says)} ', 1).encode()
+
+
+def pdf(drawing: Drawing) -> bytes:
+    """Draw one figure as one page of PDF, text as text, its font embedded."""
+    return _settled(_svg_to_pdf(_coloured(drawing)))
+
+
+def _coloured(drawing: Drawing) -> str:
+    return re.sub(r"var\((--[a-z0-9]+)\)", lambda found: LIGHT[found[1]], inline(drawing))
 
 
 def _vega_to_svg(spec: str) -> str:
     _own_fonts()
     import vl_convert
 
-    svg: str = vl_convert.vega_to_svg(spec)
-    return svg
+    drawn: str = vl_convert.vega_to_svg(spec)
+    return drawn
 
 
-def _svg_to_pdf(svg: str) -> bytes:
+def _svg_to_pdf(drawn: str) -> bytes:
     _own_fonts()
     import vl_convert
 
-    pdf: bytes = vl_convert.svg_to_pdf(svg)
-    return pdf
+    page: bytes = vl_convert.svg_to_pdf(drawn)
+    return page
 
 
 @cache
@@ -152,20 +146,20 @@ def _own_fonts() -> None:
                 os.environ[_FONTS] = given
 
 
-def _settled(pdf: bytes) -> bytes:
+def _settled(page: bytes) -> bytes:
     """Sort the names of a page's resources, which the renderer lists in the order of a hash; no offset moves."""
-    return _LISTED.sub(lambda found: b"".join(sorted(found[0].splitlines(keepends=True))), pdf)
+    return _LISTED.sub(lambda found: b"".join(sorted(found[0].splitlines(keepends=True))), page)
 
 
-def _lean(svg: str, name: str) -> str:
+def _lean(drawn: str, name: str) -> str:
     """Drop what only the runtime needs, and make ids unique on a page."""
-    svg = re.sub(r' (aria-roledescription|role|aria-hidden|pointer-events)="[^"]*"', "", svg)
-    svg = re.sub(r' class="(?:mark|role|background|foreground)[^"]*"', "", svg)
-    svg = re.sub(r' (?:xmlns:xlink|version)="[^"]*"', "", svg)
-    svg = re.sub(r'<path d="M0,0h0v0h0Z"/>', "", svg)
+    drawn = re.sub(r' (aria-roledescription|role|aria-hidden|pointer-events)="[^"]*"', "", drawn)
+    drawn = re.sub(r' class="(?:mark|role|background|foreground)[^"]*"', "", drawn)
+    drawn = re.sub(r' (?:xmlns:xlink|version)="[^"]*"', "", drawn)
+    drawn = re.sub(r'<path d="M0,0h0v0h0Z"/>', "", drawn)
     prefix = hashlib.sha256(name.encode()).hexdigest()[:6]
-    svg = re.sub(r'(id="|url\(#)(?=[A-Za-z])', rf"\g<1>f{prefix}-", svg)
+    drawn = re.sub(r'(id="|url\(#)(?=[A-Za-z])', rf"\g<1>f{prefix}-", drawn)
     empty = re.compile(r"<g(?: [^>]*)?></g>|<g(?: [^>]*)?/>")
-    while empty.search(svg):
-        svg = empty.sub("", svg)
-    return svg
+    while empty.search(drawn):
+        drawn = empty.sub("", drawn)
+    return drawn

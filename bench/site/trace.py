@@ -1,12 +1,9 @@
 """Every number on the page of an entry and in its rows on boards, traced to the values that it is made of."""
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from functools import partial
 from html import unescape
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +17,7 @@ from bench.site.draw import labels
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import metric, percent, symbol, thousands, threat
 from bench.site.gallery import gallery
-from bench.site.sources import COUNT, INTERVAL, PLAIN, SHARE, WORDS, Field, Files, Formula, Value, rule
+from bench.site.sources import COUNT, INTERVAL, PLAIN, SHARE, WORDS, Field, Files, Formula, rule
 from bench.site.tables import doubts
 from bench.submission.files import WITNESSES_FILE
 from bench.submission.score import rate, wilson
@@ -132,14 +129,14 @@ def _words(catalogue: Catalogue, entry: Entry, files: Files) -> Iterator[Field]:
         for name, settings in (entry.protocol.black_box if entry.result.scenarios else {}).items():
             for key in settings:
                 yield Field(f"black-box.{name}.{key}", WORDS, (rule(protocol, "black_box", name, key),))
-    yield from _dates(catalogue, entry, files)
+    yield from _dates(entry, files)
     told = (files.result("flags"), files.result("pruning", "collapsed_layers"), files.people("extra_data"))
     for number, doubt in enumerate(doubts(catalogue, entry)):
         yield Field(f"doubt.{number + 1}", Formula("the values, in words", lambda *_, doubt=doubt: doubt), told)
     yield from _spoken(entry, files)
 
 
-def _dates(catalogue: Catalogue, entry: Entry, files: Files) -> Iterator[Field]:
+def _dates(entry: Entry, files: Files) -> Iterator[Field]:
     yield Field("date", WORDS, (files.people("date"),))
     told = tuple(files.people(name) for name in ("name", "method", "authors", "date", "id", "paper"))
     told += (files.result("protocol", "digest"), files.result("pruning", "zeros"), files.result("pruning", "prunable"))
@@ -148,20 +145,6 @@ def _dates(catalogue: Catalogue, entry: Entry, files: Files) -> Iterator[Field]:
     norm = entry.result.threats[0].norm
     shown = (*(() if entry.withheld else (files.stands(norm), files.result("data", "points"))), *files.levels())
     yield Field("badge", Formula("first / second and the level", lambda *_: badge(entry, norm)[0]), shown)
-    last = max(chain(*(_written(one) for one in catalogue)), key=lambda found: found[0])[1]()
-    yield Field("updated", Formula("the newest date of any entry", str), (last,))
-
-
-def _written(entry: Entry) -> Iterator[tuple[date, Callable[[], Value]]]:
-    """Yield each date that an entry carries, and what reads it anew."""
-    files = Files(entry)
-    yield entry.submission.date, lambda: files.people("date")
-    if entry.verification:
-        yield entry.verification.date, lambda: files.verification("date")
-    for number, challenge in enumerate(entry.challenges):
-        yield challenge.date, partial(files.challenge, number, "date")
-    if entry.withdrawal:
-        yield entry.withdrawal.date, lambda: files.withdrawal("date")
 
 
 def _spoken(entry: Entry, files: Files) -> Iterator[Field]:

@@ -1,13 +1,13 @@
-"""Figures in a browser: downloaded, laid out for a phone, filled anew with what a reader chooses."""
+"""Figures in a browser: drawn without scripts, saved, laid out for a phone, filled anew with what a reader chooses."""
 
 import json
 from fractions import Fraction
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from bench.cli.main import run
 from tests.support.pdf import Pdf
 
 pytestmark = pytest.mark.browser
@@ -27,62 +27,50 @@ def results(site):
     return {folder.name: json.loads((folder / "result.json").read_text("utf-8")) for folder in folders}
 
 
-@pytest.mark.parametrize("scripts", [True, False])
 @pytest.mark.parametrize("path", WITH_FIGURES)
-def test_every_figure_is_downloaded_as_svg_and_as_pdf(site, tab, path, scripts):
-    page = tab(java_script_enabled=scripts)
-    page.goto(site.served + path)
-    page.wait_for_load_state("networkidle")
+def test_every_figure_is_there_without_scripts_and_drawn_for_paper_by_the_command_beneath_it(
+    site, tab, tmp_path, monkeypatch, path
+):
+    page = tab(java_script_enabled=False)
+    page.goto(site.local(path))
     figures = page.locator("figure.chart").all()
     assert figures
-    for number, figure in enumerate(figures):
-        links = [figure.get_by_role("link", name=f"{kind} of") for kind in ("SVG", "PDF")]
-        # a browser lets one page save only a few files by itself
-        svg, pdf = (_download(page, link) if number == 0 else _fetched(page, link) for link in links)
-        words = set(ET.fromstring(svg).itertext())
-        assert words
-        drawn = Pdf(pdf)
-        assert (drawn.pages, drawn.fonts) == (1, 1)
-        assert all(word.strip() in drawn.text for word in words)
+    for figure in figures:
+        assert figure.locator(".plot > svg text").count() > 3
+    command = figures[-1].locator(".downloads code").text_content().split()
+    assert command[0] == "bench"
+    monkeypatch.chdir(tmp_path)
+    assert run([*command[1:], "--submissions", str(site.submissions)]) == 0
+    drawn = Pdf((tmp_path / f"{command[-1].rpartition('/')[2]}.pdf").read_bytes())
+    assert (drawn.pages, drawn.fonts) == (1, 1)
+    shown = figures[-1].locator(".plot > svg text").all_text_contents()
+    assert sum(word in drawn.text for word in shown) >= len(shown) / 2
 
 
-def _fetched(page, link):
-    return page.request.get(link.evaluate("link => link.href")).body()
-
-
-def _download(page, link):
-    with page.expect_download() as waiting:
-        link.click()
-    return Path(waiting.value.path()).read_bytes()
-
-
-def test_a_pdf_lies_beside_a_page_that_was_opened_from_a_file(site, tab):
-    page = tab(java_script_enabled=False)
-    page.goto(site.local(ENTRY))
-    for link in page.get_by_role("link", name="PDF of").all():
-        target = Path(unquote(urlsplit(link.evaluate("link => link.href")).path))
-        assert Pdf(target.read_bytes()).pages == 1
-
-
-def test_a_view_that_a_reader_made_is_saved_as_it_is_seen(site, tab):
+def test_a_view_is_saved_as_it_is_seen(site, tab):
     page = tab(color_scheme="dark")
     page.add_init_script("window.print = () => { window.printed = document.body.className; }")
     page.goto(site.local("explorer.html"))
     page.wait_for_selector("#controls:not([hidden])")
     page.wait_for_selector("figure.chart .plot div svg")
     figure = page.locator("figure.chart")
-    assert figure.get_by_role("link", name="PDF of").count() == 1
     page.get_by_label("Norm").select_option("L2")
-    svg = _download(page, figure.get_by_role("button", name="SVG of this view"))
+    svg = _download(page, figure.get_by_role("button", name="SVG of"))
     assert b"var(" not in svg
     assert b"rgb(18, 87, 168)" in svg
     assert set(ET.fromstring(svg).itertext()) == set(figure.locator("svg text").all_text_contents())
-    figure.get_by_role("button", name="PDF of this view").click()
+    figure.get_by_role("button", name="PDF of").click()
     assert page.evaluate("window.printed") == "one-figure"
     page.emulate_media(media="print")
     assert page.locator("h1").is_hidden()
     assert figure.is_visible()
     assert page.pdf(format="A4")[:5] == b"%PDF-"
+
+
+def _download(page, link):
+    with page.expect_download() as waiting:
+        link.click()
+    return Path(waiting.value.path()).read_bytes()
 
 
 @pytest.mark.parametrize("path", WITH_FIGURES)

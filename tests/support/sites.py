@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.site import build as builder
 from bench.site import pages
 from bench.site.entries import DENSE, Band, Board, Catalogue, read
+from bench.site.press import Press
 from bench.site.render import pictures
 from bench.submission.ranks import Place
 from tests.support.builders import Cell, board, cells, write
@@ -50,12 +51,11 @@ def crowded(root: Path, rows: int) -> tuple[Catalogue, Board]:
 def print_board(out: Path, catalogue: Catalogue) -> Path:
     """Write one board with its assets and return its page."""
     (page,) = pages.boards(catalogue)
-    assets = builder._assets(catalogue)
-    names = {name: address for name, (address, _) in assets.items()}
-    context = {"up": "../", "assets": names, "csp": builder.CSP, "navigation": (), "section": "", "updated": None}
-    context["pictures"] = pictures(builder.figures(page))
-    text = builder._environment().get_template(page.template).render({**context, **page.context})
-    for name, content in {page.address: builder._tidy(text), **{f"assets/{a}": c for a, c in assets.values()}}.items():
+    drawings = builder.figures(page)
+    assets = builder._assets(catalogue, drawings)
+    press = Press({name: address for name, (address, _) in assets.items()})
+    text = press.print(page, pictures(drawings))
+    for name, content in {page.address: text, **{f"assets/{a}": c for a, c in assets.values()}}.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -9,12 +9,21 @@
     return String(value).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
   }
 
+  // Turns columns into rows.
+  function rows(columns) {
+    const [first = []] = Object.values(columns);
+    return first.map((_, index) => Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[index]])));
+  }
+
   async function draw(figure) {
     if (views.has(figure)) return views.get(figure);
     const made = (async () => {
       const plot = figure.querySelector(".plot");
       const place = document.createElement("div");
-      const spec = JSON.parse(figure.querySelector(".spec").textContent);
+      const printed = figure.querySelector(".rows");
+      const spec = structuredClone(window.BENCH_CHARTS[printed.dataset.kind]);
+      const sets = JSON.parse(printed.textContent);
+      for (const part of spec.data) if (part.name in sets) part.values = rows(sets[part.name]);
       // A name in the legend is cut where it would be wider than the page, beside the axis that it starts at.
       const { legend } = spec.config;
       legend.labelLimit = Math.min(legend.labelLimit, plot.clientWidth - 84);
@@ -28,6 +37,7 @@
       });
       plot.replaceChildren(place);
       await fit(plot, view);
+      offer(figure, view);
       return view;
     })();
     views.set(figure, made);
@@ -46,8 +56,8 @@
     if (before > 0 && surplus() >= before) await view.width(given).resize().runAsync();
   }
 
-  // Swaps the rows of named data sets; a view that a reader has changed is offered in place of the printed one.
-  async function fill(figure, sets, changed) {
+  // Swaps the rows of named data sets.
+  async function fill(figure, sets) {
     const view = await draw(figure);
     for (const [name, rows] of Object.entries(sets)) {
       view.change(name, view.changeset().remove(() => true).insert(rows));
@@ -57,24 +67,20 @@
     const svg = figure.querySelector("svg");
     svg.setAttribute("aria-hidden", "true");
     svg.setAttribute("focusable", "false");
-    if (changed) offer(figure, view);
   }
 
   function offer(figure, view) {
-    const place = figure.querySelector(".downloads");
-    if (place.dataset.live) return;
-    place.dataset.live = "true";
     const title = figure.querySelector("figcaption").textContent;
     const made = [["SVG", () => save(view)], ["PDF", () => print(figure)]].map(([kind, act]) => {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "link";
-      button.textContent = `${kind} of this view`;
-      button.setAttribute("aria-label", `${kind} of this view of “${title}”`);
+      button.textContent = kind;
+      button.setAttribute("aria-label", `${kind} of “${title}”`);
       button.addEventListener("click", act);
       return button;
     });
-    place.replaceChildren(...made);
+    figure.querySelector(".downloads").prepend(...made);
   }
 
   // Gives a drawing colours of its own, the light ones, as the printed files have them.

@@ -11,14 +11,12 @@
   const boards = Object.entries(protocols).flatMap(([name, protocol]) => protocol.threats.map((threat) => ({ key: `${name}-${threat.norm.toLowerCase()}`, protocol: name, ...threat, title: `${protocol.title}, ${threat.label}` })));
   let board = boards[0];
   let chosen = [];
-  let changed = false;
 
   const here = () => entries.filter((entry) => entry.protocol === board.protocol && !entry.withheld && board.norm in entry.robust).sort((one, two) => two.robust[board.norm] - one.robust[board.norm] || two.clean - one.clean || (one.id < two.id ? -1 : 1));
   const known = (id) => here().find((entry) => entry.id === id);
 
   function restore() {
     const state = recall();
-    changed = Boolean(state.board || state.ids);
     board = boards.find((each) => each.key === state.board) || boards[0];
     chosen = (state.ids || "").split("~").filter((id, index, all) => known(id) && all.indexOf(id) === index).slice(0, MOST);
     if (!chosen.length) chosen = here().slice(0, 4).map((entry) => entry.id);
@@ -44,7 +42,7 @@
       const button = element("button", `✕ ${known(id).title}`, { type: "button", class: "link", "aria-label": `Remove ${known(id).title}` });
       button.addEventListener("click", () => {
         chosen = chosen.filter((each) => each !== id);
-        change();
+        show();
         find("add").focus();
       });
       const holder = document.createElement("div");
@@ -90,7 +88,7 @@
         const [low, high] = difference(found);
         return { name: names[index + 1], difference: (found.first - found.second) / total, low, high, verdict: verdict(found), says: pValue(mcnemar(found.first, found.second)) };
       }),
-    }, changed);
+    });
   }
 
   function fillCurves(shown, names, total) {
@@ -105,23 +103,18 @@
         return { epsilon: number(radii[place]), says: radii[place], robust: count / total, low, high, series: names[index] };
       })),
       headline: [{ epsilon: number(board.epsilon), says: board.epsilon }],
-    }, changed);
-  }
-
-  function change() {
-    changed = true;
-    show();
+    });
   }
 
   find("board").addEventListener("change", () => {
     board = boards.find((each) => each.key === find("board").value);
     chosen = chosen.filter(known);
     if (!chosen.length) chosen = here().slice(0, 4).map((entry) => entry.id);
-    change();
+    show();
   });
   find("add").addEventListener("change", () => {
     if (find("add").value) chosen.push(find("add").value);
-    change();
+    show();
   });
   controls.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", () => {

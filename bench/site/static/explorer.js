@@ -10,7 +10,6 @@
   const fields = ["protocol", "norm", "epsilon", "knowledge", "size", "which"];
   const figure = document.querySelector("figure.chart");
   const state = { which: "all", size: "any", knowledge: "white-box", p: "50", ...recall() };
-  let changed = Object.keys(recall()).length > 0;
 
   const here = () => entries.filter((entry) => entry.protocol === state.protocol && entry.alive);
   const rule = () => protocols[state.protocol].threats.find((threat) => threat.norm === state.norm);
@@ -103,11 +102,10 @@
       crossings: reigns.slice(1).map(({ line, start }) => ({ p: start, accuracy: at(line, start), says: `from here ${line.entry.title}` })),
       best: reigns.flatMap(({ line, start, end }) => [start, end].map((share) => ({ p: share, accuracy: at(line, share) }))),
       here: [{ p }],
-    }, changed);
+    });
   }
 
   function change() {
-    changed = true;
     offer();
     show();
   }

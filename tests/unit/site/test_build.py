@@ -88,19 +88,27 @@ def test_hostile_words_are_printed_as_words(files):
             assert "<img src=x" not in text
     page = files["entries/digits-v1/hostile/index.html"].decode()
     assert "&lt;/script&gt;&lt;img src=x" in page
-    specs = re.findall(r'<script type="application/json" class="spec">(.*?)</script>', page)
-    assert specs
-    assert all(json.loads(spec)["data"] for spec in specs)
+    rows = re.findall(r'<script type="application/json" class="rows" data-kind="[^"]+">(.*?)</script>', page)
+    assert len(rows) == 7
+    assert all(json.loads(sets) for sets in rows)
     (data,) = [content for path, content in files.items() if re.match(r"assets/data\.", path)]
     assert b"</script" not in data
 
 
-def test_figures_that_stand_alone_are_xml_without_variables(files):
-    drawn = [content for path, content in files.items() if path.endswith(".svg")]
+def test_drawings_in_pages_are_xml_that_takes_its_colours_from_the_page(files):
+    pages = [content.decode() for path, content in files.items() if path.endswith(".html")]
+    drawn = [svg for page in pages for svg in re.findall(r'<div class="plot"[^>]*>(<svg.*?</svg>)', page)]
     assert len(drawn) > 40
-    for content in drawn:
-        ET.fromstring(content)
-        assert b"var(" not in content
+    for svg in drawn:
+        assert "var(--" in svg
+        assert ET.fromstring(
+            svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', "xmlns=" not in svg[:200])
+        )
+
+
+def test_no_entry_takes_more_than_sixty_kilobytes_of_site(files):
+    for entry in {path.rpartition("/")[0] for path in files if path.startswith("entries/")}:
+        assert sum(len(content) for path, content in files.items() if path.startswith(f"{entry}/")) <= 60_000
 
 
 def test_a_spreadsheet_evaluates_nothing(files):
@@ -205,7 +213,7 @@ def test_the_command_builds_checks_and_notices_a_difference(tmp_path, capsys):
     keep = tmp_path / "kept"
     for _ in range(2):
         assert run([*build_command, "--keep", str(keep)]) == 0
-        assert 0 < len(list(keep.iterdir())) <= len(list(out.glob("figures/**/*.pdf")))
+        assert 0 < len(list(keep.iterdir())) <= 12
     assert run([*build_command, "--check"]) == 0
 
 

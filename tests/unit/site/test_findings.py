@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli.report import command
-from bench.site import build as builder
 from bench.site import findings as module
 from bench.site import guides
 from bench.site.entries import paired, read
 from bench.site.findings import findings
 from bench.site.mixture import candidates
+from bench.site.press import Press
 from bench.submission.paired import holm
 from bench.submission.statistics import kendall
 from tests.support.builders import Cell, board, write
@@ -33,9 +33,8 @@ def said(root, anchor):
 def page(root):
     """Return the page of the site as text."""
     found = guides.found(read(root))
-    assets = dict.fromkeys(("icon.svg", "site.css", "theme.js"), "")
-    frame = {"up": "", "assets": assets, "csp": "", "navigation": builder.NAVIGATION, "section": "", "updated": None}
-    return builder._environment().get_template(found.template).render(frame | found.context).replace("&#39;", "'")
+    press = Press(dict.fromkeys(("icon.svg", "site.css", "theme.js"), ""))
+    return press.print(found, {}).decode().replace("&#39;", "'")
 
 
 def test_every_sentence_is_on_the_page_and_in_the_report(root):

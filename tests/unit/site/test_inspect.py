@@ -21,8 +21,9 @@ from bench.site.inspect import problems, read
         ("<script>x()</script>", "inline script"),
         ("<style>p {}</style>", "inline style"),
         ('<p id="a"></p><p id="a"></p>', "appears twice"),
-        ('<figure class="chart"></figure>', "1 figures, but 0 of them as .svg"),
-        ('<figure class="chart wide"><a href="figures/x.svg">x</a></figure>', "1 figures, but 0 of them as .pdf"),
+        ('<figure class="chart"></figure>', "1 figures, but 0 drawn and 0 with rows"),
+        ('<figure class="chart wide"><div class="plot"><svg></svg></div></figure>', "1 drawn and 0 with rows"),
+        ('<script type="application/json" data-kind="pie">{}</script>', "no definition is called 'pie'"),
     ],
 )
 def test_a_fault_of_a_page_is_found(body, expected):
@@ -40,19 +41,6 @@ def test_styles_load_nothing_and_weights_are_bounded():
     found = problems({"assets/a.css": b"p { background: url(https://x/y.png) }", "assets/b.js": noise})
     assert any("styles load nothing" in problem for problem in found)
     assert any("assets: " in problem for problem in found)
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"<svg></svg>", "is no PDF"),
-        (b"%PDF-1.7\n/Type /Page\n/Type /Page\n%%EOF\n", "should have one page"),
-        (b"%PDF-1.7\n/Type /Page\n" + b" " * 60_000 + b"%%EOF\n", "at most 50000"),
-    ],
-)
-def test_a_figure_for_paper_is_a_small_pdf_of_one_page(content, expected):
-    (problem,) = problems({"figures/a.pdf": content})
-    assert expected in problem
 
 
 def test_foreign_pages_are_told_of_not_tripped_over(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from bench.site import charts, render
 from bench.site.draw import Figure, draw
 from bench.site.figures import thousands
-from bench.site.render import picture, pictures
+from bench.site.render import inline, pdf, pictures, svg
 from tests.support.pdf import Pdf
 
 ROWS = [
@@ -28,8 +28,17 @@ def some(name="curves-linf"):
     return draw(figure, name, "Curves", 'Curves of "three"', "page")
 
 
+def drawn_whole(name):
+    """Return a figure whose definition has no small SVG."""
+    rows = [{"name": "half", "difference": -0.1, "low": -0.2, "high": 0.0, "verdict": "worse", "says": "0.01"}]
+    figure = Figure(charts.differences, {"differences": rows, "zero": [{"at": 0}]})
+    return draw(figure, name, "Differences", "One bar", "page")
+
+
 def test_a_figure_for_paper_is_one_page_with_its_words_and_its_font():
-    drawn = Pdf(picture(some()).pdf)
+    paper = pdf(some())
+    assert len(paper) < 50_000
+    drawn = Pdf(paper)
     assert (drawn.pages, drawn.fonts) == (1, 1)
     for words in ("L∞ distance ε", "points beyond ε", "dense", "“half”, −50 %, ε∞", "(a\\b)", "80%"):
         assert words in drawn.text
@@ -37,12 +46,12 @@ def test_a_figure_for_paper_is_one_page_with_its_words_and_its_font():
 
 def test_a_count_keeps_its_space_on_paper():
     stages = [{"stage": "correct", "low": 0, "high": 1, "kind": "standing", "count": 1234, "says": thousands(1234)}]
-    drawn = Pdf(picture(draw(Figure(charts.waterfall, {"stages": stages}), "waterfall", "A", "A", "page")).pdf)
+    drawn = Pdf(pdf(draw(Figure(charts.waterfall, {"stages": stages}), "waterfall", "A", "A", "page")))
     assert "1\u00a0234" in drawn.text
 
 
 def test_several_processes_draw_the_same_bytes(monkeypatch):
-    drawings = [some(f"curves-{number}") for number in range(6)]
+    drawings = [drawn_whole(f"bars-{number}") for number in range(6)]
     alone = pictures(drawings)
     monkeypatch.setattr(render, "_ALONE", 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
@@ -50,25 +59,25 @@ def test_several_processes_draw_the_same_bytes(monkeypatch):
 
 
 def test_a_figure_that_was_kept_is_not_drawn_again(tmp_path, monkeypatch):
-    drawings = [some("curves-1"), some("curves-2")]
+    drawings = [drawn_whole("bars-1"), drawn_whole("bars-2")]
     drawn = pictures(drawings, tmp_path)
     assert drawn == pictures(drawings)
-    monkeypatch.setattr(render, "picture", lambda _: pytest.fail("drawn again"))
+    monkeypatch.setattr(render, "inline", lambda _: pytest.fail("drawn again"))
     assert pictures(drawings, tmp_path) == drawn
 
 
-@pytest.mark.parametrize("harm", [lambda body: body[:-9], lambda body: body.replace(b"points", b"joints", 1)])
+@pytest.mark.parametrize("harm", [lambda body: body[:-9], lambda body: body.replace(b"worse", b"worst", 1)])
 def test_a_kept_figure_that_was_cut_or_altered_is_drawn_again(tmp_path, harm):
-    (drawn,) = pictures([some()], tmp_path).values()
+    (drawn,) = pictures([drawn_whole("bars")], tmp_path).values()
     (file,) = tmp_path.iterdir()
     file.write_bytes(harm(file.read_bytes()))
-    assert list(pictures([some()], tmp_path).values()) == [drawn]
+    assert list(pictures([drawn_whole("bars")], tmp_path).values()) == [drawn]
 
 
 def test_another_renderer_keeps_its_figures_elsewhere(tmp_path, monkeypatch):
-    pictures([some()], tmp_path)
+    pictures([drawn_whole("bars")], tmp_path)
     monkeypatch.setattr(render, "_renderer", lambda: "another")
-    pictures([some()], tmp_path)
+    pictures([drawn_whole("bars")], tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -80,13 +89,16 @@ def test_fonts_of_the_system_change_nothing(tmp_path):
     settings.write_text(f"<fontconfig><dir>{empty}</dir></fontconfig>", "utf-8")
     script = tmp_path / "draw.py"
     script.write_text(
-        "import json, sys\nfrom bench.site.draw import Drawing\nfrom bench.site.render import picture\n"
-        "drawn = picture(Drawing(*json.load(sys.stdin)))\n"
-        "sys.stdout.write(json.dumps([drawn.inline, drawn.alone.decode(), drawn.pdf.hex()]))\n",
+        "import json, sys\nfrom bench.site import charts\nfrom bench.site.draw import Figure, draw\n"
+        "from bench.site.render import inline, pdf, svg\n"
+        "rows, *words = json.load(sys.stdin)\n"
+        "drawn = draw(Figure(charts.curves, rows, ('L∞',)), *words)\n"
+        "sys.stdout.write(json.dumps([inline(drawn), svg(drawn).decode(), pdf(drawn).hex()]))\n",
         "utf-8",
     )
     drawing = some()
-    given = json.dumps([drawing.name, drawing.title, drawing.says, drawing.spec, drawing.address])
+    rows = {"curves": ROWS, "headline": [{"epsilon": 0.25, "says": "1/4"}]}
+    given = json.dumps([rows, drawing.name, drawing.title, drawing.says, "page"])
     found = [
         subprocess.run(
             [sys.executable, str(script)], input=given, check=True, capture_output=True, text=True, cwd=Path.cwd(),
@@ -94,14 +106,14 @@ def test_fonts_of_the_system_change_nothing(tmp_path):
         ).stdout
         for more in ({}, {"FONTCONFIG_FILE": str(settings)})
     ]  # fmt: skip
-    here = picture(drawing)
-    assert [json.loads(text) for text in found] == [[here.inline, here.alone.decode(), here.pdf.hex()]] * 2
+    here = [inline(drawing), svg(drawing).decode(), pdf(drawing).hex()]
+    assert [json.loads(text) for text in found] == [here] * 2
 
 
 def test_the_readers_own_setting_of_fonts_survives(monkeypatch):
     monkeypatch.setenv("FONTCONFIG_FILE", "/somewhere/fonts.conf")
     render._own_fonts.cache_clear()
-    picture(some())
+    inline(some())
     assert os.environ["FONTCONFIG_FILE"] == "/somewhere/fonts.conf"
 
 

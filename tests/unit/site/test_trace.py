@@ -91,7 +91,8 @@ def drawings(page):
     for name, figure in re.findall(r'<figure class="chart[^"]*" id="fig-([^"]+)"(.*?)</figure>', page, re.DOTALL):
         label = unescape(re.search(r'class="plot"[^>]*aria-label="([^"]*)"', figure)[1])
         texts = with_digits(words(text) for text in re.findall(r"<text[^>]*>(.*?)</text>", figure, re.DOTALL))
-        found[name] = label, texts, json.loads(re.search(r'class="spec">(.*?)</script>', figure, re.DOTALL)[1])
+        sets = json.loads(re.search(r'class="rows" data-kind="[^"]+">(.*?)</script>', figure, re.DOTALL)[1])
+        found[name] = label, texts, sets
     return found
 
 
@@ -124,7 +125,7 @@ def _cards(page, fields, threats):
 
 def _drawn(found, fields, under):
     met = 0
-    for name, (label, texts, spec) in found.items():
+    for name, (label, texts, sets) in found.items():
         kind, _, norm = name.partition("-")
         norm = {"linf": "Linf", "l2": "L2", "l0": "L0"}.get(norm, norm)
         if kind == "waterfall":
@@ -134,14 +135,14 @@ def _drawn(found, fields, under):
             assert re.findall(r"\d+", label.partition(": ")[0]) == [stages[0], stages[-1]]
             met += len(stages)
         elif kind == "curves":
-            rows = [text for data in spec["data"] if data["name"] == "curves" for row in data["values"]
-                    for text in (row["says"], str(row["robust"]), str(row["low"]), str(row["high"]))]  # fmt: skip
+            columns = (sets["curves"][name] for name in ("says", "robust", "low", "high"))
+            rows = [str(value) for row in zip(*columns, strict=True) for value in row]
             assert rows == under(f"curve.{norm}")
             met += len(rows)
         else:
             assert kind == "layers"
-            rows = [str(value) for data in spec["data"] if data["name"] == "layers" for row in data["values"]
-                    for value in (row["says"], row["weights"])]  # fmt: skip
+            pairs = zip(sets["layers"]["says"], sets["layers"]["weights"], strict=True)
+            rows = [str(value) for pair in pairs for value in pair]
             assert rows == under("layer")
             assert texts[-len(rows) // 2 :] == rows[::2]
             met += len(rows)
@@ -163,7 +164,7 @@ def _rest(page, fields):
     page = re.sub(r"<figure.*?</figure>", "", page, flags=re.DOTALL)
     page = re.sub(r'<ul class="cards numbers">.*?</ul>|<tbody>.*?</tbody>', "", page, flags=re.DOTALL)
     stems = {"name", "method", "title", "threat", "radius", "level", "black-box", "date", "cite", "reproduce", "badge"}
-    stems |= {"history", "verification", "challenge", "withdrawal", "updated", "sparsity", "doubt", "environment"}
+    stems |= {"history", "verification", "challenge", "withdrawal", "sparsity", "doubt", "environment"}
     known = [text for name, text in fields.items() if name.split(".")[0] in stems and DIGIT.search(text)]
     met, left = 0, []
     for text in with_digits(Texts(page).found):
