@@ -17,7 +17,7 @@ def command() -> None:
 @click.option("--submissions", type=click.Path(path_type=Path), default=Path("submissions"), show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("leaderboard"), show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Keep figures there as drawn, so that the next build draws only new ones.")  # fmt: skip
+              help="Keep there what was drawn, printed and examined, for the next build.")  # fmt: skip
 @click.option(
     "--check", "compare", is_flag=True, help="Write nothing; fail if the folder differs from what would be built."
 )
@@ -26,7 +26,7 @@ def build(submissions: Path, out: Path, keep: Path | None, *, compare: bool) -> 
     from bench.site.build import build as make
     from bench.site.place import differences, place, strangers
 
-    # what is compared is drawn anew
+    # what is compared is made anew
     files = make(submissions, None if compare else keep)
     if compare:
         if found := differences(files, out):

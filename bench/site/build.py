@@ -3,18 +3,20 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from bench.site import croissant, exports, frame, guides, literature, pages, plots, vendor
+from bench.site import croissant, exports, frame, guides, literature, pages, plots, printing, vendor
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, published, record, table
 from bench.site.draw import Drawing, definitions
 from bench.site.entries import Catalogue, read
-from bench.site.press import Press
+from bench.site.press import DATA, Press
 from bench.site.render import pictures
+from bench.site.store import Store, opened
 from bench.submission.challenge import Challenge
 from bench.submission.files import canonical
 from bench.submission.literature import Literature
@@ -32,15 +34,20 @@ _SCHEMAS: dict[str, tuple[type[BaseModel], str]] = {
 }
 
 
-def build(submissions: Path, store: Path | None = None) -> dict[str, bytes]:
+def build(submissions: Path, keep: Path | None = None) -> dict[str, bytes]:
     """Return the site's files, by path; the same submissions give the same bytes.
 
-    ``store`` is a folder that keeps figures as drawn, by digest, for the next time.
+    ``keep`` is a folder in which builds leave what they drew, printed and examined for the next one.
 
     Raises:
         SubmissionError: if any submission has a problem.
     """
-    catalogue = read(submissions)
+    with opened(keep) if keep is not None else nullcontext() as store:
+        return _build(submissions, store)
+
+
+def _build(submissions: Path, store: Store | None) -> dict[str, bytes]:
+    catalogue = read(submissions, store)
     downloads, says = _downloads(catalogue, submissions)
     shared = [*_pages(catalogue), guides.data(downloads, says)]
     drawings = [drawing for page in shared for drawing in figures(page)]
@@ -51,9 +58,7 @@ def build(submissions: Path, store: Path | None = None) -> dict[str, bytes]:
     files |= {f"data/{path}": content for path, content in downloads.items()}
     files["data/SHA256SUMS"] = checksums(downloads)
     files |= {page.address: press.print(page, drawn, catalogue.updated) for page in shared}
-    for page in pages.entries(catalogue):
-        files[page.address] = press.print(page, pictures(figures(page)))
-    return files | _beside(catalogue)
+    return files | dict(printing.entries(catalogue, press, store)) | _beside(catalogue)
 
 
 def figures(page: pages.Page) -> list[Drawing]:
@@ -121,7 +126,7 @@ def _assets(catalogue: Catalogue, drawings: Iterable[Drawing]) -> dict[str, tupl
     vendored = {name.removeprefix("vendor/"): body for name, body in static.items() if name.startswith("vendor/")}
     vendor.verify(vendored)
     del static[f"vendor/{vendor.LOCK}"]
-    static["data.js"] = exports.script(catalogue)
+    static[DATA] = exports.script(catalogue)
     static["definitions.js"] = definitions([*drawings, *plots.every_entry()])
     found = {}
     for name, content in sorted(static.items()):

@@ -9,13 +9,15 @@ from itertools import chain
 from pathlib import Path
 
 from bench.protocol.load import Protocol, load
-from bench.site.figures import percent
+from bench.site.figures import band_label, percent
+from bench.site.folders import Examiner
+from bench.site.store import Store
 from bench.submission.challenge import Challenge
-from bench.submission.check import Folder, examine, refuse
+from bench.submission.check import Folder, refuse
 from bench.submission.literature import FOLDER, Literature, examine_literature
 from bench.submission.paired import Paired
 from bench.submission.points import Bits
-from bench.submission.ranks import Contender, Place, band, bounds, order, places
+from bench.submission.ranks import Contender, Place, band, order, places
 from bench.submission.relations import kin, neighbour, relation_problems
 from bench.submission.schema import Level, Result, Submission, VerificationLevel
 from bench.submission.score import rate
@@ -42,8 +44,14 @@ class Entry:
     correct: Bits
     robust: dict[Norm, Bits]
     """Which points no verified witness breaks, per norm that the entry brings: what boards rank by."""
+    sparsity: Fraction
+    """Measured zeros over prunable weights."""
+    band: str
+    """Label of the band of measured sparsity."""
     older: tuple[Folder, ...] = ()
     """Entries of the same weights that it replaces."""
+    digest: str = ""
+    """Of the files in its folder."""
 
     @property
     def id(self) -> str:
@@ -81,11 +89,6 @@ class Entry:
         return self.verification.level if self.verification else VerificationLevel.SELF_REPORTED
 
     @property
-    def sparsity(self) -> Fraction:
-        """Measured zeros over prunable weights."""
-        return rate(self.result.pruning.zeros, self.result.pruning.prunable)
-
-    @property
     def compression(self) -> Fraction | None:
         """One over the density of the prunable weights; None where nothing is left."""
         pruning = self.result.pruning
@@ -118,11 +121,6 @@ class Entry:
     def channels(self) -> bool:
         """Channels were removed."""
         return self.result.pruning.structure == "channel"
-
-    @property
-    def band(self) -> str:
-        """Label of the band of measured sparsity."""
-        return DENSE if self.dense else _label(band(self.sparsity))
 
     @property
     def macs_removed(self) -> Fraction:
@@ -170,7 +168,7 @@ class Band:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Board:
     """The entries of one protocol under one threat model, best first, and the bands in which they are ranked."""
 
@@ -195,12 +193,16 @@ class Board:
         """The dense networks."""
         return next((band for band in self.bands if band.label == DENSE), None)
 
+    def holds(self, entry: Entry) -> bool:
+        """Tell whether an entry stands on it."""
+        return entry.protocol is self.protocol and self.norm in entry.robust
+
     def band(self, entry: Entry) -> Band:
         """Return the band of sparsity that an entry stands in."""
         return next(found for found in self.bands if found.label == entry.band)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Catalogue:
     """Everything that is published."""
 
@@ -265,11 +267,11 @@ class Catalogue:
         if not entry.level.ranked:
             return f"{entry.level}: {_WAITING[entry.level]}"
         if not (band(entry.sparsity) or (entry.channels and band(entry.macs_removed))):
-            return f"{_label(0)} pruned: too little to be told from a dense network"
+            return f"{band_label(0)} pruned: too little to be told from a dense network"
         return None
 
 
-def read(submissions: Path) -> Catalogue:
+def read(submissions: Path, store: Store | None = None) -> Catalogue:
     """Read ``submissions/<protocol>/<entry-id>/``, relate the entries, and read ``submissions/literature/<id>.toml``.
 
     Raises:
@@ -277,8 +279,9 @@ def read(submissions: Path) -> Catalogue:
     """
     there: dict[str, dict[str, Folder]] = {}
     found: dict[str, list[str]] = {}
+    digests, examiner = dict[str, str](), Examiner(store)
     for place in sorted(path for path in submissions.glob("*/*") if path.is_dir()):
-        folder, problems = examine(place)
+        folder, problems, digests[f"{place.parent.name}/{place.name}"] = examiner.examine(place)
         if place.parent.is_symlink():
             problems.append(f"lies in {place.parent.name!r}, which is a symbolic link; expected a folder.")
         found[f"{place.parent.name}/{place.name}"] = problems
@@ -296,7 +299,8 @@ def read(submissions: Path) -> Catalogue:
     refuse(submissions, {name: problems for name, problems in found.items() if problems})
     by_protocol = {
         name: [
-            _entry(submissions / name / identity, folder, folder.older(folders)) for identity, folder in folders.items()
+            _entry(submissions / name / identity, folder, folder.older(folders), digests[f"{name}/{identity}"])
+            for identity, folder in folders.items()
         ]
         for name, folders in there.items()
     }
@@ -312,11 +316,13 @@ def paired(first: Entry, second: Entry, norm: Norm) -> Paired:
     return Paired.of(first.robust[norm], second.robust[norm])
 
 
-def _entry(place: Path, folder: Folder, older: tuple[Folder, ...]) -> Entry:
-    protocol = load(folder.result.protocol.name)
-    rows = folder.points.id.argsort()
+def _entry(place: Path, folder: Folder, older: tuple[Folder, ...], digest: str) -> Entry:
+    protocol, pruning = load(folder.result.protocol.name), folder.result.pruning
+    correct = folder.points.correct[folder.points.id.argsort()]
     robust = folder.standing(chain(*(one.signed for one in older)))
-    return Entry(place, protocol, folder, folder.points.correct[rows], robust, older)
+    sparsity = rate(pruning.zeros, pruning.prunable)
+    label = DENSE if pruning.structure == "dense" else band_label(band(sparsity))
+    return Entry(place, protocol, folder, correct, robust, sparsity, label, older, digest)
 
 
 def _relate(catalogue: Catalogue, entries: list[Entry]) -> None:
@@ -377,7 +383,7 @@ def _board(catalogue: Catalogue, entries: list[Entry], norm: Norm) -> Board:
         for entry in members:
             sorted_in[band(share(entry))].append(entry)
         return [
-            Band(_label(number), tuple(inside), places(ranking(inside) if number else [], describe))
+            Band(band_label(number), tuple(inside), places(ranking(inside) if number else [], describe))
             for number, inside in sorted(sorted_in.items())
         ]
 
@@ -391,9 +397,3 @@ def _board(catalogue: Catalogue, entries: list[Entry], norm: Norm) -> Board:
     protocol = entries[0].protocol
     epsilon = protocol.threat(norm).epsilon
     return Board(protocol, norm, epsilon, tuple(shown), tuple(bands), tuple(channels), ranked)
-
-
-def _label(number: int) -> str:
-    """Spell a band: ``below 50 %``, ``50–75 %``, ``99 % and more``."""
-    low, high = (f"{float(100 * edge):g}" for edge in bounds(number))
-    return f"below {high} %" if low == "0" else f"{low} % and more" if high == "100" else f"{low}–{high} %"

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+from bench.submission.ranks import bounds
 from bench.submission.score import Interval
 from bench.threats import Norm
 
@@ -81,3 +82,9 @@ def times(compression: Fraction | None) -> str:
 def in_words(norm: Norm, epsilon: Fraction | str) -> str:
     """Say what a threat model allows."""
     return _WORDS[norm].format(epsilon=epsilon)
+
+
+def band_label(number: int) -> str:
+    """Spell a band: ``below 50 %``, ``50–75 %``, ``99 % and more``."""
+    low, high = (f"{float(100 * edge):g}" for edge in bounds(number))
+    return f"below {high} %" if low == "0" else f"{low} % and more" if high == "100" else f"{low}–{high} %"

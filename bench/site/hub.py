@@ -59,7 +59,7 @@ def export(catalogue: Catalogue, dataset: str, url: str | None) -> dict[str, byt
         files[f"dataset/{_points(protocol)}"] = _listed(catalogue.by_protocol[protocol.name][0])
     for entry in catalogue:
         if catalogue.current(entry) and not entry.withheld:
-            found = [_result(board, entry, dataset, url) for board in catalogue.boards if entry in board.entries]
+            found = [_result(board, entry, dataset, url) for board in catalogue.boards if board.holds(entry)]
             files[f"models/{entry.protocol.name}/{entry.id}/{_RESULTS}"] = _yaml(found)
     return files
 

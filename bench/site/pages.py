@@ -166,20 +166,11 @@ def quoted(catalogue: Catalogue) -> Iterator[Page]:
         yield Page(literature.address(source), "literature.html", context, "index.html")
 
 
-def entries(catalogue: Catalogue) -> Iterator[Page]:
-    """Yield one page per entry."""
-    for entry in catalogue:
-        yield _entry(catalogue, entry)
-
-
-def _entry(catalogue: Catalogue, entry: Entry) -> Page:
+def entry(catalogue: Catalogue, entry: Entry) -> Page:
+    """Return the page of an entry."""
     result, pruning = entry.result, entry.result.pruning
     correct, total = result.clean.correct, result.data.points
-    standing = [
-        _standing(board, entry)
-        for board in catalogue.boards
-        if board.protocol is entry.protocol and entry in board.entries
-    ]
+    standing = [_standing(board, entry) for board in catalogue.boards if board.holds(entry)]
     first = entry.result.threats[0].norm
     told, shown, drawn = tables(catalogue, entry), gallery(entry), plots.entry_figures(catalogue, entry)
     sections = [("figures", "Figures")] if drawn else []
@@ -217,7 +208,7 @@ def _standing(board: Board, entry: Entry) -> dict[str, Any]:
         "robust": percent(rate(survivors, points)) if shown else "withheld",
         "interval": interval(wilson(survivors, points)) if shown else "",
         "alone": "" if alone is None or not shown else f"{percent(rate(alone, points))} % by its own cascade",
-        "place": _place(board, entry),
+        "place": place(board, entry),
     }
 
 
@@ -231,7 +222,8 @@ def _missing(entry: Entry) -> str:
     )
 
 
-def _place(board: Board, entry: Entry) -> str:
+def place(board: Board, entry: Entry) -> str:
+    """Say in words where an entry stands."""
     band = board.band(entry)
     if entry in band.places:
         return f"rank {band.places[entry]} of {len(band.places)}, {band.label} pruned"
@@ -286,10 +278,10 @@ def _history(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:
         says = f"Withdrawn by {entry.withdrawal.by}."
         found.append({"date": entry.withdrawal.date, "says": says, "address": "", "name": ""})
     versions = catalogue.versions(entry)
-    place = versions.index(entry)
+    own = versions.index(entry)
     for number, version in enumerate(versions):
         if version is not entry:
-            says = "Superseded by" if number > place else "Supersedes what was submitted as"
+            says = "Superseded by" if number > own else "Supersedes what was submitted as"
             link = {"address": version.address, "name": version.id}
             found.append({"date": version.submission.date, "says": says, **link})
     return sorted(found, key=lambda change: str(change["date"]))

@@ -1,5 +1,6 @@
 """Prints pages: contexts into templates, the same bytes every time."""
 
+import json
 from collections.abc import Mapping
 from datetime import date
 
@@ -13,6 +14,8 @@ from bench.submission.links import https
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
 )
+DATA = "data.js"
+"""Name of the script that holds the entries."""
 NAVIGATION = (
     ("Boards", "index.html"),
     ("Findings", "findings.html"),
@@ -31,6 +34,8 @@ class Press:
     def __init__(self, assets: Mapping[str, str]) -> None:
         """Take the addresses of the shared files, by name."""
         self._shared = {"assets": assets, "csp": CSP, "navigation": NAVIGATION}
+        self.common = json.dumps({name: address for name, address in assets.items() if name != DATA}, sort_keys=True)
+        """What all pages of entries share, less the entries' data, which they do not load."""
         self._templates = _environment()
 
     def print(self, page: Page, drawn: Mapping[str, str], updated: date | None = None) -> bytes:

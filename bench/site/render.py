@@ -1,7 +1,6 @@
 """Draws figures as SVG and PDF: the same bytes on every machine, by all processors, once if they are kept."""
 
 import hashlib
-import json
 import os
 import re
 import tempfile
@@ -13,9 +12,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from bench.atomic import write_atomic
 from bench.lifeline import end_with_parent
 from bench.site.draw import Drawing
+from bench.site.store import Store, key
 
 LIGHT = {
     "--ink": "#1c2024",
@@ -38,55 +37,40 @@ _FONTS = "FONTCONFIG_FILE"
 _LISTED = re.compile(rb"(?:^ +/[a-z]+\d+ \d+ 0 R\n){2,}", re.MULTILINE)
 
 
-def pictures(drawings: Iterable[Drawing], store: Path | None = None) -> dict[str, str]:
+def pictures(drawings: Iterable[Drawing], store: Store | None = None) -> dict[str, str]:
     """Return every figure as the SVG that pages print, which give it its colours, by its key.
 
     Those without a small SVG of their own are drawn; ``store`` keeps these, so that each is drawn once in its life.
     """
     there = {drawing.key: drawing for drawing in drawings}
-    found = {key: drawing.small for key, drawing in there.items() if drawing.small is not None}
-    wanted = {key: drawing for key, drawing in there.items() if drawing.small is None}
+    found = {name: drawing.small for name, drawing in there.items() if drawing.small is not None}
+    wanted = {name: drawing for name, drawing in there.items() if drawing.small is None}
     if store is None:
         return found | _drawn(wanted)
-    kept = {key: _recall(store, drawing) for key, drawing in wanted.items()}
-    fresh = _drawn({key: drawing for key, drawing in wanted.items() if kept[key] is None})
-    for key, made in fresh.items():
-        _keep(store, wanted[key], made)
-    return found | {key: old or fresh[key] for key, old in kept.items()}
+    kept = {name: old.decode() for name, drawing in wanted.items() if (old := store.get(_key(drawing))) is not None}
+    fresh = _drawn({name: drawing for name, drawing in wanted.items() if name not in kept})
+    for name, made in fresh.items():
+        store.put(_key(wanted[name]), made.encode())
+    return found | kept | fresh
 
 
 def _drawn(wanted: dict[str, Drawing]) -> dict[str, str]:
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
     if workers == 1 or len(wanted) <= _ALONE:
-        return {key: inline(drawing) for key, drawing in wanted.items()}
+        return {name: inline(drawing) for name, drawing in wanted.items()}
     # Spawned, since a process that has drawn already cannot be forked.
     with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         return dict(zip(wanted, pool.map(inline, wanted.values(), chunksize=8), strict=True))
 
 
-def _place(store: Path, drawing: Drawing) -> Path:
-    """Return where a figure is kept: under a digest of all that decides its bytes."""
-    parts = [_renderer(), drawing.name, drawing.spec]
-    return store / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}.json"
+def _key(drawing: Drawing) -> str:
+    """Return the key of a figure, of all that decides its bytes: this file and the version of the library, too."""
+    return key("figure", [_renderer(), drawing.name, drawing.spec])
 
 
 @cache
 def _renderer() -> str:
-    """Return what draws: this file and the version of the library."""
     return f"{version('vl-convert-python')} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
-
-
-def _recall(store: Path, drawing: Drawing) -> str | None:
-    """Return a figure that was kept whole; what was cut short or altered is drawn again."""
-    try:
-        digest, found = json.loads(_place(store, drawing).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return str(found) if hashlib.sha256(found.encode()).hexdigest() == digest else None
-
-
-def _keep(store: Path, drawing: Drawing, made: str) -> None:
-    write_atomic(_place(store, drawing), json.dumps([hashlib.sha256(made.encode()).hexdigest(), made]).encode())
 
 
 def inline(drawing: Drawing) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import takewhile
 
 from bench.site.entries import Board, Catalogue, Entry
@@ -45,8 +46,12 @@ class Ladder:
     """Per recipe or method and regime: mean robust accuracy over log₂ of the compression, parent to last rung."""
 
 
+@lru_cache(32)
 def ladders(catalogue: Catalogue, board: Board) -> list[Ladder]:
-    """Return a ladder for each measured parent with at least one pruned entry, most entries first."""
+    """Return a ladder for each measured parent with at least one pruned entry, most entries first.
+
+    The tests behind one take their time, and several figures and pages ask for the same.
+    """
     families = []
     for parent in board.entries:
         children = [

@@ -40,7 +40,7 @@ def fields(catalogue: Catalogue, entry: Entry) -> Iterator[tuple[str, Field]]:
     """Yield the fields of an entry's page and of its rows on boards, each with the address of the page, in order."""
     yield from ((entry.address, field) for field in _page(catalogue, entry))
     for board in catalogue.boards:
-        if board.protocol is entry.protocol and entry in board.entries:
+        if board.holds(entry):
             yield from ((board.address, field) for field in trace_board.fields(catalogue, board, entry))
 
 
@@ -175,7 +175,7 @@ def _cards(catalogue: Catalogue, entry: Entry, files: Files) -> Iterator[Field]:
     yield Field("clean", SHARE, clean)
     yield Field("clean.interval", INTERVAL, clean)
     for board in catalogue.boards:
-        if board.protocol is not entry.protocol or entry not in board.entries:
+        if not board.holds(entry):
             continue
         norm = board.norm
         if not entry.withheld:

@@ -129,8 +129,11 @@ def _all_problems(folder: Path, related: dict[Path, dict[str, list[str]]]) -> li
     return wrong + related[place.parent].get(place.name, [])
 
 
-def examine(folder: Path) -> tuple[Folder | None, list[str]]:
-    """Return what a folder holds and every problem of it; nothing in place of a folder that cannot be read."""
+def examine(folder: Path, *, sound: bool = False) -> tuple[Folder | None, list[str]]:
+    """Return what a folder holds and every problem of it; nothing in place of a folder that cannot be read.
+
+    ``sound`` says that these very files were examined before and had none: they are read and not held to anything.
+    """
     try:
         there = _names(folder)
     except SubmissionError as error:
@@ -147,11 +150,13 @@ def examine(folder: Path) -> tuple[Folder | None, list[str]]:
     submission = read(SUBMISSION_FILE, read_submission)
     written, result = read(RESULT_FILE, _machine) or (b"", None)
     points = read(POINTS_FILE, read_points)
-    found += read(WITNESSES_FILE, partial(_witnesses, points=points)) or []
-    verification = read(VERIFICATION_FILE, _verification) if VERIFICATION_FILE in there else None
+    found += [] if sound else read(WITNESSES_FILE, partial(_witnesses, points=points)) or []
+    verification = read(VERIFICATION_FILE, partial(_verification, sound=sound)) if VERIFICATION_FILE in there else None
     withdrawal = read(WITHDRAWAL_FILE, partial(read_toml, Withdrawal)) if WITHDRAWAL_FILE in there else None
     signed, wrong = challenges(folder, there)
     found += wrong
+    if sound and submission is not None and result is not None and points is not None:
+        return Folder(submission, result, points, verification, tuple(signed), withdrawal), found
     if submission is not None:
         found += people_problems(submission, folder.resolve().name, result)
     found += carried_problems(folder, there, submission, result)
@@ -237,10 +242,10 @@ def _machine(path: Path) -> tuple[bytes, Result]:
     return written, parse(Result, written, path.name)
 
 
-def _verification(path: Path) -> Verification:
+def _verification(path: Path, *, sound: bool) -> Verification:
     written = content(path, MOST_BYTES[path.name])
     found = parse(Verification, written, path.name)
-    if written != dump(found):
+    if not sound and written != dump(found):
         raise SubmissionError(f"{path.name}: not as the benchmark writes it; it is never edited by hand.")
     return found
 
