@@ -1,5 +1,6 @@
 """Which figures a page carries, filled from the entries."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -18,6 +19,10 @@ LINES = 6
 """Curves in one figure; more cannot be told apart."""
 LADDERS = 6
 """Ladders on one board."""
+POINTS = 600
+"""Entries beyond which a front draws one of those that lie on one spot."""
+_SPOTS = 8, 50
+"""To a doubling of the size, and to the whole of robust accuracy."""
 MEASURES = ("density", "nonzero_macs", "bytes_packed")
 """What a board's fronts weigh against robust accuracy."""
 TRAILS = 24
@@ -60,6 +65,7 @@ def pareto(catalogue: Catalogue, board: Board, measure: str, page: str) -> Drawi
         if not entry.result.collapsed and catalogue.current(entry):
             alive.append((x, values["robust"]))
     fronts = {charts.FRONTS[0]: pareto_front(alive), charts.FRONTS[1]: pareto_front(ranked)}
+    shown = _thinned(rows, {point for points in fronts.values() for point in points})
     front = [{"x": x, "robust": robust, "of": of} for of, points in fronts.items() for x, robust in points]
     says = (
         f"Scatter plot of {len(rows)} entries: {size} on a logarithmic axis against robust accuracy under "
@@ -67,10 +73,26 @@ def pareto(catalogue: Catalogue, board: Board, measure: str, page: str) -> Drawi
         f"{len(fronts[charts.FRONTS[1]])} ranked entries that no smaller one beats, thin lines a dense network with "
         "what was pruned from it. The table holds the same numbers."
     )
+    if len(shown) < len(rows):
+        says += f" Where many lie on one spot one of them is drawn: {len(shown)} in all."
     figure = Figure(
-        charts.pareto, {"points": rows, "front": front, "trails": _trails(catalogue, board, measure)}, (size, spelt)
+        charts.pareto, {"points": shown, "front": front, "trails": _trails(catalogue, board, measure)}, (size, spelt)
     )
     return draw(figure, measure.replace("_", "-"), title, says, page)
+
+
+def _thinned(rows: list[dict[str, Any]], keep: set[tuple[float, float]]) -> list[dict[str, Any]]:
+    """Return one row of each spot of a large figure, the first, and all that are to be kept."""
+    if len(rows) <= POINTS:
+        return rows
+    spots: set[tuple[int, int]] = set()
+    found = []
+    for row in rows:
+        spot = (round(math.log2(row["x"]) * _SPOTS[0]), round(row["robust"] * _SPOTS[1]))
+        if spot not in spots or (row["x"], row["robust"]) in keep:
+            found.append(row)
+        spots.add(spot)
+    return found
 
 
 def _measured(entry: Entry, measure: str) -> float:

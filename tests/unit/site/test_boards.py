@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from bench.site.tables import columns, doubts, notes, rows
 from bench.submission.schema import Flag, Level
 from bench.threats import Norm
 from tests.support.builders import ZERO_GRADIENTS, write
-from tests.support.sites import submissions
+from tests.support.sites import crowded, submissions
 
 
 @pytest.fixture(scope="module")
@@ -221,3 +222,14 @@ def test_a_board_on_which_all_that_was_pruned_collapsed_builds(tmp_path, dense):
     files = build(tmp_path)
     assert ("boards/digits-v1-linf.html" in files) == ("sweet-spots.html" in files)
     assert not any("ladder" in name or "sweet-spots/" in name for name in files)
+
+
+def test_a_front_of_thousands_draws_one_of_those_on_one_spot(tmp_path):
+    catalogue, crowd = crowded(tmp_path, 1500)
+    whole = plots.pareto(catalogue, replace(crowd, entries=crowd.entries[:600]), "density", "page")
+    thin = plots.pareto(catalogue, crowd, "density", "page")
+    shown = len(json.loads(thin.rows)["points"]["x"])
+    assert len(json.loads(whole.rows)["points"]["x"]) == sum(not entry.withheld for entry in crowd.entries[:600])
+    assert shown < 200
+    assert f"one of them is drawn: {shown} in all" in thin.says
+    assert json.loads(thin.rows)["front"] == json.loads(whole.rows)["front"]
