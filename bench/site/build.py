@@ -2,27 +2,22 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from pydantic import BaseModel
 
-from bench.site import croissant, exports, frame, guides, literature, pages, vendor
+from bench.site import croissant, documents, exports, frame, guides, literature, pages, records, vendor
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, published, record, table
 from bench.site.draw import Drawing, script_safe
 from bench.site.entries import Catalogue, read
 from bench.site.render import pictures
-from bench.submission.challenge import Challenge
 from bench.submission.files import canonical
 from bench.submission.links import https
-from bench.submission.literature import Literature
-from bench.submission.schema import Result, Submission
-from bench.submission.verification import Verification
-from bench.submission.withdrawal import Withdrawal
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
@@ -36,30 +31,26 @@ NAVIGATION = (
     ("Rules", "protocols.html"),
     ("Data", "data.html"),
     ("Changes", "changes.html"),
+    ("Docs", documents.INDEX),
+    ("Submit", documents.SUBMIT),
 )
-_SCHEMAS: dict[str, tuple[type[BaseModel], str]] = {
-    "literature": (Literature, "a file of quoted figures"),
-    "result": (Result, "result.json, what the machine measured"),
-    "submission": (Submission, "submission.toml, what people say"),
-    "challenge": (Challenge, "challenge-NAME.json, what a verifier found of a stranger's witnesses"),
-    "withdrawal": (Withdrawal, "withdrawal.toml, who took an entry from the boards, and why"),
-    "verification": (Verification, "verification.json, what whoever measured again found"),
-}
 
 
-def build(submissions: Path, store: Path | None = None) -> dict[str, bytes]:
+def build(submissions: Path, store: Path | None = None, commands: click.Group | None = None) -> dict[str, bytes]:
     """Return the site's files, by path; the same submissions give the same bytes.
 
-    ``store`` is a folder that keeps figures as drawn, by digest, for the next time.
+    ``store`` is a folder that keeps figures as drawn, by digest, for the next time; ``commands`` is the command line
+    that the documentation describes, without which it has no page about it.
 
     Raises:
         SubmissionError: if any submission has a problem.
     """
     catalogue = read(submissions)
-    assets = _assets(catalogue)
+    shelf = documents.documents(commands)
+    assets = _assets(catalogue, shelf)
     names = {name: address for name, (address, _) in assets.items()}
     downloads, says = _downloads(catalogue, submissions)
-    printed = list(_pages(catalogue, guides.data(downloads, says)))
+    printed = [*_pages(catalogue, guides.data(downloads, says)), *documents.pages(shelf)]
     drawn = pictures((drawing for page in printed for drawing in figures(page)), store)
     environment = _environment()
     files = {f"assets/{address}": content for address, content in assets.values()}
@@ -79,7 +70,7 @@ def build(submissions: Path, store: Path | None = None) -> dict[str, bytes]:
         files[page.address] = _tidy(environment.get_template(page.template).render(context))
     for address, picture in drawn.items():
         files[f"{address}.svg"], files[f"{address}.pdf"] = picture.alone, picture.pdf
-    return files | _beside(catalogue)
+    return files | documents.images() | _beside(catalogue)
 
 
 def figures(page: pages.Page) -> list[Drawing]:
@@ -125,7 +116,7 @@ def _downloads(catalogue: Catalogue, submissions: Path) -> tuple[dict[str, bytes
         files[f"{stem}.json"] = canonical({"schema": "bench.site-literature/1", **literature.record(source)})
         files[f"{stem}.toml"] = (submissions / f"{stem}.toml").read_bytes()
         says |= dict.fromkeys((f"{stem}.csv", f"{stem}.json", f"{stem}.toml"), words)
-    for name, (model, words) in _SCHEMAS.items():
+    for name, (model, words) in records.FILES.items():
         path = f"schemas/{name}.json"
         files[path] = canonical(model.model_json_schema(by_alias=True))
         says[path] = f"JSON Schema of {words}."
@@ -143,13 +134,14 @@ def _beside(catalogue: Catalogue) -> dict[str, bytes]:
     return files
 
 
-def _assets(catalogue: Catalogue) -> dict[str, tuple[str, bytes]]:
+def _assets(catalogue: Catalogue, shelf: Sequence[documents.Document] = ()) -> dict[str, tuple[str, bytes]]:
     """Return name to (address that carries a digest, content)."""
     static = dict(_walk(resources.files("bench.site") / "static", ""))
     vendored = {name.removeprefix("vendor/"): body for name, body in static.items() if name.startswith("vendor/")}
     vendor.verify(vendored)
     del static[f"vendor/{vendor.LOCK}"]
     static["data.js"] = exports.script(catalogue)
+    static["documents.js"] = documents.script(shelf)
     found = {}
     for name, content in sorted(static.items()):
         stem, _, kind = name.replace("/", "-").rpartition(".")
