@@ -62,7 +62,8 @@ def _clear(out: Path) -> None:
 
 def _board(submissions: Path, out: Path) -> None:
     """Build the site."""
+    from bench.cli.main import cli
     from bench.site.build import build
     from bench.site.place import place
 
-    place(build(submissions), out)
+    place(build(submissions, commands=cli), out)

@@ -23,11 +23,12 @@ def command() -> None:
 )
 def build(submissions: Path, out: Path, keep: Path | None, *, compare: bool) -> None:
     """Turn submissions into the site; the same submissions give the same bytes."""
+    from bench.cli.main import cli
     from bench.site.build import build as make
     from bench.site.place import differences, place, strangers
 
     # what is compared is made anew
-    files = make(submissions, None if compare else keep)
+    files = make(submissions, None if compare else keep, cli)
     if compare:
         if found := differences(files, out):
             raise DisagreementError(

@@ -52,7 +52,7 @@ _NAMED = re.compile(r"(?P<keys>[a-z0-9.-]+): ")
 
 
 class _Rules(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True)
 
 
 class Data(_Rules):

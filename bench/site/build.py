@@ -2,63 +2,64 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from pydantic import BaseModel
+import click
 
-from bench.site import croissant, exports, frame, guides, literature, pages, plots, printing, vendor
+from bench.site import (
+    croissant,
+    documents,
+    exports,
+    frame,
+    guides,
+    literature,
+    pages,
+    plots,
+    printing,
+    records,
+    vendor,
+)
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, published, record, table
 from bench.site.draw import Drawing, definitions
 from bench.site.entries import Catalogue, read
 from bench.site.press import DATA, Press
 from bench.site.render import pictures
 from bench.site.store import Store, opened
-from bench.submission.challenge import Challenge
 from bench.submission.files import canonical
-from bench.submission.literature import Literature
-from bench.submission.schema import Result, Submission
-from bench.submission.verification import Verification
-from bench.submission.withdrawal import Withdrawal
-
-_SCHEMAS: dict[str, tuple[type[BaseModel], str]] = {
-    "literature": (Literature, "a file of quoted figures"),
-    "result": (Result, "result.json, what the machine measured"),
-    "submission": (Submission, "submission.toml, what people say"),
-    "challenge": (Challenge, "challenge-NAME.json, what a verifier found of a stranger's witnesses"),
-    "withdrawal": (Withdrawal, "withdrawal.toml, who took an entry from the boards, and why"),
-    "verification": (Verification, "verification.json, what whoever measured again found"),
-}
 
 
-def build(submissions: Path, keep: Path | None = None) -> dict[str, bytes]:
+def build(submissions: Path, keep: Path | None = None, commands: click.Group | None = None) -> dict[str, bytes]:
     """Return the site's files, by path; the same submissions give the same bytes.
 
-    ``keep`` is a folder in which builds leave what they drew, printed and examined for the next one.
+    ``keep`` is a folder in which builds leave what they drew, printed and examined for the next one; ``commands`` is
+    the command line that the documentation describes, without which it has no page about it.
 
     Raises:
         SubmissionError: if any submission has a problem.
     """
     with opened(keep) if keep is not None else nullcontext() as store:
-        return _build(submissions, store)
+        return _build(submissions, store, commands)
 
 
-def _build(submissions: Path, store: Store | None) -> dict[str, bytes]:
+def _build(submissions: Path, store: Store | None, commands: click.Group | None) -> dict[str, bytes]:
     catalogue = read(submissions, store)
+    shelf = documents.documents(commands)
     downloads, says = _downloads(catalogue, submissions)
     shared = [*_pages(catalogue), guides.data(downloads, says)]
     drawings = [drawing for page in shared for drawing in figures(page)]
-    assets = _assets(catalogue, drawings)
+    assets = _assets(catalogue, drawings, shelf)
     press = Press({name: address for name, (address, _) in assets.items()})
     drawn = pictures(drawings, store)
     files = {f"assets/{address}": content for address, content in assets.values()}
     files |= {f"data/{path}": content for path, content in downloads.items()}
     files["data/SHA256SUMS"] = checksums(downloads)
     files |= {page.address: press.print(page, drawn, catalogue.updated) for page in shared}
-    return files | dict(printing.entries(catalogue, press, store)) | _beside(catalogue)
+    files |= {page.address: press.print(page, {}) for page in documents.pages(shelf)}
+    return files | dict(printing.entries(catalogue, press, store)) | documents.images() | _beside(catalogue)
 
 
 def figures(page: pages.Page) -> list[Drawing]:
@@ -102,7 +103,7 @@ def _downloads(catalogue: Catalogue, submissions: Path) -> tuple[dict[str, bytes
         files[f"{stem}.json"] = canonical({"schema": "bench.site-literature/1", **literature.record(source)})
         files[f"{stem}.toml"] = (submissions / f"{stem}.toml").read_bytes()
         says |= dict.fromkeys((f"{stem}.csv", f"{stem}.json", f"{stem}.toml"), words)
-    for name, (model, words) in _SCHEMAS.items():
+    for name, (model, words) in records.FILES.items():
         path = f"schemas/{name}.json"
         files[path] = canonical(model.model_json_schema(by_alias=True))
         says[path] = f"JSON Schema of {words}."
@@ -120,7 +121,9 @@ def _beside(catalogue: Catalogue) -> dict[str, bytes]:
     return files
 
 
-def _assets(catalogue: Catalogue, drawings: Iterable[Drawing]) -> dict[str, tuple[str, bytes]]:
+def _assets(
+    catalogue: Catalogue, drawings: Iterable[Drawing], shelf: Sequence[documents.Document] = ()
+) -> dict[str, tuple[str, bytes]]:
     """Return name to (address that carries a digest, content)."""
     static = dict(_walk(resources.files("bench.site") / "static", ""))
     vendored = {name.removeprefix("vendor/"): body for name, body in static.items() if name.startswith("vendor/")}
@@ -128,6 +131,7 @@ def _assets(catalogue: Catalogue, drawings: Iterable[Drawing]) -> dict[str, tupl
     del static[f"vendor/{vendor.LOCK}"]
     static[DATA] = exports.script(catalogue)
     static["definitions.js"] = definitions([*drawings, *plots.every_entry()])
+    static["documents.js"] = documents.script(shelf)
     found = {}
     for name, content in sorted(static.items()):
         stem, _, kind = name.replace("/", "-").rpartition(".")

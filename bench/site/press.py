@@ -7,6 +7,7 @@ from datetime import date
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.site import documents
 from bench.site.draw import script_safe
 from bench.site.pages import Page
 from bench.submission.links import https
@@ -25,6 +26,8 @@ NAVIGATION = (
     ("Rules", "protocols.html"),
     ("Data", "data.html"),
     ("Changes", "changes.html"),
+    ("Docs", documents.INDEX),
+    ("Submit", documents.SUBMIT),
 )
 
 

@@ -64,4 +64,11 @@ Figure = Annotated[float, Field(ge=-1e300, le=1e300)]
 class Frozen(BaseModel):
     """A record of a file: frozen, strict, without keys of others and without NaN or infinity."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        populate_by_name=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )

@@ -51,7 +51,8 @@ from bench.submission.schema import Result
 from bench.threats import Norm, ThreatModel
 
 HERE = Path(__file__).parent
-FILE, KEPT, CHART = HERE / "sweep_digits.toml", HERE / "SWEEPS.json", HERE / "sweep_simulation.svg"
+FILE, KEPT = HERE / "sweep_digits.toml", HERE / "SWEEPS.json"
+CHART = HERE.parents[1] / "bench" / "site" / "docs" / "sweep_simulation.svg"
 STANDS, FALLS = Passes(7856, 1910), Passes(103, 101)
 """Passes of AutoAttack standard per point that stands, and per point that falls to its first attack."""
 ENTRIES = HERE.parents[1] / "submissions" / "digits-v1"

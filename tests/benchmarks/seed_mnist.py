@@ -3,8 +3,9 @@
 ``python tests/benchmarks/seed_mnist.py OUT`` trains LeNet-5 on the MNIST training images at hand, prunes it by global
 magnitude to compressions 1, 2, 4 … 64 with retraining after each, attacks all seven networks under Linf, L2 and L0,
 and then with the attacks of their code (PGD and C&W of Foolbox, on softmax outputs). What is in OUT is not done again,
-so an interrupted run goes on. ``seed_mnist.json`` beside this file takes the numbers, ``seed_mnist.svg`` the figure,
-and the table of ``.github/SEED.md`` is printed; ``--draw`` in the place of OUT redraws from the JSON alone.
+so an interrupted run goes on. ``seed_mnist.json`` beside this file takes the numbers, ``bench/site/docs`` the figure
+(``seed_mnist.svg``), and the table of ``seed.md`` there is printed; ``--draw`` in the place of OUT redraws from the
+JSON alone.
 
 Source: Merkle, Samsinger and Schöttle 2021, arXiv:2108.08560; their raw results, averaged over runs, are kept in the
 JSON (read from ``BENCH_DATA_DIR/literature/seed_results.csv`` where that is at hand).
@@ -34,7 +35,8 @@ from bench.interface.result import Result  # noqa: E402
 from bench.models.source import ModelRef, load  # noqa: E402
 from bench.models.weights import fill, read, save  # noqa: E402
 
-RULES, NUMBERS, FIGURE = (HERE / f"seed_mnist.{ending}" for ending in ("toml", "json", "svg"))
+RULES, NUMBERS = (HERE / f"seed_mnist.{ending}" for ending in ("toml", "json"))
+FIGURE = HERE.parents[1] / "bench" / "site" / "docs" / "seed_mnist.svg"
 RATES = tuple(2**power for power in range(7))
 RADII = ("2/255", "4/255", "8/255", "16/255", "32/255")
 CW_POINTS, CW_STEPS = 25, 1000
@@ -207,7 +209,7 @@ def panels(numbers: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def table(numbers: dict[str, Any]) -> str:
-    """Return the numbers as the table of SEED.md; in each cell theirs, ours by their attack, ours by this benchmark."""
+    """Return the numbers as the table of seed.md; in each cell theirs, ours by their attack, ours by this benchmark."""
     radii = RADII[2:]
     lines = [
         ["compression", "clean %", *(f"Linf {radius} %" for radius in radii), "median L2", "median L0"],

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench.cli.main import cli
 from bench.site.build import build
 from bench.site.place import place
 from bench.site.serve import server
@@ -37,7 +38,7 @@ def site(tmp_path_factory):
     """Build the site once and serve it on the loopback address."""
     root, folder = submissions(tmp_path_factory.mktemp("submissions")), tmp_path_factory.mktemp("site")
     literature(root, HOSTILE)
-    place(build(root), folder)
+    place(build(root, commands=cli), folder)
     with server(folder, 0) as running:
         thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()

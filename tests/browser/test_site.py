@@ -33,6 +33,11 @@ PAGES = [
     "data.html",
     "changes.html",
     LITERATURE,
+    "docs/index.html",
+    "docs/commands.html",
+    "docs/files.html",
+    "docs/seed.html",
+    "docs/extend.html",
 ]
 VENDOR = Path(__file__).parent / "vendor"
 AXE = """async () => {

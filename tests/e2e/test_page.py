@@ -17,7 +17,7 @@ CHEAP = {
 
 @pytest.fixture
 def page(root):
-    return (root / ".github" / "MEASURE.md").read_text("utf-8")
+    return (root / "bench/site/docs/measure.md").read_text("utf-8")
 
 
 def test_every_command_of_the_page_runs_in_its_order(page, monkeypatch, tmp_path, capsys):

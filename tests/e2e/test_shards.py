@@ -19,7 +19,7 @@ recipes = ["dense"]
 
 
 def test_an_array_of_shards_gives_the_sweep_once_all_of_them_ran(tmp_path, root):
-    text = (root / ".github" / "SWEEPS.md").read_text("utf-8")
+    text = (root / "bench/site/docs/sweeps.md").read_text("utf-8")
     (script,) = re.findall(r"```sh\n(#!/bin/bash\n.*?)```", text, flags=re.DOTALL)
     (tmp_path / "job.sh").write_text(script)
     (tmp_path / "paper.toml").write_text(SWEEP)

@@ -108,7 +108,7 @@ def test_measuring_without_torch_says_what_to_install():
 def test_no_page_and_no_message_installs_what_no_index_carries():
     told = re.compile(r"pip3? install[^\n]*\bprunebench")
     pages = [*MODULES, *ROOT.glob("*.md"), *(ROOT / ".github").rglob("*.md"),
-             *(ROOT / ".github").rglob("*.ipynb"), *(ROOT / "bench").rglob("*.html"),
+             *(ROOT / ".github").rglob("*.ipynb"), *(ROOT / "bench").rglob("*.html"), *(ROOT / "bench").rglob("*.md"),
              *(ROOT / "leaderboard").rglob("*.html")]  # fmt: skip
     assert len(pages) > 100
     assert not [name(path) for path in pages if told.search(path.read_text("utf-8"))]

@@ -1,4 +1,4 @@
-"""The table of .github/CHECKS.md, made from the registry and the defects.
+"""The table of bench/site/docs/checks.md, made from the registry and the defects.
 
 Write it again with ``python -c "from tests.support.check_table import write; write()"`` under pytest's import path, or
 copy what the failing test prints.
@@ -10,7 +10,7 @@ from bench.evaluation.checks.check import CHECKS, Stage
 from tests.support.defects import DEFECTS
 from tests.support.suspects import HARNESS
 
-PAGE = Path(__file__).resolve().parent.parent.parent / ".github" / "CHECKS.md"
+PAGE = Path(__file__).resolve().parent.parent.parent / "bench" / "site" / "docs" / "checks.md"
 
 _HEAD = """\
 # Reliability checks

@@ -10,9 +10,9 @@ NUMBERS = json.loads(seed_mnist.NUMBERS.read_text("utf-8"))
 
 
 def test_the_page_shows_the_numbers_as_they_were_measured(root):
-    page = (root / ".github" / "SEED.md").read_text("utf-8")
+    page = (root / "bench/site/docs/seed.md").read_text("utf-8")
     assert seed_mnist.table(NUMBERS) in page
-    assert "(../tests/benchmarks/seed_mnist.svg)" in page
+    assert "(seed_mnist.svg)" in page
     assert f"on {NUMBERS['measured'][0]['points']} test images" in page
     assert f"{NUMBERS['lessons']:,} training images" in page
 

@@ -6,7 +6,7 @@ from bench.pruning.recipe import RECIPES
 from bench.pruning.regime import REGIMES
 from bench.submission.schema import CostRecord, PruningRecord
 
-PAGE = Path(__file__).parents[3] / ".github" / "RECIPES.md"
+PAGE = Path(__file__).parents[3] / "bench" / "site" / "docs" / "recipes.md"
 
 
 def lines(section: str) -> list[list[str]]:

@@ -232,4 +232,6 @@ def test_a_front_of_thousands_draws_one_of_those_on_one_spot(tmp_path):
     assert len(json.loads(whole.rows)["points"]["x"]) == sum(not entry.withheld for entry in crowd.entries[:600])
     assert shown < 200
     assert f"one of them is drawn: {shown} in all" in thin.says
-    assert json.loads(thin.rows)["front"] == json.loads(whole.rows)["front"]
+    front = json.loads(thin.rows)["front"]
+    points = json.loads(thin.rows)["points"]
+    assert set(zip(front["x"], front["robust"], strict=True)) <= set(zip(points["x"], points["robust"], strict=True))
