@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel
 
-from bench.site import croissant, exports, frame, guides, literature, pages, vendor
+from bench.site import croissant, deploy, exports, frame, guides, literature, pages, vendor
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, published, record, table
 from bench.site.draw import Drawing, script_safe
 from bench.site.entries import Catalogue, read
@@ -31,6 +31,7 @@ NAVIGATION = (
     ("Boards", "index.html"),
     ("Findings", "findings.html"),
     ("Explorer", "explorer.html"),
+    ("Deploy", "deploy.html"),
     ("Compare", "compare.html"),
     ("Sweet spots", "sweet-spots.html"),
     ("Rules", "protocols.html"),
@@ -95,6 +96,7 @@ def _pages(catalogue: Catalogue, data: pages.Page) -> Iterator[pages.Page]:
     yield from pages.quoted(catalogue)
     yield guides.found(catalogue)
     yield guides.explorer(catalogue)
+    yield deploy.page(catalogue)
     yield guides.compare(catalogue)
     yield guides.sweet_spots(catalogue)
     yield guides.rules(catalogue)

@@ -50,9 +50,15 @@ def crowded(root: Path, rows: int) -> tuple[Catalogue, Board]:
 def print_board(out: Path, catalogue: Catalogue) -> Path:
     """Write one board with its assets and return its page."""
     (page,) = pages.boards(catalogue)
+    return print_page(out, catalogue, page)
+
+
+def print_page(out: Path, catalogue: Catalogue, page: pages.Page) -> Path:
+    """Write one page with its assets and return it."""
     assets = builder._assets(catalogue)
     names = {name: address for name, (address, _) in assets.items()}
-    context = {"up": "../", "assets": names, "csp": builder.CSP, "navigation": (), "section": "", "updated": None}
+    up = "../" * page.address.count("/")
+    context = {"up": up, "assets": names, "csp": builder.CSP, "navigation": (), "section": "", "updated": None}
     context["pictures"] = pictures(builder.figures(page))
     text = builder._environment().get_template(page.template).render({**context, **page.context})
     for name, content in {page.address: builder._tidy(text), **{f"assets/{a}": c for a, c in assets.values()}}.items():
