@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bench.errors import UsageError
+from bench.errors import ArtefactError, UsageError
+from bench.evaluation.plan.manifest import MANIFEST, manifest_beside
 from bench.models.plain import duplicate, settle
 from bench.models.probe import classes_of
-from bench.models.source import LoadedModel, ModelRef, identity
+from bench.models.source import LoadedModel, ModelRef, identity, names_file
 from bench.models.source import load as by_reference
 from bench.models.zoo.memory import SOURCE, hold
 from bench.pruning.prune import Pruned
@@ -47,7 +48,7 @@ def load(
 
     Args:
         reference: ``"embedded:NAME"``, ``"robustbench:DATASET/THREAT/NAME"``, ``"timm:NAME"``, or the path of a
-            ``.safetensors`` file.
+            ``.safetensors`` file. What ``bench prune`` wrote says itself what it is.
         arch: of a file; see ``bench list architectures``.
         mean: of the input normalisation of a file, one number or one a channel; none where left out.
         std: likewise.
@@ -55,10 +56,20 @@ def load(
     Raises:
         UsageError: if the name is unknown, or a file comes without its architecture.
         InputError: if the weights are not at hand.
-        ArtefactError: if they are unsafe or do not fit.
+        ArtefactError: if they are unsafe or do not fit, or are not those that the manifest beside them tells of.
     """
+    text, silent = str(reference), (arch, mean, std) == (None, None, None)
+    told = manifest_beside(Path(text)) if silent and names_file(text) else None
+    if told is not None:
+        arch, mean, std = told.architecture, told.mean, told.std
     given = {"mean": None if mean is None else tuple(mean), "std": None if std is None else tuple(std)}
-    return by_reference(ModelRef.parse(str(reference), architecture=arch, **given)).classifier
+    loaded = by_reference(ModelRef.parse(text, architecture=arch, **given))
+    if told is not None and loaded.digest != told.weights_sha256:
+        raise ArtefactError(
+            f"{text!r} has weights {loaded.digest[:12]}…, and the {MANIFEST} beside it tells of "
+            f"{told.weights_sha256[:12]}…; if they were trained on, say what network they belong to by arch."
+        )
+    return loaded.classifier
 
 
 def handed_over(network: nn.Module | Pruned, images: Images) -> ModelRef:

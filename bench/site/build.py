@@ -12,6 +12,7 @@ import click
 
 from bench.site import (
     croissant,
+    deploy,
     documents,
     exports,
     frame,
@@ -74,6 +75,7 @@ def _pages(catalogue: Catalogue) -> Iterator[pages.Page]:
     yield from pages.quoted(catalogue)
     yield guides.found(catalogue)
     yield guides.explorer(catalogue)
+    yield deploy.page(catalogue)
     yield guides.compare(catalogue)
     yield guides.sweet_spots(catalogue)
     yield guides.rules(catalogue)

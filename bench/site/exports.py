@@ -1,4 +1,4 @@
-"""The data that the compare page and the scenario explorer work on, as one classic script."""
+"""The data that compare, the scenario explorer and the page of budgets work on, as one classic script."""
 
 import base64
 import json
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.site.choice import all_norms, candidates
+from bench.site.deploy import told
 from bench.site.draw import script_safe
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import percent, symbol, threat
@@ -31,6 +33,7 @@ def _protocol(catalogue: Catalogue, name: str) -> dict[str, Any]:
     return {
         "title": protocol.title,
         "points": protocol.data.points,
+        "all": list(all_norms(protocol, candidates(catalogue, protocol))),
         "threats": [
             {
                 "norm": rule.norm.value,
@@ -69,15 +72,19 @@ def _entry(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     if entry.withheld:
         return shown
     bits: dict[Norm, Bits] = entry.robust
-    return shown | {
-        "robust": {norm.value: entry.survivors(norm) for norm in bits},
-        "survivors": {norm.value: packed(values) for norm, values in bits.items()},
-        "curves": {norm.value: list(curve.robust) for norm, curve in sorted(result.curves.items())},
-        "scenarios": {
-            name: {norm.value: count for norm, count in sorted(record.robust.items())}
-            for name, record in sorted(result.scenarios.items())
-        },
-    }
+    return (
+        shown
+        | told(catalogue, entry)
+        | {
+            "robust": {norm.value: entry.survivors(norm) for norm in bits},
+            "survivors": {norm.value: packed(values) for norm, values in bits.items()},
+            "curves": {norm.value: list(curve.robust) for norm, curve in sorted(result.curves.items())},
+            "scenarios": {
+                name: {norm.value: count for norm, count in sorted(record.robust.items())}
+                for name, record in sorted(result.scenarios.items())
+            },
+        }
+    )
 
 
 def packed(bits: Bits) -> str:

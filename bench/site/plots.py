@@ -82,16 +82,18 @@ def pareto(catalogue: Catalogue, board: Board, measure: str, page: str) -> Drawi
 
 
 def _thinned(rows: list[dict[str, Any]], keep: set[tuple[float, float]]) -> list[dict[str, Any]]:
-    """Return one row of each spot of a large figure, the first, and all that are to be kept."""
+    """Return one row of each spot of a large figure, the first, and one of each place that is to be kept."""
     if len(rows) <= POINTS:
         return rows
     spots: set[tuple[int, int]] = set()
     found = []
     for row in rows:
         spot = (round(math.log2(row["x"]) * _SPOTS[0]), round(row["robust"] * _SPOTS[1]))
-        if spot not in spots or (row["x"], row["robust"]) in keep:
+        place = (row["x"], row["robust"])
+        if spot not in spots or place in keep:
             found.append(row)
         spots.add(spot)
+        keep.discard(place)
     return found
 
 

@@ -21,6 +21,7 @@ NAVIGATION = (
     ("Boards", "index.html"),
     ("Findings", "findings.html"),
     ("Explorer", "explorer.html"),
+    ("Deploy", "deploy.html"),
     ("Compare", "compare.html"),
     ("Sweet spots", "sweet-spots.html"),
     ("Rules", "protocols.html"),

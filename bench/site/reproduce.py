@@ -20,31 +20,46 @@ def commands(catalogue: Catalogue, entry: Entry) -> str:
 
 
 def _lines(entry: Entry) -> list[str]:
+    return [*brought(entry), shlex.join(words(entry.result))]
+
+
+def brought(entry: Entry) -> list[str]:
+    """Return the commands that bring the file of weights an entry was measured with, and hold it to its digest.
+
+    None of them for a network that its source brings; the digest alone where the file is at hand or nowhere.
+    """
     model, address, lines = entry.result.model, entry.submission.weights.address, []
-    if model.normalisation is not None:
-        if address is not None:
-            lines.append(shlex.join(["curl", "--fail", "--location", "--output", model.ref, address]))
-        if carried(entry.submission):
-            here = f"submissions/{entry.result.protocol.name}/{entry.id}/{WEIGHTS_FILE}"
-            lines.append(shlex.join(["cp", "--", here, model.ref]))
-        if model.file_sha256:
-            lines.append(f"echo {shlex.quote(f'{model.file_sha256}  {model.ref}')} | sha256sum --check")
-    return [*lines, shlex.join(words(entry.result))]
+    if model.normalisation is None:
+        return []
+    if address is not None:
+        lines.append(shlex.join(["curl", "--fail", "--location", "--output", model.ref, address]))
+    if carried(entry.submission):
+        here = f"submissions/{entry.result.protocol.name}/{entry.id}/{WEIGHTS_FILE}"
+        lines.append(shlex.join(["cp", "--", here, model.ref]))
+    if model.file_sha256:
+        lines.append(f"echo {shlex.quote(f'{model.file_sha256}  {model.ref}')} | sha256sum --check")
+    return lines
+
+
+def named(model: ModelRecord) -> list[str]:
+    """Return the options that name the network a run began with, a file with what goes with it."""
+    said = ["--model", model.ref]
+    if model.normalisation is None:
+        return said
+    return [*said, "--arch", model.architecture, *_normalised(model.normalisation)]
 
 
 def words(result: Result) -> list[str]:
     """Return the words of ``bench evaluate``; what the protocol fixes, the seed included, is left to it."""
-    model = result.model
-    said = ["bench", "evaluate", "--model", model.ref]
-    if model.normalisation is not None:
-        said += ["--arch", model.architecture, *_normalised(model.normalisation)]
-    said += ["--protocol", result.protocol.name, *_pruned(result), "--engine", result.engine]
+    said = ["bench", "evaluate", *named(result.model)]
+    said += ["--protocol", result.protocol.name, *pruned(result), "--engine", result.engine]
     if result.batch_size is not None:
         said += ["--batch-size", str(result.batch_size)]
     return said
 
 
-def _pruned(result: Result) -> list[str]:
+def pruned(result: Result) -> list[str]:
+    """Return the options that say how a network is pruned, or came to be pruned."""
     pruning, claim = result.pruning, result.pruning.claim
     if pruning.recipe is not None:
         said = ["--recipe", pruning.recipe, *([f"--keep={','.join(pruning.keep)}"] if pruning.keep else [])]

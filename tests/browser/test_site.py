@@ -27,6 +27,7 @@ PAGES = [
     "entries/digits-v1/hostile/index.html",
     "explorer.html",
     "compare.html",
+    "deploy.html",
     "sweet-spots.html",
     "findings.html",
     "protocols.html",

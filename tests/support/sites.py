@@ -51,6 +51,11 @@ def crowded(root: Path, rows: int) -> tuple[Catalogue, Board]:
 def print_board(out: Path, catalogue: Catalogue) -> Path:
     """Write one board with its assets and return its page."""
     (page,) = pages.boards(catalogue)
+    return print_page(out, catalogue, page)
+
+
+def print_page(out: Path, catalogue: Catalogue, page: pages.Page) -> Path:
+    """Write one page with its assets and return it."""
     drawings = builder.figures(page)
     assets = builder._assets(catalogue, drawings)
     press = Press({name: address for name, (address, _) in assets.items()})

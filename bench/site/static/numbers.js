@@ -21,6 +21,11 @@
     return count.toFixed(0);
   }
 
+  function duration(seconds) {
+    const [scale, unit] = [[1, "s"], [1e3, "ms"], [1e6, "µs"], [1e9, "ns"]].find(([scale, unit]) => seconds * scale >= 0.9995 || unit === "ns");
+    return `${Number((seconds * scale).toPrecision(3))}\u202f${unit}`;
+  }
+
   function wilson(count, total) {
     const share = count / total;
     const centre = share + Z * Z / (2 * total);
@@ -131,5 +136,5 @@
     });
   }
 
-  window.benchNumbers = { percent, signed, metric, wilson, mcnemar, difference, pValue, verdict, bits, pair, element, options, remember, recall, copier };
+  window.benchNumbers = { percent, signed, metric, duration, wilson, mcnemar, difference, pValue, verdict, bits, pair, element, options, remember, recall, copier };
 })();
