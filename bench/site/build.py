@@ -1,7 +1,5 @@
 """From submissions to the bytes of every file of the site."""
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -11,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel
 
-from bench.site import croissant, exports, frame, guides, literature, pages, vendor
+from bench.site import boards, croissant, exports, frame, guides, literature, pages, vendor
 from bench.site.downloads import badge, bibtex, changes, checksums, feed, published, record, table
 from bench.site.draw import Drawing, script_safe
 from bench.site.entries import Catalogue, read
@@ -66,6 +64,7 @@ def build(submissions: Path, store: Path | None = None) -> dict[str, bytes]:
     files |= {f"data/{path}": content for path, content in downloads.items()}
     files["data/SHA256SUMS"] = checksums(downloads)
     for page in printed:
+        files |= page.files
         context = {
             "up": "../" * page.address.count("/"),
             "assets": names,
@@ -90,7 +89,7 @@ def figures(page: pages.Page) -> list[Drawing]:
 
 def _pages(catalogue: Catalogue, data: pages.Page) -> Iterator[pages.Page]:
     yield pages.home(catalogue)
-    yield from pages.boards(catalogue)
+    yield from boards.boards(catalogue)
     yield from pages.entries(catalogue)
     yield from pages.quoted(catalogue)
     yield guides.found(catalogue)
@@ -150,12 +149,9 @@ def _assets(catalogue: Catalogue) -> dict[str, tuple[str, bytes]]:
     vendor.verify(vendored)
     del static[f"vendor/{vendor.LOCK}"]
     static["data.js"] = exports.script(catalogue)
-    found = {}
-    for name, content in sorted(static.items()):
-        stem, _, kind = name.replace("/", "-").rpartition(".")
-        digest = base64.b32encode(hashlib.sha256(content).digest()[:5]).decode().lower()
-        found[name] = (f"{stem}.{digest}.{kind}", content)
-    return found
+    return {
+        name: (exports.stamped(name.replace("/", "-"), content), content) for name, content in sorted(static.items())
+    }
 
 
 def _walk(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from bench.errors import DisagreementError, InputError, UsageError
 from bench.registry import unknown
+from bench.site import paging, trace_board
 from bench.site import trace_account as account
-from bench.site import trace_board
 from bench.site.downloads import badge, bibtex
 from bench.site.draw import labels
 from bench.site.entries import Catalogue, Entry
@@ -43,8 +43,8 @@ def fields(catalogue: Catalogue, entry: Entry) -> Iterator[tuple[str, Field]]:
     """Yield the fields of an entry's page and of its rows on boards, each with the address of the page, in order."""
     yield from ((entry.address, field) for field in _page(catalogue, entry))
     for board in catalogue.boards:
-        if board.protocol is entry.protocol and entry in board.entries:
-            yield from ((board.address, field) for field in trace_board.fields(catalogue, board, entry))
+        if (address := paging.addresses(board).get(entry)) is not None:
+            yield from ((address, field) for field in trace_board.fields(catalogue, board, entry))
 
 
 def _page(catalogue: Catalogue, entry: Entry) -> Iterator[Field]:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from bench.site import boards
 from bench.site import build as builder
-from bench.site import pages
 from bench.site.entries import DENSE, Band, Board, Catalogue, read
 from bench.site.render import pictures
 from bench.submission.ranks import Place
@@ -48,18 +48,22 @@ def crowded(root: Path, rows: int) -> tuple[Catalogue, Board]:
 
 
 def print_board(out: Path, catalogue: Catalogue) -> Path:
-    """Write one board with its assets and return its page."""
-    (page,) = pages.boards(catalogue)
+    """Write the pages of one board with its assets and return the first one."""
+    printed = list(boards.boards(catalogue))
     assets = builder._assets(catalogue)
     names = {name: address for name, (address, _) in assets.items()}
     context = {"up": "../", "assets": names, "csp": builder.CSP, "navigation": (), "section": "", "updated": None}
-    context["pictures"] = pictures(builder.figures(page))
-    text = builder._environment().get_template(page.template).render({**context, **page.context})
-    for name, content in {page.address: builder._tidy(text), **{f"assets/{a}": c for a, c in assets.values()}}.items():
+    context["pictures"] = pictures(drawing for page in printed for drawing in builder.figures(page))
+    files = {f"assets/{address}": content for address, content in assets.values()}
+    environment = builder._environment()
+    for page in printed:
+        text = environment.get_template(page.template).render({**context, **page.context})
+        files |= {page.address: builder._tidy(text), **page.files}
+    for name, content in files.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    return out / page.address
+    return out / printed[0].address
 
 
 def literature(root: Path, words: str = "A paper") -> Path:
