@@ -82,16 +82,18 @@ def quoted(catalogue: Catalogue) -> Iterator[Page]:
 
 def entries(catalogue: Catalogue) -> Iterator[Page]:
     """Yield one page per entry."""
-    where = [(board, paging.addresses(board)) for board in catalogue.boards]
     for entry in catalogue:
-        yield _entry(
-            catalogue, entry, [_standing(board, entry, there[entry]) for board, there in where if entry in there]
-        )
+        yield _entry(catalogue, entry)
 
 
-def _entry(catalogue: Catalogue, entry: Entry, standing: list[dict[str, Any]]) -> Page:
+def _entry(catalogue: Catalogue, entry: Entry) -> Page:
     result, pruning = entry.result, entry.result.pruning
     correct, total = result.clean.correct, result.data.points
+    standing = [
+        _standing(board, entry)
+        for board in catalogue.boards
+        if board.protocol is entry.protocol and entry in board.entries
+    ]
     first = entry.result.threats[0].norm
     told, shown, drawn = tables(catalogue, entry), gallery(entry), plots.entry_figures(catalogue, entry)
     sections = [("figures", "Figures")] if drawn else []
@@ -120,11 +122,11 @@ def _entry(catalogue: Catalogue, entry: Entry, standing: list[dict[str, Any]]) -
     return Page(entry.address, "entry.html", context)
 
 
-def _standing(board: Board, entry: Entry, address: str) -> dict[str, Any]:
+def _standing(board: Board, entry: Entry) -> dict[str, Any]:
     survivors, points = entry.survivors(board.norm), entry.result.data.points
     shown, alone = not entry.withheld, entry.alone(board.norm)
     return {
-        "address": address,
+        "address": paging.holding(board, entry),
         "threat": threat(board.norm, board.epsilon),
         "robust": percent(rate(survivors, points)) if shown else "withheld",
         "interval": interval(wilson(survivors, points)) if shown else "",

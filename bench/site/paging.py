@@ -1,6 +1,6 @@
 """Which page of a board holds which entry."""
 
-from itertools import chain
+from itertools import takewhile
 
 from bench.site.entries import Board, Entry
 
@@ -13,7 +13,8 @@ def address(board: Board, number: int) -> str:
     return board.address if number == 1 else f"{board.address.removesuffix('.html')}-{number}.html"
 
 
-def addresses(board: Board) -> dict[Entry, str]:
-    """Return the page that each entry of a board has its row on."""
-    entries = chain.from_iterable(band.entries for band in board.bands)
-    return {entry: address(board, place // ROWS + 1) for place, entry in enumerate(entries)}
+def holding(board: Board, entry: Entry) -> str:
+    """Return the page that an entry of a board has its row on."""
+    own = board.band(entry)
+    before = takewhile(lambda band: band is not own, board.bands)
+    return address(board, (sum(len(band.entries) for band in before) + own.entries.index(entry)) // ROWS + 1)

@@ -43,7 +43,8 @@ def fields(catalogue: Catalogue, entry: Entry) -> Iterator[tuple[str, Field]]:
     """Yield the fields of an entry's page and of its rows on boards, each with the address of the page, in order."""
     yield from ((entry.address, field) for field in _page(catalogue, entry))
     for board in catalogue.boards:
-        if (address := paging.addresses(board).get(entry)) is not None:
+        if board.protocol is entry.protocol and entry in board.entries:
+            address = paging.holding(board, entry)
             yield from ((address, field) for field in trace_board.fields(catalogue, board, entry))
 
 

@@ -176,8 +176,9 @@ def test_a_long_board_is_accessible_and_never_scrolls_sideways(long, tab):
         turn(page, "Next")
 
 
-@pytest.mark.timing
-@pytest.mark.parametrize("total", [1000, 10_000])
+@pytest.mark.parametrize(
+    "total", [pytest.param(1000, marks=pytest.mark.timing), pytest.param(10_000, marks=pytest.mark.soak)]
+)
 def test_a_long_board_opens_sorts_and_narrows_at_once(tmp_path, tab, monkeypatch, total):
     monkeypatch.setattr(plots, "board_figures", lambda *_: [])  # the rows are timed, not the figures
     first = print_board(tmp_path / "out", crowded(tmp_path / "in", total)[0])

@@ -40,7 +40,7 @@
 
   if (!alone) table.tHead.rows[0].prepend(make("th", { scope: "col", className: "pick" }, make("span", { className: "hidden" }, "Compare")));
   for (const [key, head] of heads) {
-    const button = make("button", { type: "button", className: "sort" }, ...head.childNodes, make("span", { className: "arrow" }));
+    const button = make("button", { type: "button", className: "sort" }, ...head.childNodes, make("span", { className: "arrow", "aria-hidden": "true" }));
     head.append(button);
     button.addEventListener("click", () => {
       const first = numeric.has(key) && key !== "rank" ? "desc" : "asc";
