@@ -108,6 +108,7 @@ def test_pages_turn_by_mouse_and_by_keyboard_and_stay_in_the_address(long, tab):
     assert not set(first) & set(second)
     assert "350 of 350 entries fit, 101–200 shown" in page.locator("#count").text_content()
     assert page.evaluate("document.activeElement.className") == "scroll"
+    assert 0 <= page.locator("caption").bounding_box()["y"] < 200
     page.get_by_role("button", name="4", exact=True).focus()
     page.keyboard.press("Enter")
     assert len(ids(page)) == 50

@@ -191,7 +191,7 @@
         page = number;
         draw();
         region.focus({ preventScroll: true });
-        region.scrollIntoView();
+        region.scrollIntoView({ behavior: "instant" });
       });
       return element;
     };
