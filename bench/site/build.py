@@ -1,7 +1,5 @@
 """From submissions to the bytes of every file of the site."""
 
-import base64
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from importlib import resources
@@ -11,6 +9,7 @@ from pathlib import Path
 import click
 
 from bench.site import (
+    boards,
     croissant,
     deploy,
     documents,
@@ -58,7 +57,8 @@ def _build(submissions: Path, store: Store | None, commands: click.Group | None)
     files = {f"assets/{address}": content for address, content in assets.values()}
     files |= {f"data/{path}": content for path, content in downloads.items()}
     files["data/SHA256SUMS"] = checksums(downloads)
-    files |= {page.address: press.print(page, drawn, catalogue.updated) for page in shared}
+    for page in shared:
+        files |= {page.address: press.print(page, drawn, catalogue.updated), **page.files}
     files |= {page.address: press.print(page, {}) for page in documents.pages(shelf)}
     return files | dict(printing.entries(catalogue, press, store)) | documents.images() | _beside(catalogue)
 
@@ -71,7 +71,7 @@ def figures(page: pages.Page) -> list[Drawing]:
 
 def _pages(catalogue: Catalogue) -> Iterator[pages.Page]:
     yield pages.home(catalogue)
-    yield from pages.boards(catalogue)
+    yield from boards.boards(catalogue)
     yield from pages.quoted(catalogue)
     yield guides.found(catalogue)
     yield guides.explorer(catalogue)
@@ -134,12 +134,9 @@ def _assets(
     static[DATA] = exports.script(catalogue)
     static["definitions.js"] = definitions([*drawings, *plots.every_entry()])
     static["documents.js"] = documents.script(shelf)
-    found = {}
-    for name, content in sorted(static.items()):
-        stem, _, kind = name.replace("/", "-").rpartition(".")
-        digest = base64.b32encode(hashlib.sha256(content).digest()[:5]).decode().lower()
-        found[name] = (f"{stem}.{digest}.{kind}", content)
-    return found
+    return {
+        name: (exports.stamped(name.replace("/", "-"), content), content) for name, content in sorted(static.items())
+    }
 
 
 def _walk(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:

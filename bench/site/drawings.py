@@ -1,5 +1,6 @@
 """The figures of the site, one by one, for ``bench figure``."""
 
+from bench.site import boards as board_pages
 from bench.site import guides, pages, plots
 from bench.site.draw import Drawing
 from bench.site.entries import Catalogue
@@ -7,7 +8,7 @@ from bench.site.entries import Catalogue
 
 def boards(catalogue: Catalogue) -> list[Drawing]:
     """Return the figures of the first page, the boards and the guides, each once."""
-    shared = [pages.home(catalogue), *pages.boards(catalogue), guides.explorer(catalogue)]
+    shared = [pages.home(catalogue), *board_pages.boards(catalogue), guides.explorer(catalogue)]
     shared += [guides.compare(catalogue), guides.sweet_spots(catalogue)]
     found: dict[str, Drawing] = {}
     for page in shared:

@@ -1,6 +1,7 @@
 """The data that compare, the scenario explorer and the page of budgets work on, as one classic script."""
 
 import base64
+import hashlib
 import json
 from typing import Any
 
@@ -90,3 +91,10 @@ def _entry(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
 def packed(bits: Bits) -> str:
     """Return one bit per point, first point in the highest bit, as base64."""
     return base64.b64encode(np.packbits(bits).tobytes()).decode()
+
+
+def stamped(path: str, content: bytes) -> str:
+    """Return a path with a digest before its ending, so that no cache ever serves another content under it."""
+    stem, _, kind = path.rpartition(".")
+    digest = base64.b32encode(hashlib.sha256(content).digest()[:5]).decode().lower()
+    return f"{stem}.{digest}.{kind}"

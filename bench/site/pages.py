@@ -1,18 +1,17 @@
 """What each page shows: the contexts that the templates print."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, field
 from typing import Any
 
-from bench.site import literature, plots
+from bench.site import literature, paging, plots
 from bench.site.account import tables
 from bench.site.downloads import badge, bibtex, changes, published
-from bench.site.entries import DENSE, Band, Board, Catalogue, Entry
-from bench.site.figures import in_words, interval, metric, percent, threat
+from bench.site.entries import Band, Board, Catalogue, Entry
+from bench.site.figures import interval, metric, percent, threat
 from bench.site.gallery import gallery
 from bench.site.reproduce import commands
-from bench.site.tables import columns, doubts, rows
+from bench.site.tables import doubts
 from bench.submission.schema import VerificationLevel
 from bench.submission.score import rate, wilson
 from bench.submission.verifiers import listed, same, signer
@@ -32,6 +31,8 @@ class Page:
     context: dict[str, Any]
     section: str = ""
     """The address that the navigation marks as current."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """Scripts that belong to this page, by address."""
 
 
 def home(catalogue: Catalogue) -> Page:
@@ -70,93 +71,6 @@ def _best(board: Board, band: Band) -> dict[str, Any] | None:
         "robust": percent(rate(survivors, points)),
         "interval": interval(wilson(survivors, points)),
     }
-
-
-def boards(catalogue: Catalogue) -> Iterator[Page]:
-    """Yield one page per protocol and threat model."""
-    for board in catalogue.boards:
-        yield _board(catalogue, board)
-
-
-def _board(catalogue: Catalogue, board: Board) -> Page:
-    shown = columns(board)
-    lines = [
-        {
-            "id": row.entry.id,
-            "ranked": row.entry in board.places,
-            "band": row.entry.band,
-            "cells": [(column, column.cell(row)) for column in shown],
-        }
-        for row in rows(catalogue, board)
-    ]
-    siblings = [
-        {"address": other.address, "threat": threat(other.norm, other.epsilon)}
-        for other in catalogue.boards
-        if other.protocol is board.protocol
-    ]
-    dense = sum(entry.dense for entry in board.entries)
-    allowed = in_words(board.norm, board.epsilon)
-    context = {
-        "protocol": board.protocol,
-        "norm": board.norm.lower(),
-        "under": threat(board.norm, board.epsilon),
-        "allowed": allowed[0].upper() + allowed[1:],
-        "attacks": ", ".join(board.protocol.cascade(board.norm)),
-        "verdict": f"{len(board.places)} of {len(lines) - dense} pruned networks carry a rank.",
-        "heads": {band.label: _head(band) for band in board.bands},
-        "channels": [_channels(board, band) for band in board.channels],
-        "siblings": siblings,
-        "columns": shown,
-        "rows": lines,
-        "figures": plots.board_figures(catalogue, board),
-        "limited": _limits(board),
-        "literature": literature.beside(catalogue, board),
-    }
-    return Page(board.address, "board.html", context, board.address)
-
-
-def _head(band: Band) -> dict[str, str]:
-    """Return the heading of a band: what it holds, and how much of it is ranked."""
-    count = f"{len(band.entries)} {'entry' if len(band.entries) == 1 else 'entries'}"
-    if band.label == DENSE:
-        return {"title": "Dense reference", "says": f"{count}, not ranked: what the others were pruned from"}
-    return {"title": f"{band.label} of the weights pruned", "says": f"{count}, {len(band.places) or 'none'} ranked"}
-
-
-def _channels(board: Board, band: Band) -> dict[str, Any]:
-    """Return a band of networks with channels removed, as rows of texts."""
-    lines = [
-        {
-            "address": entry.address,
-            "title": entry.title,
-            "rank": str(band.places.get(entry, "–")),
-            "robust": "withheld" if entry.withheld else percent(_share(entry, entry.survivors(board.norm))),
-            "interval": ""
-            if entry.withheld
-            else interval(wilson(entry.survivors(board.norm), entry.result.data.points)),
-            "clean": percent(_share(entry, entry.result.clean.correct)),
-            "removed": percent(entry.macs_removed),
-            "sparsity": percent(entry.sparsity),
-        }
-        for entry in band.entries
-    ]
-    return {"label": band.label, "rows": lines}
-
-
-def _share(entry: Entry, count: int) -> Fraction:
-    return rate(count, entry.result.data.points)
-
-
-def _limits(board: Board) -> str:
-    found = []
-    if not board.places and board.entries:
-        found.append("Nothing is ranked yet: the first of a band is the best entry that was measured.")
-    if len(board.entries) > plots.LINES:
-        found.append(
-            f"Curves show the first entry of each band, ladders the {plots.LADDERS} parents with most entries; the "
-            "pages of the entries show theirs."
-        )
-    return " ".join(found)
 
 
 def quoted(catalogue: Catalogue) -> Iterator[Page]:
@@ -203,7 +117,7 @@ def _standing(board: Board, entry: Entry) -> dict[str, Any]:
     survivors, points = entry.survivors(board.norm), entry.result.data.points
     shown, alone = not entry.withheld, entry.alone(board.norm)
     return {
-        "address": board.address,
+        "address": paging.holding(board, entry),
         "threat": threat(board.norm, board.epsilon),
         "robust": percent(rate(survivors, points)) if shown else "withheld",
         "interval": interval(wilson(survivors, points)) if shown else "",

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator
 
-from bench.site import pages
+from bench.site import pages, paging
 from bench.site.entries import Catalogue, Entry
 from bench.site.press import Press
 from bench.site.render import pictures
@@ -39,4 +39,4 @@ def decides(catalogue: Catalogue, entry: Entry) -> Iterator[str]:
         yield catalogue.unranked(member) or ""
     for board in catalogue.boards:
         if board.holds(entry):
-            yield f"{board.address} {pages.place(board, entry)}"
+            yield f"{paging.holding(board, entry)} {pages.place(board, entry)}"

@@ -10,8 +10,8 @@ import numpy as np
 
 from bench.errors import DisagreementError, InputError, UsageError
 from bench.registry import unknown
+from bench.site import paging, trace_board
 from bench.site import trace_account as account
-from bench.site import trace_board
 from bench.site.downloads import badge, bibtex
 from bench.site.draw import labels
 from bench.site.entries import Catalogue, Entry
@@ -41,7 +41,8 @@ def fields(catalogue: Catalogue, entry: Entry) -> Iterator[tuple[str, Field]]:
     yield from ((entry.address, field) for field in _page(catalogue, entry))
     for board in catalogue.boards:
         if board.holds(entry):
-            yield from ((board.address, field) for field in trace_board.fields(catalogue, board, entry))
+            address = paging.holding(board, entry)
+            yield from ((address, field) for field in trace_board.fields(catalogue, board, entry))
 
 
 def _page(catalogue: Catalogue, entry: Entry) -> Iterator[Field]:

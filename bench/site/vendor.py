@@ -15,8 +15,8 @@ from pathlib import Path
 from bench.errors import ArtefactError
 
 LOCK = "vendor.lock.toml"
-PACKAGES = {"datatables.net": "3.1.5", "vega-interpreter": "2.3.2"}
-"""Name and version on the npm registry."""
+INTERPRETER = "2.3.2"
+"""Version of vega-interpreter on the npm registry."""
 VEGA_LITE = "6.4"
 """Names the runtime that vl-convert carries; the same as the figures are compiled with."""
 _BORROWED = """
@@ -52,11 +52,11 @@ def verify(files: Mapping[str, bytes]) -> None:
 
 
 def refresh(folder: Path) -> None:
-    """Fetch the packages again with npm, bundle the runtime that vl-convert carries, write the files and their lock."""
+    """Fetch the interpreter again with npm, bundle the runtime of vl-convert, write the files and their lock."""
     import vl_convert
 
     with tempfile.TemporaryDirectory() as scratch:
-        tables, interpreter = (_fetch(name, version, Path(scratch)) for name, version in PACKAGES.items())
+        interpreter = _fetch("vega-interpreter", INTERPRETER, Path(scratch))
     # The interpreter evaluates chart expressions without eval, so the pages' content security policy stays strict.
     source = interpreter.files["build/vega-interpreter.js"].decode()
     source = re.sub(r"import \{[^}]*\} from 'vega-util';", _BORROWED, source)
@@ -64,19 +64,14 @@ def refresh(folder: Path) -> None:
     source = source.partition("//# sourceMappingURL")[0]
     runtime = vl_convert.javascript_bundle(f"{source}\n{_EXPORT}", vl_version=VEGA_LITE)
     vega = vl_convert.get_vega_version()
-    licences = {
-        f"DataTables {tables.version} (MIT)": tables.files["License.txt"],
-        f"Vega {vega}, vega-interpreter {interpreter.version} (BSD-3-Clause)": interpreter.files["LICENSE"],
-    }
-    notice = "\n\n".join(f"{name}\n\n{text.decode().strip()}" for name, text in licences.items())
+    notice = f"Vega {vega}, vega-interpreter {interpreter.version} (BSD-3-Clause)"
     contents = {
-        "LICENCES.txt": f"{notice}\n".encode(),
-        "dataTables.js": tables.files["js/dataTables.min.js"],
+        "LICENCES.txt": f"{notice}\n\n{interpreter.files['LICENSE'].decode().strip()}\n".encode(),
         "vega.js": f"(()=>{{{runtime}\n}})();\n".encode(),
     }
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    (folder / LOCK).write_text(_lock(contents, tables, interpreter, vega), "utf-8")
+    (folder / LOCK).write_text(_lock(contents, interpreter, vega), "utf-8")
 
 
 def _fetch(name: str, version: str, scratch: Path) -> _Package:
@@ -93,19 +88,11 @@ def _fetch(name: str, version: str, scratch: Path) -> _Package:
     return _Package(name, version, integrity, files)
 
 
-def _lock(contents: Mapping[str, bytes], tables: _Package, interpreter: _Package, vega: str) -> str:
+def _lock(contents: Mapping[str, bytes], interpreter: _Package, vega: str) -> str:
     lines = ["# Written by python -m bench.site.vendor; compared before every build."]
-    for package, path, licence, into in (
-        (tables, "js/dataTables.min.js", "MIT", "dataTables.js"),
-        (interpreter, "build/vega-interpreter.js", "BSD-3-Clause", "vega.js"),
-    ):
-        lines += ["", "[[package]]", f'name = "{package.name}"', f'version = "{package.version}"']
-        lines += [
-            f'integrity = "{package.integrity}"',
-            f'path = "{path}"',
-            f'licence = "{licence}"',
-            f'into = "{into}"',
-        ]
+    lines += ["", "[[package]]", f'name = "{interpreter.name}"', f'version = "{interpreter.version}"']
+    lines += [f'integrity = "{interpreter.integrity}"', 'path = "build/vega-interpreter.js"']
+    lines += ['licence = "BSD-3-Clause"', 'into = "vega.js"']
     carrier = f"vl-convert-python {metadata.version('vl-convert-python')}"
     lines += ["", "[[package]]", 'name = "vega"', f'version = "{vega}"', f'carrier = "{carrier}"']
     lines += [f'vega_lite = "{VEGA_LITE}"', 'licence = "BSD-3-Clause"', 'into = "vega.js"', "", "[files]"]

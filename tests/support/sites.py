@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from bench.site import boards
 from bench.site import build as builder
-from bench.site import pages
 from bench.site.entries import DENSE, Band, Board, Catalogue, read
+from bench.site.pages import Page
 from bench.site.press import Press
 from bench.site.render import pictures
 from bench.submission.ranks import Place
@@ -49,22 +50,29 @@ def crowded(root: Path, rows: int) -> tuple[Catalogue, Board]:
 
 
 def print_board(out: Path, catalogue: Catalogue) -> Path:
-    """Write one board with its assets and return its page."""
-    (page,) = pages.boards(catalogue)
-    return print_page(out, catalogue, page)
+    """Write the pages of one board with its assets and return the first one."""
+    return print_pages(out, catalogue, list(boards.boards(catalogue)))
 
 
-def print_page(out: Path, catalogue: Catalogue, page: pages.Page) -> Path:
+def print_page(out: Path, catalogue: Catalogue, page: Page) -> Path:
     """Write one page with its assets and return it."""
-    drawings = builder.figures(page)
+    return print_pages(out, catalogue, [page])
+
+
+def print_pages(out: Path, catalogue: Catalogue, printed: list[Page]) -> Path:
+    """Write pages with their assets and return the first one."""
+    drawings = [drawing for page in printed for drawing in builder.figures(page)]
     assets = builder._assets(catalogue, drawings)
     press = Press({name: address for name, (address, _) in assets.items()})
-    text = press.print(page, pictures(drawings))
-    for name, content in {page.address: text, **{f"assets/{a}": c for a, c in assets.values()}}.items():
+    drawn = pictures(drawings)
+    files = {f"assets/{address}": content for address, content in assets.values()}
+    for page in printed:
+        files |= {page.address: press.print(page, drawn), **page.files}
+    for name, content in files.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    return out / page.address
+    return out / printed[0].address
 
 
 def literature(root: Path, words: str = "A paper") -> Path:

@@ -1,30 +1,28 @@
-// Makes a board searchable, sortable and comparable; its state lives in the address, by stable ids.
+// Makes a board searchable, sortable and comparable, page by page; its state lives in the address, by stable ids.
 (() => {
   "use strict";
   const table = document.getElementById("board");
   const tools = document.getElementById("tools");
   const count = document.getElementById("count");
   const MOST = 6;
-  const heads = [...table.tHead.rows[0].cells];
-  // Quoted rows stand alone: there is nothing to compare them with point by point.
+  const heads = new Map([...table.tHead.rows[0].cells].map((head) => [head.dataset.key, head]));
+  const keys = [...heads.keys()];
+  const titles = new Map(keys.map((key) => [key, heads.get(key).textContent.replace(/\s+/g, " ").trim()]));
+  const numeric = new Set(keys.filter((key) => heads.get(key).classList.contains("n")));
+  const facets = keys.filter((key) => heads.get(key).hasAttribute("data-facet"));
+  const hidden = new Set(keys.filter((key) => heads.get(key).hasAttribute("data-extra")));
+  // Quoted rows stand alone: there is nothing to compare them with point by point, and they have no bands.
   const alone = table.hasAttribute("data-alone");
-  const shift = alone ? 0 : 1;
-  const keys = [...(alone ? [] : ["pick"]), ...heads.map((head) => head.dataset.key)];
-  const ranked = keys.indexOf("rank");
-  const robust = keys.indexOf("robust");
-  const facets = heads.map((head, index) => (head.hasAttribute("data-facet") ? index + shift : -1)).filter((column) => column >= 0);
-  const extras = heads.map((head, index) => (head.hasAttribute("data-extra") ? index + shift : -1)).filter((column) => column >= 0);
-  // Headings of bands are no rows of data: they leave the table and come back wherever the view goes by band.
-  const banded = keys.indexOf("band");
-  const headings = new Map([...table.tBodies[0].querySelectorAll("tr.band")].map((line) => [line.dataset.band, line]));
-  for (const line of headings.values()) line.remove();
-  const lines = [...table.tBodies[0].rows];
-  const values = new Map(lines.map((line) => [line.id, Object.fromEntries(facets.map((column) => [keys[column], line.cells[column - shift].textContent]))]));
-  const names = new Map(lines.map((line) => [line.id, line.querySelector("th").textContent.trim()]));
-  const title = (column) => heads[column - shift].textContent.replace(/\s+/g, " ").trim();
+  const usual = alone ? null : ["robust", "desc"];
+  const rows = window.benchRows(table.tBodies[0], keys, numeric);
+  const size = Number(table.dataset.rows) || Math.max(1, rows.ids.length);
+  const start = Number(table.dataset.page) || 1;
   const chosen = new Set();
   const wanted = {};
-  let ready = false;
+  let order = usual;
+  let found = [];
+  let page = start;
+  let marked = "";
 
   const make = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
@@ -35,74 +33,55 @@
     element.append(...children);
     return element;
   };
+  const spell = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+  const full = ([text, , small]) => (small ? `${text} ${small}` : text);
+  const pages = () => Math.max(1, Math.ceil(found.length / size));
+  const shown = () => keys.filter((key) => boxes[key]?.checked ?? true);
 
-  function inBands(wanted) {
-    return wanted ? { pre: [[banded, "asc"]] } : {};
+  if (!alone) table.tHead.rows[0].prepend(make("th", { scope: "col", className: "pick" }, make("span", { className: "hidden" }, "Compare")));
+  for (const [key, head] of heads) {
+    const button = make("button", { type: "button", className: "sort" }, ...head.childNodes, make("span", { className: "arrow", "aria-hidden": "true" }));
+    head.append(button);
+    button.addEventListener("click", () => {
+      const first = numeric.has(key) && key !== "rank" ? "desc" : "asc";
+      const turned = order?.[1] === "asc" ? "desc" : "asc";
+      order = [key, order?.[0] === key ? turned : first];
+      renew();
+    });
   }
-
-  const head = make("th", { scope: "col", className: "pick" }, make("span", { className: "hidden" }, "Compare"));
-  if (!alone) table.tHead.rows[0].prepend(head);
-  for (const line of alone ? [] : lines) {
-    const box = make("input", { type: "checkbox", "aria-label": `Compare ${names.get(line.id)}` });
-    box.dataset.id = line.id;
-    line.prepend(make("td", { className: "pick" }, box));
-  }
-
-  const board = new DataTable(table, {
-    autoWidth: false,
-    order: alone ? [] : [[robust, "desc"]],
-    orderFixed: inBands(banded >= 0),
-    pageLength: 100,
-    paging: lines.length > 150,
-    info: false,
-    layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: lines.length > 150 ? "paging" : null },
-    columnDefs: [
-      ...(alone ? [] : [{ targets: 0, orderable: false, searchable: false }]),
-      { targets: extras, visible: false },
-      { targets: heads.map((cell, index) => (cell.classList.contains("n") ? index + shift : -1)).filter((index) => index >= 0), type: "num", orderSequence: ["desc", "asc"] },
-      ...(alone ? [] : [{ targets: ranked, orderSequence: ["asc", "desc"] }]),
-    ],
-  });
-  board.search.fixed("facets", (_, __, row) => {
-    const line = board.row(row).node();
-    return Object.entries(wanted).every(([key, value]) => !value || values.get(line.id)[key] === value);
-  });
+  table.caption.querySelector(".part")?.remove();
+  const region = table.parentElement;
+  const turner = region.parentElement.querySelector("nav.pages") || make("nav");
 
   const search = make("input", { type: "search", "aria-controls": "board" });
   tools.append(make("label", {}, "Search", search));
-  search.addEventListener("input", () => board.search(search.value).draw());
+  search.addEventListener("input", renew);
   const selects = {};
-  for (const column of facets) {
-    const key = keys[column];
-    const found = [...new Set([...values.values()].map((value) => value[key]))].sort();
-    if (found.length < 2) continue;
-    const select = make("select", {}, make("option", { value: "" }, "all"), ...found.map((value) => make("option", { value }, value)));
+  for (const key of facets) {
+    const values = rows.values(key);
+    if (values.length < 2) continue;
+    const select = make("select", {}, make("option", { value: "" }, "all"), ...values.map((value) => make("option", { value }, value)));
     selects[key] = select;
-    tools.append(make("label", {}, title(column), select));
+    tools.append(make("label", {}, titles.get(key), select));
     select.addEventListener("change", () => {
       wanted[key] = select.value;
-      board.draw();
+      renew();
     });
   }
 
   const boxes = {};
   const list = make("div");
-  keys.forEach((key, column) => {
-    if (key === "pick" || key === "entry") return;
-    const box = make("input", { type: "checkbox", checked: board.column(column).visible() });
-    boxes[key] = box;
-    box.addEventListener("change", () => {
-      board.column(column).visible(box.checked);
-      headBands();
-      remember();
-    });
-    list.append(make("label", {}, box, title(column)));
-  });
+  for (const key of keys) {
+    if (key === "entry") continue;
+    boxes[key] = make("input", { type: "checkbox", checked: !hidden.has(key) });
+    boxes[key].addEventListener("change", draw);
+    list.append(make("label", {}, boxes[key], titles.get(key)));
+  }
   tools.append(make("details", {}, make("summary", {}, "Columns"), list));
 
-  const bands = make("input", { type: "checkbox", checked: true });
-  bands.addEventListener("change", () => board.order.fixed(inBands(bands.checked)).draw());
-  const compare = make("button", { type: "button", disabled: true }, "Compare");
+  const bands = make("input", { type: "checkbox", checked: !alone });
+  bands.addEventListener("change", renew);
+  const compare = make("button", { type: "button" });
   compare.addEventListener("click", () => {
     const link = new URLSearchParams({ v: "1", board: table.dataset.board, ids: [...chosen].join("~") });
     location.href = `../compare.html#${link}`;
@@ -119,25 +98,23 @@
   const csv = make("button", { type: "button" }, "CSV of this view");
   csv.addEventListener("click", () => {
     const quote = (text) => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replace(/"/g, '""')}"`;
-    const shown = keys.map((_, column) => column).filter((column) => keys[column] !== "pick" && board.column(column).visible());
-    const rows = board.rows({ search: "applied", order: "applied" }).nodes().toArray();
-    const text = [shown.map((column) => quote(title(column))), ...rows.map((row) => [...row.cells].slice(shift).map((cell) => quote(cell.textContent.trim())))];
-    const link = make("a", { download: `${table.dataset.board}.csv`, href: URL.createObjectURL(new Blob([text.map((row) => row.join(",")).join("\n") + "\n"], { type: "text/csv" })) });
+    const text = [shown().map((key) => titles.get(key)), ...found.map((row) => shown().map((key) => full(rows.cell(key, row))))];
+    const lines = text.map((line) => `${line.map(quote).join(",")}\n`);
+    const link = make("a", { download: `${table.dataset.board}.csv`, href: URL.createObjectURL(new Blob(lines, { type: "text/csv" })) });
     link.click();
     URL.revokeObjectURL(link.href);
   });
   tools.append(...(alone ? [copy, csv] : [make("label", { className: "check" }, bands, "By band"), compare, copy, csv]));
-  tools.hidden = false;
 
-  table.addEventListener("change", (event) => {
-    const id = event.target.dataset.id;
+  table.addEventListener("change", ({ target }) => {
+    const { id } = target.dataset;
     if (!id) return;
-    if (event.target.checked && chosen.size >= MOST) {
-      event.target.checked = false;
+    if (target.checked && chosen.size >= MOST) {
+      target.checked = false;
       count.textContent = `At most ${MOST} entries can be compared.`;
       return;
     }
-    if (event.target.checked) chosen.add(id);
+    if (target.checked) chosen.add(id);
     else chosen.delete(id);
     told();
     remember();
@@ -148,40 +125,109 @@
     compare.textContent = chosen.size ? `Compare ${chosen.size}` : "Compare";
   }
 
-  function headBands() {
-    for (const line of headings.values()) line.remove();
-    if (banded < 0 || !bands.checked) return;
-    let last = null;
-    for (const row of board.rows({ page: "current", search: "applied", order: "applied" }).nodes().toArray()) {
-      const label = values.get(row.id).band;
-      if (label !== last) {
-        headings.get(label).cells[0].colSpan = row.cells.length;
-        row.before(headings.get(label));
-      }
-      last = label;
+  // The same elements as those of a printed page.
+  function cell(key, row) {
+    const [text, , small, link] = rows.cell(key, row);
+    const element = key === "entry" ? make("th", { scope: "row" }) : make("td");
+    if (numeric.has(key)) element.className = "n";
+    if (key === "rank") element.append(make("i", { className: `dot ${rows.classes[row] ? "hollow" : "full"}` }));
+    element.append(link ? make("a", { href: link }, text) : text);
+    if (small) element.append(" ", make("span", { className: "ci" }, small));
+    return element;
+  }
+
+  function line(row, columns) {
+    const id = rows.ids[row];
+    const element = make("tr", { id });
+    if (rows.classes[row]) element.className = rows.classes[row];
+    if (id === marked) element.classList.add("here");
+    if (!alone) {
+      const box = make("input", { type: "checkbox", checked: chosen.has(id), "aria-label": `Compare ${full(rows.cell("entry", row))}` });
+      box.dataset.id = id;
+      element.append(make("td", { className: "pick" }, box));
     }
+    element.append(...columns.map((key) => cell(key, row)));
+    return element;
+  }
+
+  function heading(label, width) {
+    const [title, says] = rows.heads[label];
+    const element = make("tr", { className: "band" }, make("th", { scope: "rowgroup", colSpan: width }, make("span", {}, `${title} `, make("span", { className: "ci" }, says))));
+    element.dataset.band = label;
+    return element;
+  }
+
+  function arrange() {
+    found = rows.sort(rows.find(search.value, wanted), [...(bands.checked ? [["band", "asc"]] : []), ...(order ? [order] : [])]);
+  }
+
+  function print() {
+    const columns = shown();
+    const lines = [];
+    let last = null;
+    for (const row of found.slice((page - 1) * size, page * size)) {
+      const label = bands.checked ? rows.cell("band", row)[0] : null;
+      if (label !== last) lines.push(heading(label, columns.length + 1));
+      last = label;
+      lines.push(line(row, columns));
+    }
+    for (const [key, head] of heads) {
+      head.hidden = !columns.includes(key);
+      if (order?.[0] === key) head.setAttribute("aria-sort", order[1] === "asc" ? "ascending" : "descending");
+      else head.removeAttribute("aria-sort");
+    }
+    table.tBodies[0].replaceChildren(...lines);
+    turn();
+    say();
+  }
+
+  function turn() {
+    const last = pages();
+    const near = [...new Set([1, page - 2, page - 1, page, page + 1, page + 2, last])].filter((number) => number >= 1 && number <= last);
+    const button = (label, number) => {
+      const element = make("button", { type: "button" }, label);
+      if (label === String(page)) element.setAttribute("aria-current", "page");
+      element.addEventListener("click", () => {
+        page = number;
+        draw();
+        region.focus({ preventScroll: true });
+        region.scrollIntoView({ behavior: "instant" });
+      });
+      return element;
+    };
+    const numbers = near.flatMap((number, index) => [...(index && number > near[index - 1] + 1 ? ["…"] : []), button(String(number), number)]);
+    turner.replaceChildren(...(page > 1 ? [button("Previous", page - 1)] : []), ...numbers, ...(page < last ? [button("Next", page + 1)] : []));
+    turner.hidden = last === 1;
   }
 
   function say() {
-    const [column, direction] = board.order()[0] || [];
-    // The library reads the direction off the hidden column that holds the bands together.
-    table.tHead.querySelector("[aria-sort]")?.setAttribute("aria-sort", direction === "asc" ? "ascending" : "descending");
-    const sorted = column !== undefined ? `, sorted by ${title(column)}, ${direction === "asc" ? "ascending" : "descending"}` : "";
-    const within = banded >= 0 && bands.checked ? " within each band" : "";
-    count.textContent = `${board.rows({ search: "applied" }).count()} of ${lines.length} entries shown${sorted}${within}.`;
+    const of = `${spell(found.length)} of ${spell(rows.ids.length)} entries`;
+    const part = pages() > 1 ? ` fit, ${spell((page - 1) * size + 1)}–${spell(Math.min(page * size, found.length))} shown` : " shown";
+    const sorted = order ? `, sorted by ${titles.get(order[0])}, ${order[1] === "asc" ? "ascending" : "descending"}` : "";
+    count.textContent = `${of}${part}${sorted}${bands.checked ? " within each band" : ""}.`;
+  }
+
+  function draw() {
+    print();
+    remember();
+  }
+
+  function renew() {
+    page = 1;
+    arrange();
+    draw();
   }
 
   function remember() {
-    if (!ready) return;
     const state = new URLSearchParams({ v: "1" });
     if (search.value) state.set("q", search.value);
-    const [column, direction] = board.order()[0] || [];
-    if (column !== undefined && !(!alone && column === robust && direction === "desc")) state.set("sort", `${keys[column]}.${direction}`);
+    if (order && String(order) !== String(usual)) state.set("sort", order.join("."));
     for (const [key, value] of Object.entries(wanted)) if (value) state.set(`is.${key}`, value);
-    const changed = Object.keys(boxes).filter((key) => boxes[key].checked === extras.includes(keys.indexOf(key)));
+    const changed = Object.keys(boxes).filter((key) => boxes[key].checked === hidden.has(key));
     if (changed.length) state.set("columns", changed.join("~"));
-    if (!bands.checked) state.set("flat", "1");
+    if (!alone && !bands.checked) state.set("flat", "1");
     if (chosen.size) state.set("pick", [...chosen].join("~"));
+    if (page !== start) state.set("page", page);
     const text = state.toString();
     try {
       history.replaceState(null, "", text === "v=1" ? location.pathname + location.search : `#${text}`);
@@ -190,46 +236,36 @@
     }
   }
 
-  function restore() {
-    const state = new URLSearchParams(location.hash.slice(1));
-    if (state.get("v") !== "1") {
-      const line = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-      if (line) {
-        line.classList.add("here");
-        line.scrollIntoView({ block: "center" });
-      }
-      return;
-    }
+  function restore(state) {
     search.value = state.get("q") || "";
-    board.search(search.value);
     for (const [key, select] of Object.entries(selects)) {
       select.value = state.get(`is.${key}`) || "";
       wanted[key] = select.value;
     }
     for (const key of (state.get("columns") || "").split("~")) {
-      if (!boxes[key]) continue;
-      boxes[key].checked = !boxes[key].checked;
-      board.column(keys.indexOf(key)).visible(boxes[key].checked);
+      if (boxes[key]) boxes[key].checked = !boxes[key].checked;
     }
+    const known = new Set(rows.ids);
     for (const id of (state.get("pick") || "").split("~")) {
-      if (!alone && names.has(id) && chosen.size < MOST) chosen.add(id);
+      if (!alone && known.has(id) && chosen.size < MOST) chosen.add(id);
     }
-    for (const line of alone ? [] : lines) line.querySelector("input").checked = chosen.has(line.id);
     const [key, direction] = (state.get("sort") || "").split(".");
-    if (keys.includes(key)) board.order([[keys.indexOf(key), direction === "asc" ? "asc" : "desc"]]);
-    bands.checked = banded < 0 || state.get("flat") !== "1";
-    board.order.fixed(inBands(banded >= 0 && bands.checked));
-    told();
-    board.draw();
+    if (heads.has(key)) order = [key, direction === "asc" ? "asc" : "desc"];
+    bands.checked = !alone && state.get("flat") !== "1";
+    page = Number.parseInt(state.get("page"), 10) || start;
   }
 
-  restore();
-  board.on("draw", () => {
-    headBands();
-    say();
-    remember();
-  });
-  ready = true;
-  headBands();
-  say();
+  const state = new URLSearchParams(location.hash.slice(1));
+  if (state.get("v") === "1") restore(state);
+  arrange();
+  const row = rows.ids.indexOf(location.hash.slice(1));
+  if (row >= 0) {
+    marked = rows.ids[row];
+    page = Math.floor(found.indexOf(row) / size) + 1;
+  }
+  page = Math.min(Math.max(page, 1), pages());
+  told();
+  print();
+  tools.hidden = false;
+  if (marked) document.getElementById(marked).scrollIntoView({ block: "center" });
 })();

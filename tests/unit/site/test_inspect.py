@@ -43,6 +43,22 @@ def test_styles_load_nothing_and_weights_are_bounded():
     assert any("assets: " in problem for problem in found)
 
 
+def test_boards_have_pages_so_that_none_grows_heavy():
+    noise = np.random.default_rng(0).bytes(150_000).hex().encode()
+    page = b"<table>" + b"<tr></tr>" * 2000 + b"</table><p>" + noise + b"</p>"
+    assert problems({"sweet-spots.html": page}) == []
+    (problem,) = problems({"boards/a-linf-2.html": page})
+    assert "at most 150000 for 2000 rows" in problem
+
+
+def test_the_script_of_a_long_board_is_light_for_its_rows():
+    noise = np.random.default_rng(0).bytes(70_000)
+    board = {f"boards/a-linf{page}.html": b"<tr></tr>" * 100 for page in ("", "-2")}
+    assert problems({**board, "boards/a-linf.rows.abc.js": noise[:50_000]}) == []
+    (problem,) = problems({**board, "boards/a-linf.rows.abc.js": noise})
+    assert "at most 300 for each of 200 rows" in problem
+
+
 def test_foreign_pages_are_told_of_not_tripped_over(tmp_path):
     (tmp_path / "index.html").write_bytes(b"<a href='https://[bad'>x</a><img src='//[x'>\xff")
     (tmp_path / "site.css").write_bytes(b"\xff")
