@@ -62,6 +62,6 @@ class HeldOut(Pinned):
 
 
 class Calibration(Pinned):
-    """Images that recipes and regimes may look at, for training or, where no more are at hand, held out like others."""
+    """Images that recipes and regimes may look at: of the training part, or of what the data set holds out."""
 
     split: Literal["train", "held-out"]

@@ -8,6 +8,8 @@ import tarfile
 import numpy as np
 from PIL import Image
 
+from bench.data.dataset import DATASETS
+
 POINTS = 20
 
 
@@ -64,7 +66,8 @@ def svhn(monkeypatch, data, split="test", seed=0):
     from scipy.io import savemat
     from torchvision.datasets import SVHN
 
-    pixels = np.random.default_rng(seed).integers(0, 256, (32, 32, 3, POINTS), dtype=np.uint8)
+    draws = np.random.default_rng([seed, split == "train"])
+    pixels = draws.integers(0, 256, (32, 32, 3, POINTS), dtype=np.uint8)
     path = data / "svhn" / f"{split}_32x32.mat"
     path.parent.mkdir(parents=True, exist_ok=True)
     savemat(path, {"X": pixels, "y": (np.arange(POINTS) % 10 + 1)[:, None]})
@@ -101,3 +104,14 @@ def imagenet(monkeypatch, data, photographs, more=()):
     name, _ = published.ARCHIVE_META["val"]
     monkeypatch.setitem(published.ARCHIVE_META, "val", (name, md5(archive)))
     return lay(data / "imagenet" / name, archive)
+
+
+def repinned(rules):
+    """Return rules that pin what torchvision is told now, in place of what is published."""
+    official = DATASETS[rules.data.dataset].official
+    changed = {}
+    for name in ("data", "held_out", "calibration"):
+        points = getattr(rules, name)
+        split = "test" if points.split == "held-out" else points.split
+        changed[name] = points.model_copy(update={"files": official.pins(split)})
+    return rules.model_copy(update=changed)

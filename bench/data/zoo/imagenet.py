@@ -75,8 +75,8 @@ def load(split: str, ids: Sequence[int]) -> EvalSet:
 
     Ids of ``test`` count RobustBench's 5,000 in its own order; those of ``held-out`` count the other 45,000 validation
     photographs, and those of ``train`` the training part, by the sha256 of the files' names. The archive of the
-    validation photographs comes first, its digest takes some fifteen seconds; their folders serve where it is absent,
-    and nobody can tell what they hold.
+    validation photographs comes first, its digest takes half a minute; their folders serve where it is absent, and
+    nobody can tell what they hold.
 
     Raises:
         InputError: if a photograph is not at hand, saying what to place where.
