@@ -145,11 +145,7 @@ def test_four_photographs_are_rehearsed_under_small_budgets(name, tmp_path, monk
     assert run(["evaluate", *words, "--rehearse", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     hold(told)
-    remedy = (
-        "bench data place imagenet ILSVRC2012_img_val.tar"
-        if data.dataset == "imagenet"
-        else "bench data fetch imagenette"
-    )
+    remedy = {"imagenet": "place imagenet ILSVRC2012_img_val.tar", "imagenette": "fetch imagenette"}[data.dataset]
     assert any(reason.endswith(f"by which the rules pin it: bench data {remedy}") for reason in told["deviations"])
 
 
