@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -119,11 +120,37 @@ def hold(path: Path, remote: Remote) -> None:
         ArtefactError: if its size or its digest is another.
         InputError: if it cannot be read.
     """
-    wrong = _wrong(path, remote)
-    if wrong:
-        raise ArtefactError(
-            f"{str(path)!r} has {wrong}; it is another file or a damaged one: remove it, fetch it again."
-        )
+    with opened(path, remote):
+        pass
+
+
+@contextmanager
+def opened(path: Path, remote: Remote) -> Iterator[BufferedReader]:
+    """Open a file and hold it against what was published of it; whoever swaps it afterwards swaps nothing that is read.
+
+    Raises:
+        ArtefactError: if its size or its digest is another, or it is written to while it is read.
+        InputError: if it cannot be read.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read ({error.strerror or error}).") from None
+    with file:
+        before = _state(file)
+        if wrong := _wrong(file, path, remote):
+            raise ArtefactError(
+                f"{str(path)!r} has {wrong}; it is another file or a damaged one: remove it, fetch it again."
+            )
+        file.seek(0)
+        yield file
+        if _state(file) != before:
+            raise ArtefactError(f"{str(path)!r} was written to while it was read; nothing of it is kept.")
+
+
+def _state(file: BufferedReader) -> tuple[int, ...]:
+    state = os.fstat(file.fileno())
+    return state.st_size, state.st_mtime_ns
 
 
 def fetch(remote: Remote, folder: Path) -> Path:
@@ -167,16 +194,15 @@ def fetch(remote: Remote, folder: Path) -> Path:
     return path
 
 
-def _wrong(path: Path, remote: Remote) -> str:
-    """Return what of a file is not as published, empty where all is."""
+def _wrong(file: BufferedReader, path: Path, remote: Remote) -> str:
+    """Return what of a file that was just opened is not as published, empty where all is."""
     try:
-        size, (kind, _, value) = path.stat().st_size, remote.digest.partition(":")
+        size, (kind, _, value) = os.fstat(file.fileno()).st_size, remote.digest.partition(":")
         if remote.size not in {None, size}:
             return f"{size:,} bytes where {remote.size:,} were published"
         if not value:
             return ""
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
+        found = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read ({error.strerror or error}).") from None
     return "" if found == value else f"the {kind} {found} where {value} was published"
@@ -191,7 +217,8 @@ def _completed(remote: Remote, file: IO[bytes], part: Path) -> str:
         raise
     file.flush()
     os.fsync(file.fileno())
-    return _wrong(part, remote)
+    with part.open("rb") as whole:
+        return _wrong(whole, part, remote)
 
 
 def _empty(file: IO[bytes]) -> int:

@@ -8,11 +8,16 @@ import warnings
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli import output
 from bench.errors import AbsentError, BenchError
+
+if TYPE_CHECKING:
+    from bench.data.dataset import EvalSet
+    from bench.protocol.points import Pinned
 
 _PUBLISHING = ("pydantic", "jinja2", "pandas", "altair", "vl_convert")
 _MEASURING = ("torch", "torchvision", "timm", "safetensors", "sklearn", "pyautoattack")
@@ -89,37 +94,49 @@ def _points(name: str) -> tuple[bool, str]:
     data, out = rules.data, rules.held_out
     try:
         # photographs take a minute a thousand to decode; where no digest is pinned nothing hangs on most of them
-        digest = _digest(data.dataset, data.split, data.first, data.points, whole=data.digest is not None)
+        found = _look(data.dataset, data.split, data, whole=data.digest is not None)
     except ImportError as error:
         return False, str(error)
     except AbsentError as error:
         return True, f"not ready; {_remedy(data.dataset)} ({error})"
     except BenchError as error:
         return False, f"not ready; {_remedy(data.dataset)} ({error})"
-    if data.digest is not None and digest != data.digest:
+    if data.digest is not None and found.digest != data.digest:
         return False, (
-            f"not ready; the points there are not the published ones (digest {digest[:12]}…, {data.digest[:12]}… is "
-            f"pinned): move them elsewhere, then {_remedy(data.dataset)}"
+            f"not ready; the points there are not the published ones (digest {found.digest[:12]}…, {data.digest[:12]}… "
+            f"is pinned): move them elsewhere, then {_remedy(data.dataset)}"
         )
-    pinned = "digest as pinned" if data.digest else f"not pinned: bench protocol check {name} prints their digest"
-    says = f"ready, {data.points} points of {data.dataset} {data.split}, {pinned}"
-    if out is None:
+    says = f"ready, {data.points} points of {data.dataset} {data.split}, {_pin(name, data, found)}"
+    if out is None or (out.files and out.files == found.read_from):
         return True, says
     try:
-        _digest(data.dataset, out.split, out.first, out.points, whole=False)
+        read = _look(data.dataset, out.split, out, whole=False)
+        missing = "" if not out.files or read.read_from == out.files else "they are not read from the official files"
     except BenchError as error:
-        says += f"; a run bears a warning until the points held out are there, too: {_remedy(data.dataset)} ({error})"
+        missing = str(error)
+    if missing:
+        says += f"; a run bears a warning until the points held out are there, too: {_remedy(data.dataset)} ({missing})"
     return True, says
 
 
-def _digest(dataset: str, split: str, first: int, points: int, *, whole: bool) -> str:
-    """Load points, all of them or a few at either end, without fetching any, and return their digest."""
+def _pin(name: str, data: "Pinned", found: "EvalSet") -> str:
+    if not data.pinned:
+        return f"not pinned: bench protocol check {name} prints their digest"
+    if data.digest is not None:
+        return "digest as pinned"
+    if found.read_from == data.files:
+        return f"read from {data.pin} as pinned"
+    return f"not read from {', '.join(data.files)}, and no run is standard until they are: {_remedy(found.name)}"
+
+
+def _look(dataset: str, split: str, wanted: "Pinned", *, whole: bool) -> "EvalSet":
+    """Load points, all of them or a few at either end, without fetching any."""
     from bench.data.dataset import DATASETS
     from bench.offline import offline
 
-    wanted = range(first, first + points)
+    ids = wanted.ids
     with offline():
-        return DATASETS[dataset].load(split, wanted if whole else [*wanted[:_LOOKED], *wanted[-_LOOKED:]]).digest
+        return DATASETS[dataset].load(split, ids if whole else [*ids[:_LOOKED], *ids[-_LOOKED:]])
 
 
 def _remedy(dataset: str) -> str:
@@ -127,11 +144,7 @@ def _remedy(dataset: str) -> str:
     from bench.data.dataset import DATASETS
 
     official = DATASETS[dataset].official
-    if official is None:
-        return "install what measures again"
-    if official.closed:
-        return f"bench data place {dataset} {official.of('test')[0].name}"
-    return f"bench data fetch {dataset}"
+    return "install what measures again" if official is None else official.remedy
 
 
 def _places() -> list[tuple[str, bool, str]]:

@@ -25,16 +25,18 @@ def show(*, name: str, as_json: bool) -> None:
         rules = protocol.model_dump(mode="json")
         output.emit({"schema": "bench.protocol/1", **rules})
         return
-    data, out = protocol.data, protocol.held_out
+    data, out, extra = protocol.data, protocol.held_out, protocol.calibration
     lines = [
         ["title", protocol.title],
         ["status", protocol.status],
         ["digest", protocol.digest],
-        ["points", f"{data.dataset} {data.split} {data.first}:{data.first + data.points}"],
-        ["points' digest", data.digest or "not pinned"],
+        ["points", f"{data.dataset} {data.split} {data.first}:{data.ids.stop}"],
+        ["points pinned by", data.pin or "nothing"],
         *[[f"data {key}", str(value)] for key, value in data.settings.items()],
-        *([] if out is None else [["held out", f"{out.split} {out.first}:{out.first + out.points}"]]),
-        *([] if out is None else [["held-out digest", out.digest or "not pinned"]]),
+        *([] if out is None else [["held out", f"{out.split} {out.first}:{out.ids.stop}"]]),
+        *([] if out is None else [["held out pinned by", out.pin or "nothing"]]),
+        ["calibration", f"{extra.split} {extra.first}:{extra.ids.stop}"],
+        ["calibration pinned by", extra.pin or "nothing"],
         ["seed", str(protocol.seed)],
         ["precision", protocol.precision],
     ]

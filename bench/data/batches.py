@@ -1,6 +1,7 @@
 """CIFAR-10 and CIFAR-100 as they are published: an archive of batches, which torchvision opens after their md5."""
 
 import tarfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from bench.data.dataset import EvalSet
 from bench.data.official import Official
-from bench.data.slices import Layout
+from bench.data.slices import Layout, from_slices
 from bench.download import Remote
 from bench.errors import InputError
 
@@ -19,17 +20,31 @@ def archive(name: str, folder: str, kind: str, terms: str) -> Official:
     return Official(name, folder, partial(_files, kind), terms, ready=partial(_ready, kind))
 
 
-def read(official: Official, layout: Layout, split: str, kind: str) -> EvalSet:
-    """Return all points of a split, from the batches or from their archive, which is fetched where it is absent.
+def load(official: Official, layout: Layout, kind: str, split: str, ids: Sequence[int]) -> EvalSet:
+    """Return points by their position in the official files.
+
+    Batches or their archive come first, then slices that hold every point wanted, then the archive is fetched.
 
     Raises:
-        InputError: if it cannot be had, saying what to place where, or a batch is not the official one.
+        UsageError: if the data set has no such split or point.
+        InputError: if none of them is to be had, saying what to place where, or a batch is not the official one.
+    """
+    layout.check(split, ids)
+    there = official.here(split) or official.ready(official.home, split)
+    found = None if there else from_slices(layout, official.home, split, ids)
+    return found or _read(official, layout, kind, split).take(ids)
+
+
+def _read(official: Official, layout: Layout, kind: str, split: str) -> EvalSet:
+    """Return all points of a split.
+
+    Every batch is held against its own published md5 as it is opened, so batches that were unpacked before are as good
+    as the archive.
     """
     made = _torchvision(kind)
     if not official.ready(official.home, split):
-        home = official.obtain(split)
-        with tarfile.open(home / made.filename) as packed:  # its md5 is the published one
-            packed.extractall(home, filter="data")
+        with official.opened(split) as file, tarfile.open(fileobj=file) as packed:
+            packed.extractall(official.home, filter="data")
     try:
         batches = made(official.home, train=split == "train", download=False)
     except RuntimeError:  # a batch with another md5
@@ -38,7 +53,7 @@ def read(official: Official, layout: Layout, split: str, kind: str) -> EvalSet:
             "that folder, and the archive is unpacked or fetched again."
         ) from None
     labels = np.asarray(batches.targets, dtype=np.int64)
-    return layout.points(split, batches.data, labels, np.arange(len(labels)))
+    return layout.points(split, batches.data, labels, np.arange(len(labels)), official.pins(split))
 
 
 def _files(kind: str) -> dict[str, tuple[Remote, ...]]:

@@ -1,8 +1,8 @@
 """What a data set delivers: exact pixels, labels, ids, and a digest over all of them."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ class EvalSet:
         labels: int64.
         ids: int64, position in the data set's split.
         classes: their names, by label.
+        read_from: published digest by name of the official files that the points come from, each held against it while
+            it was read; empty where nobody held any.
     """
 
     name: str
@@ -33,6 +35,7 @@ class EvalSet:
     labels: NDArray[np.int64]
     ids: NDArray[np.int64]
     classes: tuple[str, ...]
+    read_from: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse data whose parts do not fit together."""
@@ -87,9 +90,7 @@ class EvalSet:
                 f"{self.name} {self.split} has no point {missing[0]} (ids {self.ids.min()}..{self.ids.max()})."
             )
         rows = [where[point] for point in wanted]
-        return EvalSet(
-            self.name, self.split, self.pixels[rows], self.scale, self.labels[rows], self.ids[rows], self.classes
-        )
+        return replace(self, pixels=self.pixels[rows], labels=self.labels[rows], ids=self.ids[rows])
 
 
 @dataclass(frozen=True, slots=True)

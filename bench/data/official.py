@@ -3,10 +3,12 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
-from bench.download import Remote, fetch, hold
+from bench.download import Remote, fetch, hold, opened
 from bench.errors import AbsentError, ArtefactError, BenchError, InputError, UsageError
 from bench.offline import online
 
@@ -59,6 +61,21 @@ class Official:
             raise UsageError(f"{self.name} has no split {split!r}; it has {', '.join(files)}.")
         return files[split]
 
+    def here(self, split: str) -> bool:
+        """Tell whether every file of a split is there, whatever is in it."""
+        return all((self.home / remote.name).is_file() for remote in self.of(split))
+
+    def pins(self, split: str) -> dict[str, str]:
+        """Return the published digest of each file of a split by its name, as protocols pin points by them."""
+        return {Path(remote.name).name: remote.digest for remote in self.of(split)}
+
+    @property
+    def remedy(self) -> str:
+        """The one command that brings the files here."""
+        if self.closed:
+            return f"bench data place {self.name} {self.of('test')[0].name}"
+        return f"bench data fetch {self.name}"
+
     def obtain(self, split: str) -> Path:
         """Return the folder with the files of a split, each fetched where it is absent and may be fetched.
 
@@ -70,19 +87,29 @@ class Official:
         for remote in self.of(split):
             if (self.home / remote.name).is_file():
                 hold(self.home / remote.name, remote)
-                continue
-            lacks = (
-                f"{self.name}: {'no slices hold every point wanted, and ' if self.slices else ''}{remote.name} is not"
-            )
-            if self.closed:
-                raise AbsentError(f"{lacks} there and is not fetched, for {self.closed}; {self.advice(remote, split)}.")
-            if not online():
-                raise AbsentError(f"{lacks} on this machine; a run downloads it, or {self.advice(remote, split)}.")
-            try:
-                fetch(remote, self.home)
-            except InputError as error:
-                raise InputError(f"{lacks} there: {str(error).rstrip('.')}; {self.advice(remote, split)}.") from None
+            else:
+                self._bring(remote, split)
         return self.home
+
+    @contextmanager
+    def opened(self, split: str) -> Iterator[BufferedReader]:
+        """Open the one file of a split, held against its digest while it is open; raises as ``obtain`` does."""
+        (remote,) = self.of(split)
+        if not (self.home / remote.name).is_file():
+            self._bring(remote, split)
+        with opened(self.home / remote.name, remote) as file:
+            yield file
+
+    def _bring(self, remote: Remote, split: str) -> None:
+        lacks = f"{self.name}: {'no slices hold every point wanted, and ' if self.slices else ''}{remote.name} is not"
+        if self.closed:
+            raise AbsentError(f"{lacks} there and is not fetched, for {self.closed}; {self.advice(remote, split)}.")
+        if not online():
+            raise AbsentError(f"{lacks} on this machine; a run downloads it, or {self.advice(remote, split)}.")
+        try:
+            fetch(remote, self.home)
+        except InputError as error:
+            raise InputError(f"{lacks} there: {str(error).rstrip('.')}; {self.advice(remote, split)}.") from None
 
     def set_aside(self, remote: Remote) -> Path | None:
         """Rename a file that is not what was published, so that it can be fetched; return its new name, if any.

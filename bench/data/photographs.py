@@ -2,13 +2,14 @@
 
 import hashlib
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.data.dataset import EvalSet
 from bench.data.decoding import Preprocessing, decode
@@ -29,76 +30,136 @@ class Photograph:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Photographs in the order of their ids.
+    """The photographs of a split.
 
     Attributes:
-        places: where a photograph may lie, the first that is there counts; relative to nothing.
-        archive: a tar file that holds it under the name of its file alone, where no place has it.
-        advice: what to place where.
+        name: of the data set.
+        listed: in the order of their ids.
     """
 
     name: str
+    split: str
     classes: tuple[str, ...]
-    places: Callable[[Photograph], Iterable[Path]]
-    advice: str
-    archive: Path | None = None
+    listed: Sequence[Photograph]
 
-    def load(self, split: str, listed: Sequence[Photograph], ids: Sequence[int]) -> EvalSet:
-        """Return the photographs with these ids, scaled and cropped.
+    def in_folders(self, ids: Sequence[int], places: Callable[[Photograph], Iterable[Path]], advice: str) -> EvalSet:
+        """Return the photographs with these ids, scaled and cropped, from wherever they lie.
+
+        Args:
+            ids: in any order.
+            places: where a photograph may lie; the first that is there counts.
+            advice: what to place where.
 
         Raises:
             UsageError: if an id is not on the list.
             InputError: if a photograph is missing or cannot be decoded.
         """
-        beyond = [point for point in ids if not 0 <= point < len(listed)]
-        if beyond:
-            raise UsageError(f"{self.name} {split} has no point {beyond[0]} (ids 0..{len(listed) - 1}).")
-        chosen = [listed[point] for point in ids]
-        pixels = np.empty((len(chosen), SCALED.crop, SCALED.crop, SCALED.channels), np.uint8)
-        absent = {}
-        for row, one in enumerate(chosen):
-            path = next((path for path in self.places(one) if path.is_file()), None)
-            if path is None:
-                absent[one.file] = row
-            else:
-                pixels[row] = decode(path, SCALED)
-        if absent:
-            self._from_archive(absent, pixels)
-        labels = np.array([one.label for one in chosen], np.int64)
-        return EvalSet(self.name, split, pixels, 255, labels, np.array(ids, np.int64), self.classes)
-
-    def _from_archive(self, rows: dict[str, int], pixels: NDArray[np.uint8]) -> None:
-        wanted = dict(rows)
-        if self.archive is not None and self.archive.is_file():
-            try:
-                with tarfile.open(self.archive) as packed:
-                    for member in packed:
-                        row = wanted.pop(Path(member.name).name, None)
-                        if row is not None and (file := packed.extractfile(member)) is not None:
-                            pixels[row] = decode(Path(member.name), SCALED, file.read())
-            except (OSError, tarfile.TarError) as error:
-                raise InputError(f"{str(self.archive)!r} cannot be read ({error}); place it again.") from None
-        if wanted:
+        chosen = self._chosen(ids)
+        found = [next((path for path in places(one) if path.is_file()), None) for one in chosen]
+        if absent := [one.file for one, path in zip(chosen, found, strict=True) if path is None]:
             raise AbsentError(
-                f"{self.name}: {len(wanted)} of its photographs are not there, {min(wanted)} first; {self.advice}."
+                f"{self.name}: {len(absent)} of its photographs are not there, {min(absent)} first; {advice}."
             )
+        rows = ((row, path, None) for row, path in enumerate(found) if path is not None)
+        return self._decoded(ids, rows, {})
+
+    def in_archive(
+        self,
+        ids: Sequence[int],
+        file: BufferedReader,
+        inside: Callable[[Photograph], str],
+        read_from: Mapping[str, str],
+    ) -> EvalSet:
+        """Return the photographs with these ids, scaled and cropped, from an open archive; nothing is unpacked.
+
+        Args:
+            ids: in any order.
+            file: the archive.
+            inside: the whole name of a photograph's member.
+            read_from: what the archive was held against.
+
+        Raises:
+            UsageError: if an id is not on the list.
+            InputError: if a photograph is missing or cannot be decoded, or the archive cannot be read.
+        """
+        wanted = {inside(one): row for row, one in enumerate(self._chosen(ids))}
+        return self._decoded(ids, _unpacked(file, wanted), read_from)
+
+    def _chosen(self, ids: Sequence[int]) -> list[Photograph]:
+        beyond = [point for point in ids if not 0 <= point < len(self.listed)]
+        if beyond:
+            raise UsageError(f"{self.name} {self.split} has no point {beyond[0]} (ids 0..{len(self.listed) - 1}).")
+        return [self.listed[point] for point in ids]
+
+    def _decoded(
+        self, ids: Sequence[int], found: Iterable[tuple[int, Path, bytes | None]], read_from: Mapping[str, str]
+    ) -> EvalSet:
+        pixels = np.empty((len(ids), SCALED.crop, SCALED.crop, SCALED.channels), np.uint8)
+        for row, path, content in found:
+            pixels[row] = decode(path, SCALED, content)
+        labels = np.array([one.label for one in self._chosen(ids)], np.int64)
+        return EvalSet(self.name, self.split, pixels, 255, labels, np.array(ids, np.int64), self.classes, read_from)
+
+
+def _members(file: BufferedReader) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yield the name of every plain file in an archive, and what reads it; links lead nowhere."""
+    file.seek(0)
+    try:
+        with tarfile.open(fileobj=file) as packed:
+            for member in packed:
+                content = packed.extractfile(member) if member.isreg() else None
+                if content is not None:
+                    yield member.name.removeprefix("./"), content.read
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise InputError(f"{str(file.name)!r} cannot be read ({error}); place it again.") from None
+
+
+def _unpacked(file: BufferedReader, rows: Mapping[str, int]) -> Iterator[tuple[int, Path, bytes]]:
+    """Yield the rows of members with their names and what they hold.
+
+    Raises:
+        InputError: if a member is not there, or there twice.
+    """
+    left = dict(rows)
+    for name, read in _members(file):
+        if name in rows and left.pop(name, None) is None:
+            raise InputError(f"{str(file.name)!r} holds {name!r} twice; place the published one.")
+        if name in rows:
+            yield rows[name], Path(name), read()
+    if left:
+        raise InputError(f"{str(file.name)!r} does not hold {min(left)!r}; place the published one.")
+
+
+def packed_in(file: BufferedReader, folder: str, classes: Sequence[str]) -> Iterator[Photograph]:
+    """Yield the photographs of an open archive that lie in ``folder``, one folder a class."""
+    labels = {f"{folder}/{name}": (name, label) for label, name in enumerate(classes)}
+    for name, _ in _members(file):
+        place, _, inside = name.rpartition("/")
+        if place in labels and inside.endswith(".JPEG"):
+            yield Photograph(labels[place][0], inside, labels[place][1])
+
+
+def mixed(found: Iterable[Photograph], count: int, where: Path) -> tuple[Photograph, ...]:
+    """Return photographs in the order of the sha256 of their names, which mixes the classes.
+
+    Raises:
+        AbsentError: if there are not exactly ``count``.
+    """
+    ordered = sorted(found, key=lambda one: hashlib.sha256(one.file.encode()).digest())
+    if len(ordered) != count:
+        raise AbsentError(
+            f"{str(where)!r} holds {len(ordered):,} photographs of the classes where {count:,} belong; place all, one "
+            "folder a class."
+        )
+    return tuple(ordered)
 
 
 @cache
-def mixed(folder: Path, classes: tuple[str, ...], count: int) -> tuple[Photograph, ...]:
-    """Return the photographs of an ImageFolder ordered by the sha256 of their names, which mixes the classes.
-
-    Raises:
-        InputError: if there are not exactly ``count``.
-    """
-    found = [
+def mixed_in(folder: Path, classes: tuple[str, ...], count: int) -> tuple[Photograph, ...]:
+    """Return the photographs of an ImageFolder in that order; raises as ``mixed`` does."""
+    found = (
         Photograph(name, path.name, label)
         for label, name in enumerate(classes)
         for path in (folder / name).glob("*.JPEG")
-    ]
-    if len(found) != count:
-        raise AbsentError(
-            f"{str(folder)!r} holds {len(found):,} photographs of the classes where {count:,} belong; place all, one "
-            "folder a class."
-        )
-    return tuple(sorted(found, key=lambda one: hashlib.sha256(one.file.encode()).digest()))
+    )
+    return mixed(found, count, folder)

@@ -41,10 +41,15 @@ class Layout:
             raise UsageError(f"{self.name} {split} has no point {wrong[0]} (ids 0..{self.sizes[split] - 1}).")
 
     def points(
-        self, split: str, pixels: NDArray[np.uint8], labels: NDArray[np.int64], ids: NDArray[np.int64]
+        self,
+        split: str,
+        pixels: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        ids: NDArray[np.int64],
+        read_from: Mapping[str, str] | None = None,
     ) -> EvalSet:
-        """Put decoded arrays together."""
-        return EvalSet(self.name, split, pixels, self.scale, labels, ids, self.classes)
+        """Put decoded arrays together; ``read_from`` as a set of points has it."""
+        return EvalSet(self.name, split, pixels, self.scale, labels, ids, self.classes, read_from or {})
 
 
 def from_slices(layout: Layout, folder: Path, split: str, ids: Sequence[int]) -> EvalSet | None:

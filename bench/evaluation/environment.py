@@ -13,7 +13,7 @@ import torch
 from bench.errors import BenchError, UsageError
 from bench.version import __version__
 
-_PACKAGES = ("numpy", "safetensors", "timm", "torch", "torchvision")
+_PACKAGES = ("numpy", "pillow", "safetensors", "timm", "torch", "torchvision")
 
 
 def device(name: str) -> torch.device:

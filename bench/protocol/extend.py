@@ -8,28 +8,23 @@ from bench.protocol.origin import Place
 
 _BY_NORM = ("threats", "curves")
 """Arrays of tables with one table a norm; a file changes the tables it names and keeps the others."""
+_PINS = frozenset({"digest", "files"})
+"""Fields that pin points, of which a table has one."""
 
 
 def extended(base: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str, Any], dict[Place, Place]]:
     """Return the rules of ``base`` with those of ``own`` in their place, and where the tables by norm lie in ``own``.
 
     Tables are changed field by field, with these exceptions. Points are never those of the base once a file says
-    anything about data: neither their digest, nor that of the calibration images, nor what is held out is inherited,
-    and nothing of the table is where the data set is another. Presets are those of the base unless the file has some,
-    without what was measured of them under its rules. Title and summary are the file's own. Settings of attacks that no
-    cascade names any more are left out.
+    anything about data: neither what pins them, nor what pins the calibration images, nor what is held out is
+    inherited, and nothing of the table is where the data set is another. A table that says what pins its points has no
+    other pin. Presets are those of the base unless the file has some, without what was measured of them under its
+    rules. Title and summary are the file's own. Settings of attacks that no cascade names any more are left out.
     """
     rules = copy.deepcopy(dict(base))
     for word in ("title", "summary", "status"):
         rules.pop(word, None)
-    if "data" in own:
-        rules["data"].pop("digest", None)
-        rules.get("calibration", {}).pop("digest", None)
-        if "held_out" not in own:
-            rules.pop("held_out", None)
-            rules.get("checks", {}).pop("held-out", None)
-        if "dataset" in own["data"]:
-            rules["data"] = {}
+    _other_points(rules, own)
     if "presets" in own:
         rules.pop("presets", None)
     for preset in rules.get("presets", {}).values():
@@ -42,6 +37,19 @@ def extended(base: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str,
             rules[key] = _changed(rules.get(key), value)
     _let_go(rules, own)
     return rules, moved
+
+
+def _other_points(rules: dict[str, Any], own: Mapping[str, Any]) -> None:
+    for table in ("data", "held_out", "calibration"):
+        if "data" in own or not _PINS.isdisjoint(own.get(table, ())):
+            rules[table] = {key: value for key, value in rules.get(table, {}).items() if key not in _PINS}
+    if "data" in own:
+        if "held_out" not in own:
+            rules.pop("held_out", None)
+            rules.get("checks", {}).pop("held-out", None)
+        if "dataset" in own["data"]:
+            rules["data"] = {}
+            rules["calibration"] |= {"split": "train", "first": 0}  # which every data set and format may have
 
 
 def _changed(before: Any, after: Any) -> Any:

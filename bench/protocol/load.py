@@ -16,6 +16,7 @@ from bench.errors import ProtocolError, UsageError
 from bench.protocol import released
 from bench.protocol.gap import Gap
 from bench.protocol.origin import Origin
+from bench.protocol.points import Calibration, Data, HeldOut
 from bench.registry import unknown
 from bench.threats import Norm, Scenario, ThreatModel, exact
 
@@ -55,21 +56,6 @@ class _Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True)
 
 
-class Data(_Rules):
-    """Which points are evaluated."""
-
-    dataset: str
-    """A registered data set, or a format of data of one's own."""
-    split: Literal["test", "train"] = "test"
-    first: Annotated[int, Field(ge=0)] = 0
-    """Id of the first point."""
-    points: Annotated[int, Field(ge=1)]
-    digest: str | None = None
-    """Over the decoded pixels and labels of the points; absent only in a draft."""
-    settings: Mapping[str, Any] = Field(default_factory=dict)
-    """Of a format: where the data lie and how they are read; the format says which there are."""
-
-
 class Threat(_Rules):
     """A threat model and the cascade that stands for it."""
 
@@ -90,28 +76,6 @@ class Curve(_Rules):
     norm: Norm
     epsilons: Annotated[tuple[Exact, ...], Field(min_length=1), AfterValidator(_rising)]
     attacks: tuple[str, ...] = ()
-
-
-class HeldOut(_Rules):
-    """Points like those that are evaluated, on which a network that knows those gives itself away."""
-
-    split: Literal["test", "held-out", "train"]
-    first: Annotated[int, Field(ge=0)]
-    """Id of the first point."""
-    points: Annotated[int, Field(ge=1)]
-    digest: str | None = None
-    """Over the decoded pixels and labels of all of them."""
-
-
-class Calibration(_Rules):
-    """Training images that recipes and regimes may look at."""
-
-    split: Literal["train"]
-    first: Annotated[int, Field(ge=0)]
-    """Id of the first image."""
-    points: Annotated[int, Field(ge=1)]
-    digest: str | None = None
-    """Over their decoded pixels and labels."""
 
 
 class Training(_Rules):
@@ -223,11 +187,11 @@ class Protocol(_Rules):
                 "held_out: points are held out for the check held-out, which is named with them or not at all"
             )
         if (out := self.held_out) is not None and out.split == self.data.split:
-            inside = range(self.data.first, self.data.first + self.data.points)
-            if out.first < inside.stop and inside.start < out.first + out.points:
+            inside = self.data.ids
+            if out.first < inside.stop and inside.start < out.ids.stop:
                 raise ValueError("held_out.first: these points are evaluated, not held out")
-        if self.status == "released" and self.data.digest is None:
-            raise ValueError("data.digest: a released protocol pins its points")
+        if self.status == "released" and not self.data.pinned:
+            raise ValueError("data.digest: a released protocol pins its points, by their digest or by their files")
         for name, preset in self.presets.items():
             for problem in self._misfits(preset):
                 raise ValueError(f"presets.{name}: {problem}")

@@ -18,7 +18,7 @@ from bench.submission.literature import FOLDER, Literature, examine_literature
 from bench.submission.paired import Paired
 from bench.submission.points import Bits
 from bench.submission.ranks import Contender, Place, band, order, places
-from bench.submission.relations import kin, neighbour, relation_problems
+from bench.submission.relations import kin, relation_problems
 from bench.submission.schema import Level, Result, Submission, VerificationLevel
 from bench.submission.score import rate
 from bench.submission.verification import Verification
@@ -288,7 +288,7 @@ def read(submissions: Path, store: Store | None = None) -> Catalogue:
         if folder is not None and not problems:
             there.setdefault(place.parent.name, {})[place.name] = folder
     for name, folders in there.items():
-        beside = {identity: neighbour(one.submission, one.result, one.points) for identity, one in folders.items()}
+        beside = {identity: one.neighbour for identity, one in folders.items()}
         for identity, problems in relation_problems(beside).items():
             found[f"{name}/{identity}"] += problems
     literature = []

@@ -38,7 +38,7 @@ from bench.submission.literature import examine_literature
 from bench.submission.people import people_problems
 from bench.submission.points import Bits, PointTable, read_points
 from bench.submission.regular import content
-from bench.submission.relations import neighbours, relation_problems
+from bench.submission.relations import Neighbour, neighbour, neighbours, relation_problems
 from bench.submission.sample import sampled
 from bench.submission.schema import Result, Submission
 from bench.submission.standing import best_known
@@ -70,6 +70,12 @@ class Folder:
     challenges: tuple[Challenge, ...] = ()
     """Those that a listed verifier signed."""
     withdrawal: Withdrawal | None = None
+
+    @property
+    def neighbour(self) -> Neighbour:
+        """What the entries beside it need to know; of one without a problem."""
+        vouched, withdrawn = self.verification is not None, self.withdrawal is not None
+        return neighbour(self.submission, self.result, self.points, vouched=vouched, withdrawn=withdrawn)
 
     @property
     def signed(self) -> list[Challenge | Verification]:

@@ -10,9 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import SubmissionError
-from bench.submission.files import POINTS_FILE, RESULT_FILE, SUBMISSION_FILE, read_result, read_submission
+from bench.protocol.load import load, names
+from bench.submission.files import (
+    MOST_BYTES,
+    POINTS_FILE,
+    RESULT_FILE,
+    SUBMISSION_FILE,
+    VERIFICATION_FILE,
+    WITHDRAWAL_FILE,
+    parse,
+    read_result,
+    read_submission,
+    sha256,
+)
 from bench.submission.points import PointTable, read_points
+from bench.submission.regular import content
 from bench.submission.schema import Result, Submission
+from bench.submission.verification import Verification, verification_problems
 from bench.text import folded
 from bench.threats import Norm
 
@@ -46,10 +60,18 @@ class Neighbour(NamedTuple):
     parent_file: str | None = None
     """Name of the file of weights that the parent is; None for one that anyone has."""
     dense: bool = True
+    pixels: str | None = None
+    """Digest of what its points decode to, where the rules pin files and cannot know it; None where withdrawn."""
+    vouched: bool = False
+    """A listed verifier has read the same points."""
 
 
-def neighbour(submission: Submission, result: Result, points: PointTable | None) -> Neighbour:
+def neighbour(
+    submission: Submission, result: Result, points: PointTable | None, *, vouched: bool, withdrawn: bool
+) -> Neighbour:
     """Return what others need to know of an entry."""
+    rules = result.protocol.name
+    told = not withdrawn and rules in names() and bool(load(rules).data.files)
     return Neighbour(
         authors=frozenset(submission.authors),
         supersedes=submission.supersedes,
@@ -61,6 +83,8 @@ def neighbour(submission: Submission, result: Result, points: PointTable | None)
         parent_weights=result.model.parent_sha256,
         parent_file=name if (name := result.model.parent) and name.endswith(".safetensors") else None,
         dense=result.pruning.structure == "dense",
+        pixels=result.data.digest if told else None,
+        vouched=vouched,
     )
 
 
@@ -113,10 +137,26 @@ def neighbours(folder: Path) -> dict[str, Neighbour]:
     for place in places:
         try:
             submission, result = read_submission(place / SUBMISSION_FILE), read_result(place / RESULT_FILE)
-            found[place.name] = neighbour(submission, result, _points(place))
         except SubmissionError:
             continue
+        points = _points(place)
+        found[place.name] = neighbour(
+            submission,
+            result,
+            points,
+            vouched=points is not None and _vouched(place, submission, result, points),
+            withdrawn=(place / WITHDRAWAL_FILE).is_file(),
+        )
     return found
+
+
+def _vouched(place: Path, submission: Submission, result: Result, points: PointTable) -> bool:
+    try:
+        found = parse(Verification, content(place / VERIFICATION_FILE, MOST_BYTES[VERIFICATION_FILE]), "")
+        digest = sha256(content(place / RESULT_FILE, MOST_BYTES[RESULT_FILE]))
+    except SubmissionError:
+        return False
+    return not any(verification_problems(found, submission, result, points, digest))
 
 
 def _points(place: Path) -> PointTable | None:
@@ -141,6 +181,7 @@ def relation_problems(entries: Mapping[str, Neighbour]) -> dict[str, list[str]]:
         if entry.supersedes is not None:
             heirs[entry.supersedes].append(name)
     disguised = _disguised(entries)
+    read = _read(entries, heirs)
     return {
         name: [
             *_succession(name, entries, heirs),
@@ -150,6 +191,7 @@ def relation_problems(entries: Mapping[str, Neighbour]) -> dict[str, list[str]]:
             *_copies(name, "most distances are those", disguised[name], entries),
             *_descent(name, entries),
             *_orphan(entry, [entries[other] for other in alike.get(entry.parent_weights or "", [])]),
+            *(_pixels(entry, read, entries) if entry.vouched or name not in heirs else ()),
         ]
         for name, entry in entries.items()
     }
@@ -199,17 +241,17 @@ def _disguised(entries: Mapping[str, Neighbour]) -> defaultdict[str, list[str]]:
     for name, entry in sorted(entries.items()):
         if entry.distances is not None:
             sized[len(entry.distances)].append(name)
-    for names in sized.values():
-        table = np.stack([distances for name in names if (distances := entries[name].distances) is not None])
-        for row, name in enumerate(names):
+    for several in sized.values():
+        table = np.stack([distances for name in several if (distances := entries[name].distances) is not None])
+        for row, name in enumerate(several):
             own, rest = table[row], table[row + 1 :]
             larger = np.maximum(own, rest)
             alike = (np.abs(own - rest) <= _ALIKE * larger) & (larger > 0)
             for other in np.flatnonzero(alike.sum(axis=1) > _MANY * (larger > 0).sum(axis=1)):
-                pair = entries[name], entries[names[row + 1 + int(other)]]
+                pair = entries[name], entries[several[row + 1 + int(other)]]
                 if not (kin(pair[0].authors, pair[1].authors) or _descends(*pair)):
-                    found[name].append(names[row + 1 + int(other)])
-                    found[names[row + 1 + int(other)]].append(name)
+                    found[name].append(several[row + 1 + int(other)])
+                    found[several[row + 1 + int(other)]].append(name)
     return found
 
 
@@ -223,6 +265,27 @@ def _orphan(entry: Neighbour, parents: Iterable[Neighbour]) -> Iterator[str]:
             f"{RESULT_FILE}: the dense parent {entry.parent_file!r} is a file with weights "
             f"{(entry.parent_weights or 'unknown')[:12]}… and has no entry beside this one that says where they lie; "
             "hand in its own run first, in a pull request before this one."
+        )
+
+
+def _read(entries: Mapping[str, Neighbour], heirs: Mapping[str, list[str]]) -> dict[str, str]:
+    """Return the digests that points decoded to, each with one entry: where verifiers read them; else of every entry.
+
+    Entries that were superseded or withdrawn say nothing without a verifier.
+    """
+    there = [(entry.pixels, name) for name, entry in sorted(entries.items()) if entry.pixels is not None]
+    signed = {pixels: name for pixels, name in there if entries[name].vouched}
+    return signed or {pixels: name for pixels, name in there if name not in heirs}
+
+
+def _pixels(entry: Neighbour, read: Mapping[str, str], entries: Mapping[str, Neighbour]) -> Iterator[str]:
+    others = [name for pixels, name in read.items() if pixels != entry.pixels]
+    if entry.pixels is not None and others:
+        signed = "a verifier measured again" if entries[others[0]].vouched else "nobody has measured again yet"
+        yield (
+            f"{RESULT_FILE}: data.digest is {entry.pixels}, but {others[0]}, which {signed}, has "
+            f"{entries[others[0]].pixels}; the rules pin the official files, which decode alike everywhere: measure "
+            "again from them with the Pillow of requirements.lock."
         )
 
 

@@ -14,9 +14,11 @@ from bench.cli import doctor
 from bench.cli.main import run
 from bench.data.dataset import DATASETS
 from bench.data.zoo import imagenet
+from bench.protocol import load as loading
 from bench.protocol.load import load, names
 from tests.support.loopback import serving
 from tests.support.photographs import lossless
+from tests.support.published import repinned
 
 
 def md5(content):
@@ -29,6 +31,12 @@ def nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return tmp_path / "data"
+
+
+@pytest.fixture
+def pinned(monkeypatch):
+    """Let the rules pin whatever torchvision is told to be published."""
+    monkeypatch.setattr(loading, "load", lambda name: repinned(load(name)))
 
 
 def says(name):
@@ -61,7 +69,7 @@ def test_every_track_that_is_not_here_comes_with_a_command_that_exists(nothing, 
     assert not list(nothing.rglob("*")), "nothing is fetched by looking"
 
 
-def test_matrices_are_fetched(nothing, monkeypatch, tmp_path):
+def test_matrices_are_fetched(nothing, pinned, monkeypatch, tmp_path):
     from scipy.io import savemat
     from torchvision.datasets import SVHN
 
@@ -76,11 +84,12 @@ def test_matrices_are_fetched(nothing, monkeypatch, tmp_path):
             file = f"{split}_32x32.mat"
             monkeypatch.setitem(SVHN.split_list, split, [f"{server.url}/{file}", file, md5(files[f"/{file}"])])
         assert follow("svhn-v1") == 0
-    assert says("svhn-v1").startswith("ready, ")
-    assert "warning" not in says("svhn-v1"), "the points held out came along"
+    told = says("svhn-v1")
+    assert told.startswith("ready, ")
+    assert told.endswith(" as pinned"), "the points held out came along"
 
 
-def test_an_archive_is_fetched(nothing, monkeypatch):
+def test_an_archive_is_fetched(nothing, pinned, monkeypatch):
     from torchvision.datasets import CIFAR100
 
     files = {split: pickle.dumps(black(split)) for split in ("test", "train")}
@@ -98,11 +107,12 @@ def test_an_archive_is_fetched(nothing, monkeypatch):
     with serving({f"/{CIFAR100.filename}": held.getvalue()}) as server:
         monkeypatch.setattr(CIFAR100, "url", f"{server.url}/{CIFAR100.filename}")
         assert follow("cifar100-v1") == 0
-    assert says("cifar100-v1").startswith("ready, 1000 points of cifar100 test")
-    assert "warning" not in says("cifar100-v1")
+    told = says("cifar100-v1")
+    assert told.startswith("ready, 1000 points of cifar100 test, read from cifar-100-python.tar.gz md5:")
+    assert told.endswith(" as pinned")
 
 
-def test_photographs_are_placed(nothing, monkeypatch, tmp_path, capsys):
+def test_photographs_are_placed(nothing, pinned, monkeypatch, tmp_path, capsys):
     from torchvision.datasets import imagenet as published
 
     name, md5_of = published.ARCHIVE_META["val"]
@@ -117,8 +127,9 @@ def test_photographs_are_placed(nothing, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(published.ARCHIVE_META, "val", (name, md5((tmp_path / name).read_bytes())))
     monkeypatch.chdir(tmp_path)  # where the archive was saved
     assert follow("imagenet-500-v1") == 0
-    assert says("imagenet-500-v1").startswith("ready, 500 points of imagenet test")
-    assert "warning" not in says("imagenet-500-v1")
+    told = says("imagenet-500-v1")
+    assert told.startswith("ready, 500 points of imagenet test, read from ILSVRC2012_img_val.tar md5:")
+    assert told.endswith(" as pinned")
     assert md5_of == "29b22e2961454d5413ddabcf34fc5622", "as published before this test"
 
 
@@ -131,6 +142,7 @@ def test_points_held_out_that_are_absent_are_told(nothing, monkeypatch):
     np.savez(slices / "test-0000-0999.npz", images=images, labels=labels, ids=np.arange(1000))
     told = says("cifar100-v1")
     assert told.startswith("ready, 1000 points")
+    assert "not read from cifar-100-python.tar.gz, and no run is standard until they are: bench data fetch" in told
     assert "a run bears a warning until the points held out are there, too: bench data fetch cifar100 (" in told
 
 

@@ -94,8 +94,8 @@ def test_four_points_are_rehearsed(name, tmp_path, monkeypatch, capsys):
     hold(told)
     assert 0 < told["predicted"]["forwards"] < told["most"]["forwards"]
     assert 0 < told["predicted"]["backwards"] < told["most"]["backwards"]
-    unpinned = f"{name} pins no points yet; `bench protocol check {name}` prints their digest"
-    assert (unpinned in told["deviations"]) == (rules.data.digest is None)
+    sliced = f"{rules.data.dataset} test is not read from {', '.join(rules.data.files)}, by which the rules pin it: "
+    assert any(reason.startswith(sliced) for reason in told["deviations"]) == bool(rules.data.files)
 
 
 def hold(told):
@@ -120,7 +120,7 @@ def photographs(dataset, data, monkeypatch):
     def listed(folder, classes, count):
         return tuple(Photograph(wnids[row % 10], f"{row}.JPEG", row % 10) for row in range(count))
 
-    monkeypatch.setattr(imagenette, "mixed", listed)
+    monkeypatch.setattr(imagenette, "mixed_in", listed)
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
@@ -143,7 +143,10 @@ def test_four_photographs_are_rehearsed_under_small_budgets(name, tmp_path, monk
     ref = f"python:{module}:net?weights={tmp_path / 'net.safetensors'}&img_size=224"
     words = ["--model", ref, "--protocol", name, "--preset", "smoke", "--limit", str(POINTS)]
     assert run(["evaluate", *words, "--rehearse", "--json"]) == 0
-    hold(json.loads(capsys.readouterr().out))
+    told = json.loads(capsys.readouterr().out)
+    hold(told)
+    remedy = {"imagenet": "place imagenet ILSVRC2012_img_val.tar", "imagenette": "fetch imagenette"}[data.dataset]
+    assert any(reason.endswith(f"by which the rules pin it: bench data {remedy}") for reason in told["deviations"])
 
 
 @pytest.mark.material

@@ -3,22 +3,28 @@
 Regenerate a draft's digest with `bench protocol show NAME` and paste it here; the diff is reviewed.
 """
 
-import pytest
+import hashlib
 
+import pytest
+from torchvision.datasets import CIFAR100, SVHN, Imagenette
+from torchvision.datasets.imagenet import ARCHIVE_META
+
+from bench.data.dataset import DATASETS
+from bench.data.zoo import imagenet
 from bench.protocol.load import load, names
 
 DIGESTS = {
     "cifar10-full-v1": "e208f5db1a13b787b3aab06769963f9790b0efb2727b789e35906caac6ee3d7f",
     "cifar10-v1": "5c3cd5b80f65453423e868a5a851f8e0514a9b4b01215e7adc615731a4a69d0f",
-    "cifar100-v1": "3f260f14c90a800f296504ff0c69ee4f6ff8cab4f7d9989711064de95ffb6e55",
+    "cifar100-v1": "761341d441fe5e83d4988ed451de6cfd393aa9b34b7491969d4d82f28daeda5d",
     "digits-smoke-v1": "f3c6375dcb433479fb356a4aa70068f29af94a615fe7340e8d78db6f2dcc61a4",
     "digits-v1": "a262f5bcc0d8b3a54a11c127603c60e15f22140a814daf4dd3fa4502264fef88",
-    "imagenet-500-v1": "5886d3deecca1cdd03514f30f5370cebf21977377cfe75f0f344f14261c2c633",
-    "imagenet-v1": "30f46cc722a40de97778526a694bbdeb0777d7da9faef39ee2c60acac1d2326a",
-    "imagenette-v1": "5e555d1fe4a33c68b09e6c5c8f2c84a0553aa6b4bdf0bebc84a84291fe835172",
+    "imagenet-500-v1": "cfd760d8aec9018d2b898c92517bf6fbddefb1372b9747813a7fd46be7cbc492",
+    "imagenet-v1": "104a94c465e2dccf2a5bcea605ffb245ae36b04f090d57608b6dc896da506071",
+    "imagenette-v1": "cd086b48697bd95780995ad9d78f6d49f00f724094e8bead97136f61b1740948",
     "mnist-1000-v1": "f7db584acab10ea26c1445a23a5c627b4afc1efbfc568717cc8efce244222b4f",
     "mnist-v1": "54106540edc0e31c5849939ec6954f4fc7dc87c38c2f432638b0b89443cbd55f",
-    "svhn-v1": "f22054de72e8bba295a2cd750f7b77247e7f56775048f7399d661733c5045a42",
+    "svhn-v1": "26719d6b0d8343f1687487418a1fa54c247ac144e5c1607454440b0ed2ccc0da",
 }
 
 
@@ -29,3 +35,39 @@ def test_every_protocol_is_pinned():
 @pytest.mark.parametrize("name", names())
 def test_the_rules_are_the_ones_that_were_pinned(name):
     assert load(name).digest == DIGESTS[name]
+
+
+def spelled(file, md5):
+    return {file: f"md5:{md5}"}
+
+
+PUBLISHED = {
+    "cifar100": dict.fromkeys(("test", "train"), spelled(CIFAR100.filename, CIFAR100.tgz_md5)),
+    "svhn": {split: spelled(*SVHN.split_list[split][1:]) for split in ("test", "train")},
+    "imagenette": dict.fromkeys(("test", "train"), spelled("imagenette2.tgz", Imagenette._ARCHIVES["full"][1])),
+    "imagenet": dict.fromkeys(("test", "held-out"), spelled(*ARCHIVE_META["val"])),
+}
+"""Digests of the files behind each split, as torchvision publishes them."""
+
+
+@pytest.mark.parametrize("name", ["cifar100-v1", "svhn-v1", "imagenette-v1", "imagenet-v1", "imagenet-500-v1"])
+def test_what_is_pinned_by_files_is_pinned_by_the_published_ones(name):
+    rules = load(name)
+    files, sets = PUBLISHED[rules.data.dataset], (rules.data, rules.held_out, rules.calibration)
+    for one in sets:
+        assert one.files == files[one.split]
+    spans = [(one.split, point) for one in sets for point in one.ids]
+    assert len(set(spans)) == len(spans), "a point is evaluated, held out or calibrated on, never two of them"
+    assert DATASETS[rules.data.dataset].official.pins("test") == rules.data.files
+
+
+def test_released_points_are_pinned():
+    assert [name for name in names() if not load(name).data.pinned] == []
+
+
+def test_ids_of_imagenet_never_name_another_photograph_or_class():
+    """The files pin pixels; which file and which class an id means the table behind it says."""
+    lines = "".join(f"{one.file} {one.label}\n" for one in (*imagenet._listed(), *imagenet._others()))
+    assert (
+        hashlib.sha256(lines.encode()).hexdigest() == "9e4f286e2489544f595b9a37be5f43629f34bb56b44511272eb05abf00d582f1"
+    )

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from bench.data.batches import archive, read
+from bench.data import batches
 from bench.data.dataset import DATASETS, DataSource, EvalSet
-from bench.data.slices import Layout, from_slices
+from bench.data.slices import Layout
 
 _LAYOUT = Layout(
     "cifar10",
@@ -12,19 +12,12 @@ _LAYOUT = Layout(
     {"test": 10_000, "train": 50_000},
     ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
 )
-_OFFICIAL = archive("cifar10", "cifar10", "CIFAR10", "no licence stated; its author asks to be cited")
+_OFFICIAL = batches.archive("cifar10", "cifar10", "CIFAR10", "no licence stated; its author asks to be cited")
 
 
 def load(split: str, ids: Sequence[int]) -> EvalSet:
-    """Return images by their position in the official files.
-
-    Slices come first where they hold every point wanted; the md5 of a batch is held before it is opened.
-
-    Raises:
-        InputError: if neither is at hand, saying what to place where.
-    """
-    _LAYOUT.check(split, ids)
-    return from_slices(_LAYOUT, _OFFICIAL.home, split, ids) or read(_OFFICIAL, _LAYOUT, split, "CIFAR10").take(ids)
+    """Return images by their position in the official files; raises as ``batches.load`` does."""
+    return batches.load(_OFFICIAL, _LAYOUT, "CIFAR10", split, ids)
 
 
 DATASETS.register("cifar10")(

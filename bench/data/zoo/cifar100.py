@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from bench.data.batches import archive, read
+from bench.data import batches
 from bench.data.dataset import DATASETS, DataSource, EvalSet
-from bench.data.slices import Layout, from_slices
+from bench.data.slices import Layout
 
 _CLASSES = (
     "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl",
@@ -19,20 +19,12 @@ _CLASSES = (
     "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
 )  # fmt: skip
 _LAYOUT = Layout("cifar100", (32, 32, 3), {"test": 10_000, "train": 50_000}, _CLASSES)
-_OFFICIAL = archive("cifar100", "cifar100", "CIFAR100", "no licence stated; its author asks to be cited")
+_OFFICIAL = batches.archive("cifar100", "cifar100", "CIFAR100", "no licence stated; its author asks to be cited")
 
 
 def load(split: str, ids: Sequence[int]) -> EvalSet:
-    """Return images by their position in the official files.
-
-    Slices come first where they hold every point wanted; the md5 of a batch is held before it is opened.
-
-    Raises:
-        InputError: if neither is at hand, saying what to place where.
-    """
-    _LAYOUT.check(split, ids)
-    found = from_slices(_LAYOUT, _OFFICIAL.home, split, ids)
-    return found or read(_OFFICIAL, _LAYOUT, split, "CIFAR100").take(ids)
+    """Return images by their position in the official files; raises as ``batches.load`` does."""
+    return batches.load(_OFFICIAL, _LAYOUT, "CIFAR100", split, ids)
 
 
 DATASETS.register("cifar100")(

@@ -28,23 +28,24 @@ _OFFICIAL = Official("svhn", "svhn", _files, "for non-commercial use only; its a
 def load(split: str, ids: Sequence[int]) -> EvalSet:
     """Return images by their position in the official files; the digit 0, which these call 10, is class 0.
 
+    The official file comes first, then slices that hold every point wanted, then it is fetched.
+
     Raises:
         InputError: if neither slices nor official files are at hand, saying what to place where.
     """
     _LAYOUT.check(split, ids)
-    return from_slices(_LAYOUT, _OFFICIAL.home, split, ids) or _read(split).take(ids)
+    found = None if _OFFICIAL.here(split) else from_slices(_LAYOUT, _OFFICIAL.home, split, ids)
+    return found or _read(split).take(ids)
 
 
 def _read(split: str) -> EvalSet:
     from scipy.io import loadmat
 
-    home = _OFFICIAL.obtain(split)
-    (file,) = _OFFICIAL.of(split)
-    arrays = loadmat(home / file.name)  # plain arrays, and its md5 is the published one
+    with _OFFICIAL.opened(split) as file:
+        arrays = loadmat(file)  # plain arrays, and its md5 is the published one
     labels = arrays["y"].astype(np.int64).flatten() % 10
-    return _LAYOUT.points(
-        split, np.ascontiguousarray(arrays["X"].transpose(3, 0, 1, 2)), labels, np.arange(len(labels))
-    )
+    pixels = np.ascontiguousarray(arrays["X"].transpose(3, 0, 1, 2))
+    return _LAYOUT.points(split, pixels, labels, np.arange(len(labels)), _OFFICIAL.pins(split))
 
 
 DATASETS.register("svhn")(

@@ -136,7 +136,13 @@ def code() -> str:
 def packed(points: EvalSet) -> bytes:
     """Return points as the bytes of one file."""
     file = BytesIO()
-    words = {"name": points.name, "split": points.split, "classes": points.classes}
+    words = {
+        "name": points.name,
+        "split": points.split,
+        "classes": points.classes,
+        "files": list(points.read_from),
+        "file_digests": list(points.read_from.values()),
+    }
     np.savez_compressed(
         file,
         allow_pickle=False,
@@ -159,6 +165,7 @@ def _read_set(path: Path) -> EvalSet:
             labels=found["labels"],
             ids=found["ids"],
             classes=tuple(found["classes"].tolist()),
+            read_from=dict(zip(found["files"].tolist(), found["file_digests"].tolist(), strict=True)),
         )
 
 

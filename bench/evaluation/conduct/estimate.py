@@ -20,7 +20,7 @@ from bench.evaluation.conduct.parents import parent_first
 from bench.evaluation.conduct.rehearsal import Prediction, Show, rehearse
 from bench.evaluation.plan.descent import descend
 from bench.evaluation.plan.plan import Plan
-from bench.evaluation.plan.prepare import load_calibration, load_held_out, load_model, load_points, stand_in
+from bench.evaluation.plan.prepare import load_calibration, load_held_out, load_model, load_points, stand_in, strange
 from bench.evaluation.search.journal import holds_work
 from bench.lock import unfinished
 from bench.models.source import LoadedModel
@@ -207,7 +207,7 @@ def estimate(plan: Plan, *, rehearsed: bool = False, show: Show | None = None) -
     with offline():
         loaded = needs.get(lambda: load_model(plan))
         points = needs.get(lambda: _look(plan))
-        needs.get(lambda: load_calibration(plan))
+        deviations += strange(plan, points, needs.get(lambda: load_calibration(plan)))
         if plan.protocol.held_out is not None and points is not None:
             needs.look(lambda: load_held_out(plan))
         dense = None if loaded is None else needs.get(partial(_dense, plan, loaded))

@@ -17,7 +17,7 @@ from bench.evaluation.conduct.grid import Planned
 from bench.evaluation.conduct.pace import Pace
 from bench.evaluation.conduct.rehearsal import Show
 from bench.evaluation.plan.plan import Plan
-from bench.evaluation.plan.prepare import load_calibration, load_model, load_points, stand_in
+from bench.evaluation.plan.prepare import load_calibration, load_model, load_points, stand_in, strange
 from bench.evaluation.record.standing import Standing
 from bench.models.source import ModelRef
 from bench.offline import offline
@@ -51,12 +51,14 @@ class Forecast:
         workers: how many share the work.
         memory: bytes that a worker needs at most, as measured here on one batch of each network.
         needs: what is missing.
+        deviations: why nothing of it could be submitted, as the images say.
     """
 
     rows: tuple[Row, ...]
     workers: int
     memory: int
     needs: Needs
+    deviations: tuple[str, ...]
 
     @property
     def exit_code(self) -> int:
@@ -101,6 +103,7 @@ class Forecast:
             "memory": self.memory,
             "obstacles": [str(error) for error in self.needs.obstacles],
             "absent": [str(error) for error in self.needs.absent],
+            "deviations": list(self.deviations),
         }
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -134,6 +137,7 @@ class Forecast:
             )
         says.append(f"A worker takes {self.memory / 2**20:,.0f} MiB, measured on one batch of each network.")
         says += [f"Missing: {error}" for error in self.needs.absent]
+        says += [f"Cannot be submitted: {deviation}." for deviation in self.deviations]
         return says + [f"Before it can start: {error}" for error in self.needs.obstacles]
 
 
@@ -149,7 +153,7 @@ def forecast(cells: Sequence[Planned], states: dict[str, Standing], workers: int
     Raises:
         BenchError: if a network does not go with the points, or fails on an image.
     """
-    needs, paces = Needs(), dict[ModelRef, Pace | None]()
+    needs, deviations, paces = Needs(), list[str](), dict[ModelRef, Pace | None]()
     refs = dict.fromkeys(cell.plan.request.model for cell in cells)
     rows = []
     for cell in cells:
@@ -157,21 +161,22 @@ def forecast(cells: Sequence[Planned], states: dict[str, Standing], workers: int
         ref = plan.request.model
         if ref not in paces:
             show(f"timing {ref}", len(paces), len(refs))
-            paces[ref] = _pace(plan, needs)
+            paces[ref] = _pace(plan, needs, deviations)
         steps, points = plan.passes, len(plan.ids)
         most, pace = Passes(steps.forwards * points, steps.backwards * points), paces[ref]
         state = states[cell.name]
         seconds = None if pace is None else round(pace.seconds(most), 1)
         rows.append(Row(cell.name, cell.parent, state, most, seconds, _spent(plan, state)))
-    return Forecast(tuple(rows), workers, _memory(cells), needs)
+    return Forecast(tuple(rows), workers, _memory(cells), needs, tuple(deviations))
 
 
-def _pace(plan: Plan, needs: Needs) -> Pace | None:
+def _pace(plan: Plan, needs: Needs, deviations: list[str]) -> Pace | None:
     device = environment.device(plan.request.device)
     with offline():
         loaded = needs.get(partial(load_model, plan))
         points = needs.get(partial(load_points, plan))
-        needs.get(partial(load_calibration, plan))
+        told = strange(plan, points, needs.get(partial(load_calibration, plan)))
+        deviations += [one for one in told if one not in deviations]
     return clocked(plan, loaded or stand_in(plan), points, device)
 
 

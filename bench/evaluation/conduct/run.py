@@ -83,8 +83,8 @@ def evaluate(
         batch = batch_of(cell, device)
         header = header_of(cell, batch, device, altered=altered)
         hold_same(plan, header)
-        if lacking := lacking_parent(plan, cell.parent):
-            tell(f"Cannot be submitted: {lacking}.")
+        for reason in filter(None, [*cell.deviations, lacking_parent(plan, cell.parent)]):
+            tell(f"Cannot be submitted: {reason}.")
         paused = time.perf_counter()
         if (first := parent_first(plan, cell.parent)) is not None:
             evaluate(first, watch, announce, tell, stage)
@@ -183,7 +183,7 @@ def header_of(cell: Cell, batch: int, device: torch.device, *, altered: bool) ->
     plan, data = cell.plan, cell.plan.protocol.data
     return {
         "protocol": plan.protocol.digest,
-        "data": data.digest or f"{data.dataset}, {data.split}",
+        "data": data.pin or f"{data.dataset}, {data.split}",
         "device": device.type,
         "weights": cell.digest,
         "function of the weights": answers(cell.pruned.network, cell.loaded.shape),

@@ -3,13 +3,15 @@
 from importlib import resources
 
 from bench.attacks.attack import ATTACKS
-from bench.data.dataset import DATASETS
+from bench.data.dataset import DATASETS, DataSource, EvalSet
 from bench.data.format import FORMATS
 from bench.errors import UsageError
 from bench.evaluation.checks.runner import chosen as checks_of
 from bench.evaluation.plan.plan import remarks_on, steps_of
+from bench.evaluation.plan.prepare import elsewhere
 from bench.evaluation.plan.source import settings_of, source_of
 from bench.protocol.load import STANDARD, Protocol, names
+from bench.protocol.points import Pinned
 from bench.registry import unknown
 
 _HEAD = """\
@@ -69,25 +71,28 @@ def check(protocol: Protocol) -> list[tuple[str, str]]:
         for threat in rules.threats:
             steps_of(rules, threat, source.shape, ATTACKS.__getitem__)
     data = protocol.data
-    points = source.load(data.split, range(data.first, data.first + data.points))
+    points = source.load(data.split, data.ids)
     found = [
         ("images", f"{len(points)} of {'×'.join(map(str, source.shape))}, {len(source.classes)} classes"),
         ("classes met", str(len(set(points.labels.tolist())))),
-        ("digest", _pinned(points.digest, data.digest)),
+        ("digest", _pinned(points, data, source)),
     ]
     if (out := protocol.held_out) is not None:
-        others = source.load(out.split, range(out.first, out.first + out.points))
-        found.append((f"held out, {len(others)} of {out.split}", _pinned(others.digest, out.digest)))
+        others = source.load(out.split, out.ids)
+        found.append((f"held out, {len(others)} of {out.split}", _pinned(others, out, source)))
     steps = [
         step for threat in protocol.threats for step in steps_of(protocol, threat, source.shape, ATTACKS.__getitem__)
     ]
     return found + [("mind", says) for says in remarks_on(steps, source.shape)]
 
 
-def _pinned(digest: str, expected: str | None) -> str:
-    if expected is None:
-        return f'digest = "{digest}"'
-    return f'digest = "{digest}" ({"as pinned" if expected == digest else f"but {expected[:12]}… is pinned"})'
+def _pinned(points: EvalSet, pin: Pinned, source: DataSource) -> str:
+    found = f'digest = "{points.digest}"'
+    if pin.files:
+        return f"{found} ({elsewhere(points, pin, source.official) or f'from {pin.pin}, which pins them'})"
+    if pin.digest is None:
+        return found
+    return f"{found} ({'as pinned' if pin.digest == points.digest else f'but {pin.digest[:12]}… is pinned'})"
 
 
 def pin(protocol: Protocol) -> str:

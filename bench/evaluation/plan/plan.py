@@ -269,7 +269,7 @@ def remarks_on(steps: Iterable[Step], shape: tuple[int, int, int]) -> tuple[str,
 
 def _ids(request: Request) -> tuple[int, ...]:
     data = request.protocol.data
-    first, last = request.points or (data.first, data.first + data.points)
+    first, last = request.points or (data.first, data.ids.stop)
     if not 0 <= first < last:
         raise UsageError(f"points {first}:{last} name no point; write FIRST:LAST with FIRST < LAST.")
     ids = tuple(range(first, last))
@@ -324,7 +324,7 @@ def _told(origin: Origin) -> str:
 
 
 def _everything(protocol: Protocol) -> tuple[int, ...]:
-    return tuple(range(protocol.data.first, protocol.data.first + protocol.data.points))
+    return tuple(protocol.data.ids)
 
 
 def _plugged(request: Request) -> list[str]:
@@ -354,7 +354,7 @@ def _deviations(request: Request) -> list[str]:
     if protocol.origin.folder is not None:
         base = f", which changes {protocol.origin.base}" if protocol.origin.base else ""
         found.append(f"rules of one's own, from {protocol.origin.file}{base}")
-    elif protocol.data.digest is None:
+    elif not protocol.data.pinned:
         found.append(f"{protocol.name} pins no points yet; `bench protocol check {protocol.name}` prints their digest")
     found += dict.fromkeys(reason for ref in request.refs if (reason := SOURCES[ref.source].private))
     found += _plugged(request)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from bench.data.dataset import DataSource, EvalSet
+from bench.data.official import Official
 from bench.errors import InputError
 from bench.evaluation import environment
 from bench.evaluation.plan.descent import descend
@@ -13,7 +14,7 @@ from bench.evaluation.plan.plan import Plan
 from bench.evaluation.search.batch import automatic_batch, footprint, room_on
 from bench.models.architecture import Variant
 from bench.models.source import SOURCES, LoadedModel, architecture, hold_task, identity, load
-from bench.protocol.load import Calibration, Data, HeldOut
+from bench.protocol.points import Calibration, Pinned
 from bench.pruning.prune import Pruned, needs_images, prune
 from bench.pruning.recipe import RECIPES, Context, Structure, Training
 
@@ -29,6 +30,7 @@ class Cell:
         parent: the dense network that was pruned, here or before; None where nothing was, or where nobody names it.
         structure: of the zeros, as the recipe makes it or as it was found.
         digest: of the tensors that are attacked.
+        deviations: why the run is not a standard one, as the images say.
     """
 
     plan: Plan
@@ -38,6 +40,7 @@ class Cell:
     parent: LoadedModel | None
     structure: Structure
     digest: str
+    deviations: tuple[str, ...]
 
 
 def prepare(plan: Plan) -> Cell:
@@ -50,12 +53,12 @@ def prepare(plan: Plan) -> Cell:
         DisagreementError: if what is told of a network that came pruned is not what was measured.
     """
     loaded = load_model(plan)
-    points = load_points(plan)
+    points, extra = load_points(plan), load_calibration(plan)
     pruned = prune(
         loaded.classifier,
         plan.request.recipe,
         plan.request.sparsity,
-        _context(plan, points),
+        _context(plan, points, extra),
         plan.request.regime,
     )
     structure = RECIPES[plan.request.recipe].structure
@@ -65,7 +68,7 @@ def prepare(plan: Plan) -> Cell:
         pruned, parent, structure = replace(pruned, measured=found.measured), found.parent, found.structure
     lay_out(pruned.network, pruned.measured, plan.source.shape, environment.device(plan.request.device))
     digest = identity(loaded.ref, pruned.network, loaded.shape)
-    return Cell(plan, loaded, points, pruned, parent, structure, digest)
+    return Cell(plan, loaded, points, pruned, parent, structure, digest, tuple(strange(plan, points, extra)))
 
 
 def load_model(plan: Plan) -> LoadedModel:
@@ -102,21 +105,36 @@ def _fitting(plan: Plan, loaded: LoadedModel) -> LoadedModel:
     return loaded
 
 
+def strange(plan: Plan, points: EvalSet | None, extra: EvalSet | None) -> list[str]:
+    """Return why a run on these points and calibration images is not a standard one; None is not at hand or asked."""
+    rules, official = plan.protocol, plan.source.official
+    told = (elsewhere(one, pin, official) for one, pin in ((points, rules.data), (extra, rules.calibration)) if one)
+    return [*filter(None, told)]
+
+
+def elsewhere(points: EvalSet, wanted: Pinned, official: Official | None) -> str | None:
+    """Return why points are not those that the rules pin by files, and what brings them; None where they are."""
+    if not wanted.files or points.read_from == wanted.files:
+        return None
+    says = f"{points.name} {points.split} is not read from {', '.join(wanted.files)}, by which the rules pin it"
+    return f"{says}: {official.remedy}" if official else says
+
+
 def load_points(plan: Plan) -> EvalSet:
-    """Load the points of a plan and hold them against the protocol's digest.
+    """Load the points of a plan and hold them against the protocol's digest, where it has one.
 
     Raises:
         InputError: if they are missing, or are not the pixels and labels that the protocol was made with.
     """
     data = plan.protocol.data
     points = plan.source.load(data.split, plan.ids)
-    return _held(points, data) if plan.ids == tuple(range(data.first, data.first + data.points)) else points
+    return _held(points, data) if plan.ids == tuple(data.ids) else points
 
 
 def load_whole(plan: Plan) -> EvalSet:
     """Load every point of the protocol, whichever the plan evaluates; raises as ``load_points`` does."""
     data = plan.protocol.data
-    return _held(plan.source.load(data.split, range(data.first, data.first + data.points)), data)
+    return _held(plan.source.load(data.split, data.ids), data)
 
 
 def load_held_out(plan: Plan) -> EvalSet:
@@ -127,10 +145,13 @@ def load_held_out(plan: Plan) -> EvalSet:
     """
     out = plan.protocol.held_out
     assert out is not None
-    return _held(plan.source.load(out.split, range(out.first, out.first + out.points)), out)
+    points = _held(plan.source.load(out.split, out.ids), out)
+    if says := elsewhere(points, out, plan.source.official):
+        raise InputError(f"{says}.")
+    return points
 
 
-def _held(points: EvalSet, wanted: Data | HeldOut | Calibration) -> EvalSet:
+def _held(points: EvalSet, wanted: Pinned) -> EvalSet:
     if wanted.digest is not None and points.digest != wanted.digest:
         raise InputError(
             f"{points.name} {points.split}: the {len(points)} points are not the protocol's "
@@ -166,11 +187,10 @@ def load_calibration(plan: Plan) -> EvalSet | None:
 
 def calibration(source: DataSource, wanted: Calibration) -> EvalSet:
     """Load the training images of some rules; raises as ``load_calibration`` does."""
-    return _held(source.load(wanted.split, range(wanted.first, wanted.first + wanted.points)), wanted)
+    return _held(source.load(wanted.split, wanted.ids), wanted)
 
 
-def _context(plan: Plan, points: EvalSet) -> Context:
-    extra = load_calibration(plan)
+def _context(plan: Plan, points: EvalSet, extra: EvalSet | None) -> Context:
     return Context(
         example=points.head(EXAMPLES).images(),
         seed=plan.seed,

@@ -82,7 +82,7 @@ def make(cell: Cell, found: Measurement, device: torch.device, batch: int, effor
     plan, loaded, parent = cell.plan, cell.loaded, cell.parent
     pool, spent = found.pool, found.spent
     correct = int(pool.correct.sum())
-    deviations = [*plan.deviations, *found.deviations]
+    deviations = [*plan.deviations, *cell.deviations, *found.deviations]
     if environment.code_is_dirty() and environment.ALTERED not in deviations:
         deviations.append(environment.ALTERED)
     return Result(

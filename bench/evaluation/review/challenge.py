@@ -61,6 +61,7 @@ def confirm(place: Path, arrays: dict[str, NDArray[Any]], *, device: str = "auto
 
     Raises:
         SubmissionError: if an id is none of the entry's points, or the images are of another size.
+        InputError: if the points at hand are not read from the files that the rules pin.
         ArtefactError: if the entry's weights are not what it says.
     """
     entry, cell, target = at_hand(place, device=device)

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from bench.errors import SubmissionError, UsageError
+from bench.errors import InputError, SubmissionError, UsageError
 from bench.evaluation import environment
 from bench.evaluation.conduct.run import aim
 from bench.evaluation.environment import exact_arithmetic
@@ -71,6 +71,7 @@ def review(place: Path, seed: int, *, device: str = "auto", out: Path | None = N
 
     Raises:
         SubmissionError: if the folder has a problem that ``bench submission check`` names.
+        InputError: if the points at hand are not read from the files that the rules pin.
         ArtefactError: if its weights are not what it says, or not safe to load.
         DisagreementError: if it is not what it claims in a way that leaves nothing to compare.
     """
@@ -92,6 +93,8 @@ def at_hand(place: Path, *, device: str = "auto", out: Path | None = None) -> tu
     plan = _plan(place, entry.result, fetch_weights(place), device, out)
     with exact_arithmetic():
         cell = prepare(plan)
+        if cell.deviations:
+            raise InputError(f"{'; '.join(cell.deviations)}. Nothing is held against other images.")
         return entry, cell, aim(cell, environment.device(device), batch_of(cell, environment.device(device)))
 
 

@@ -74,3 +74,34 @@ def test_a_norm_that_is_not_there_is_named(rules):
     only = re.sub(r'\[\[threats\]\]\nnorm = "L2"\nepsilon = "1/2"\nattacks = [^\n]*\n', "", rules)
     with pytest.raises(UsageError, match="no L2 threat; it has Linf, L0"):
         parse(only, where="x.toml").threat(Norm.L2)
+
+
+FILE = 'files = { "cifar-100-python.tar.gz" = "md5:eb9058c3a382ffc7106e4002c42a8d85" }'
+
+
+@pytest.fixture
+def filed() -> str:
+    return (resources.files("bench.protocol") / "cifar100-v1.toml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("new", "says"),
+    [
+        (f'digest = "{64 * "0"}"\n{FILE}', "data: pinned by digest or by files, never by both"),
+        ("", "data.digest: a released protocol pins its points, by their digest or by their files"),
+        ("files = {}", "data.digest: a released protocol pins its points"),
+        (FILE.replace("eb9058c3a382ffc7106e4002c42a8d85", "eb9058c3"), "String should match pattern"),
+        (FILE.replace("md5:", "crc:"), "String should match pattern"),
+        (FILE.replace("cifar-100", "../cifar-100"), "String should match pattern"),
+        (FILE.replace('"md5:', '{ md5 = "').replace('" }', '" } }'), "valid string"),
+    ],
+)
+def test_released_points_have_one_pin_that_is_spelled_in_full(filed, new, says):
+    with pytest.raises(ProtocolError, match=re.escape(says)):
+        parse(filed.replace(FILE, new, 1), where="x.toml")
+
+
+def test_the_files_are_rules(filed):
+    other = filed.replace("eb9058c3", "fb9058c3")
+    assert parse(other, where="x.toml").digest != load("cifar100-v1").digest
+    assert load("cifar100-v1").data.pin == "cifar-100-python.tar.gz md5:eb9058c3a382ffc7106e4002c42a8d85"

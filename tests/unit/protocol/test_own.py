@@ -68,6 +68,28 @@ def test_other_points_are_never_held_against_the_digest_of_the_base(own):
     assert (data.dataset, data.split, data.first, data.digest) == ("npz", "test", 0, None)
 
 
+def test_other_points_are_never_held_against_the_files_of_the_base(own):
+    head, names = 'name = "mine"\nextends = "imagenet-v1"\n', ("data", "held_out", "calibration")
+    files = load("imagenet-v1").data.files
+    assert all(getattr(own("", head), name).files == files for name in names)
+    fewer = own("[data]\npoints = 7\n", head)
+    assert (fewer.data.pin, fewer.held_out, fewer.calibration.pin) == (None, None, None)
+    assert (fewer.calibration.split, fewer.calibration.first) == ("held-out", 1000)
+    more = own('[data]\npoints = 7\n[held_out]\nsplit = "test"\nfirst = 7\n[checks.held-out]\nsteps = 2\n', head)
+    assert (more.held_out.first, more.held_out.points, more.held_out.pin) == (7, 1000, None)
+    other = own('[data]\ndataset = "folder"\npoints = 7\n', head).calibration
+    assert (other.split, other.first, other.points, other.pin) == ("train", 0, 1024, None)
+
+
+def test_a_pin_of_a_file_stands_in_place_of_that_of_the_base(own):
+    head = 'name = "mine"\nextends = "svhn-v1"\n'
+    protocol = own(f'[calibration]\ndigest = "{64 * "0"}"\n', head)
+    assert (protocol.calibration.digest, dict(protocol.calibration.files)) == (64 * "0", {})
+    assert protocol.data.files == load("svhn-v1").data.files
+    pinned = own(f'[data]\nfiles = {{ "mine.tar" = "md5:{32 * "0"}" }}\npoints = 7\n')
+    assert (pinned.data.digest, dict(pinned.data.files)) == (None, {"mine.tar": f"md5:{32 * '0'}"})
+
+
 def test_presets_of_a_file_stand_in_place_of_all_others(own):
     protocol = own(
         '[presets.tiny]\nsays = "a look"\n[[presets.tiny.threats]]\nnorm = "Linf"\nattacks = ["apgd-ce"]\n'

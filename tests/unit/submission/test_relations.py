@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from datetime import date
 from fractions import Fraction
 
 import numpy as np
@@ -16,9 +17,11 @@ from bench.submission.arrays import pack_arrays, read_arrays
 from bench.submission.check import problems, survey
 from bench.submission.files import canonical
 from bench.submission.people import RESERVED
-from bench.submission.relations import Neighbour, relation_problems
+from bench.submission.relations import Neighbour, neighbours, relation_problems
+from bench.submission.withdrawal import withdraw
 from tests.support.builders import write
 from tests.support.carrying import SMALL, carry
+from tests.support.signers import OLD, STRANGER, verify
 
 
 def by(folder, *authors):
@@ -336,3 +339,80 @@ def test_what_learned_after_pruning_is_no_words_to_rebuild_by(tmp_path, regime):
     text = re.sub(r"^locator = .*", f"locator = {json.dumps(words)}", path.read_text("utf-8"), flags=re.MULTILINE)
     path.write_text(text, "utf-8")
     assert any("is no place of weights" in problem for problem in problems(folder)), problems(folder)
+
+
+FORGED, READ = 64 * "f", 64 * "5"
+
+
+def lines(*folders):
+    """Return what the check says of the pixels of each folder, by its name."""
+    told = zip(folders, survey(list(folders)), strict=True)
+    found = {folder.name: [says for says in problems if "data.digest is" in says] for folder, problems in told}
+    assert all(len(says) <= 1 for says in found.values())
+    return {name: says[0] for name, says in found.items() if says}
+
+
+def entry(root, name, pixels, level=None, **more):
+    return write(root, id=name, protocol="svhn-v1", pixels=pixels, level=level, **more)
+
+
+def test_entries_under_pinned_files_say_nothing_while_they_read_the_same(tmp_path):
+    folders = [entry(tmp_path, name, READ, level) for name, level in (("a", None), ("b", "re-run"), ("c", "checked"))]
+    assert list(survey(folders)) == [[], [], []]
+    assert len(read(tmp_path).by_protocol["svhn-v1"]) == 3
+
+
+def test_two_entries_that_read_other_pixels_are_both_refused_until_a_verifier_has_read_them(tmp_path):
+    """Neither the day nor the name of an entry makes it the right one: both are its authors' words."""
+    first, second = entry(tmp_path, "a", FORGED), entry(tmp_path, "b", READ, day=date(2026, 3, 9))
+    told = lines(first, second)
+    assert list(told) == ["a", "b"]
+    assert f"data.digest is {READ}, but a, which nobody has measured again yet, has {FORGED}" in told["b"]
+    verify(second, "re-run", date(2026, 3, 12))
+    told = lines(first, second)
+    assert list(told) == ["a"]
+    assert f"data.digest is {FORGED}, but b, which a verifier measured again, has {READ}" in told["a"]
+    with pytest.raises(SubmissionError, match=r"svhn-v1/a: result\.json: data\.digest is"):
+        read(tmp_path)
+
+
+def test_a_newcomer_answers_to_what_a_verifier_has_read(tmp_path):
+    signed, mine = entry(tmp_path, "signed", READ, "checked"), entry(tmp_path, "a-first-one", FORGED)
+    assert list(lines(signed, mine)) == ["a-first-one"]
+
+
+@pytest.mark.parametrize("key", [STRANGER, OLD])
+def test_a_signature_that_does_not_count_vouches_for_no_pixels(tmp_path, key):
+    forged, honest = entry(tmp_path, "forged", FORGED, day=date(2026, 3, 8)), entry(tmp_path, "honest", READ)
+    verify(forged, "re-run", date(2026, 3, 10), key=key)
+    assert list(lines(forged, honest)) == ["forged", "honest"]
+
+
+def test_a_signature_of_another_result_vouches_for_no_pixels(tmp_path):
+    forged, honest = entry(tmp_path, "forged", READ, "re-run"), entry(tmp_path, "honest", READ)
+    path = forged / "result.json"
+    path.write_bytes(path.read_bytes().replace(READ.encode(), FORGED.encode()))
+    assert list(lines(forged, honest)) == ["forged", "honest"]
+
+
+def test_two_verifiers_who_read_other_pixels_are_told(tmp_path):
+    assert list(lines(entry(tmp_path, "a", READ, "re-run"), entry(tmp_path, "b", FORGED, "re-run"))) == ["a", "b"]
+
+
+def test_what_was_superseded_or_withdrawn_stands_in_nobodys_way(tmp_path):
+    old, new = entry(tmp_path, "old", FORGED), entry(tmp_path, "new", READ, supersedes="old")
+    gone, other = entry(tmp_path, "gone", FORGED), entry(tmp_path, "other", READ)
+    withdraw(gone, "A. Author", "Measured on slices.", date(2026, 3, 3))
+    assert lines(old, new, gone, other) == {}
+    rival = entry(tmp_path, "rival", FORGED)
+    assert list(lines(old, new, gone, other, rival)) == ["new", "other", "rival"]
+
+
+def test_what_a_verifier_read_stays_though_it_was_superseded(tmp_path):
+    old, new = entry(tmp_path, "old", READ, "re-run"), entry(tmp_path, "new", FORGED, supersedes="old")
+    assert list(lines(old, new)) == ["new"]
+
+
+def test_pixels_that_the_rules_know_are_held_against_them_alone(tmp_path):
+    assert problems(write(tmp_path, id="a", level=None)) == []
+    assert neighbours(tmp_path / "digits-v1")["a"].pixels is None
