@@ -57,8 +57,9 @@ def _build(submissions: Path, store: Store | None, commands: click.Group | None)
     files = {f"assets/{address}": content for address, content in assets.values()}
     files |= {f"data/{path}": content for path, content in downloads.items()}
     files["data/SHA256SUMS"] = checksums(downloads)
+    updated = catalogue.updated
     for page in shared:
-        files |= {page.address: press.print(page, drawn, catalogue.updated), **page.files}
+        files |= {page.address: press.print(page, drawn, updated), **page.files}
     files |= {page.address: press.print(page, {}) for page in documents.pages(shelf)}
     return files | dict(printing.entries(catalogue, press, store)) | documents.images() | _beside(catalogue)
 

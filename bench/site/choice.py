@@ -1,10 +1,10 @@
 """Which entry keeps most within a budget, and which others no test tells from it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +62,8 @@ class Answer(NamedTuple):
     nearest: Entry | None = None
 
 
-def sizes(entry: Entry) -> dict[str, int | float]:
+@lru_cache(32_768)
+def sizes(entry: Entry) -> Mapping[str, int | float]:
     """Return what a budget may be of: counts, percent of the parent's as pages print them, seconds for an image.
 
     A latency bears the name of its machine and the images of a batch, since no two of them compare.

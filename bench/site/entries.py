@@ -44,10 +44,14 @@ class Entry:
     correct: Bits
     robust: dict[Norm, Bits]
     """Which points no verified witness breaks, per norm that the entry brings: what boards rank by."""
+    counts: dict[Norm, int]
+    """How many these are."""
     sparsity: Fraction
     """Measured zeros over prunable weights."""
     band: str
     """Label of the band of measured sparsity."""
+    withheld: bool
+    """A reliability check forbids publishing the robust accuracy."""
     older: tuple[Folder, ...] = ()
     """Entries of the same weights that it replaces."""
     digest: str = ""
@@ -129,18 +133,13 @@ class Entry:
         return 1 - rate(pruning.macs, pruning.parent_macs) if pruning.parent_macs else Fraction(0)
 
     @property
-    def withheld(self) -> bool:
-        """A reliability check forbids publishing the robust accuracy."""
-        return any(flag.level is Level.WITHHOLD for flag in self.result.flags)
-
-    @property
     def address(self) -> str:
         """Where its page lies on the site."""
         return f"entries/{self.protocol.name}/{self.id}/index.html"
 
     def survivors(self, norm: Norm) -> int:
         """Return the robust count under this norm, as best known."""
-        return int(self.robust[norm].sum())
+        return self.counts[norm]
 
     def alone(self, norm: Norm) -> int | None:
         """Return what the norm's own cascade leaves, where other witnesses take more; None where none does."""
@@ -322,7 +321,9 @@ def _entry(place: Path, folder: Folder, older: tuple[Folder, ...], digest: str) 
     robust = folder.standing(chain(*(one.signed for one in older)))
     sparsity = rate(pruning.zeros, pruning.prunable)
     label = DENSE if pruning.structure == "dense" else band_label(band(sparsity))
-    return Entry(place, protocol, folder, correct, robust, sparsity, label, older, digest)
+    counts = {norm: int(bits.sum()) for norm, bits in robust.items()}
+    withheld = any(flag.level is Level.WITHHOLD for flag in folder.result.flags)
+    return Entry(place, protocol, folder, correct, robust, counts, sparsity, label, withheld, older, digest)
 
 
 def _relate(catalogue: Catalogue, entries: list[Entry]) -> None:

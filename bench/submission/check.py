@@ -135,10 +135,11 @@ def _all_problems(folder: Path, related: dict[Path, dict[str, list[str]]]) -> li
     return wrong + related[place.parent].get(place.name, [])
 
 
-def examine(folder: Path, *, sound: bool = False) -> tuple[Folder | None, list[str]]:
+def examine(folder: Path, known: PointTable | None = None) -> tuple[Folder | None, list[str]]:
     """Return what a folder holds and every problem of it; nothing in place of a folder that cannot be read.
 
-    ``sound`` says that these very files were examined before and had none: they are read and not held to anything.
+    ``known`` is what its points held when these very files were examined before and had no problem: the others are read
+    again, and nothing is held to anything.
     """
     try:
         there = _names(folder)
@@ -155,13 +156,15 @@ def examine(folder: Path, *, sound: bool = False) -> tuple[Folder | None, list[s
 
     submission = read(SUBMISSION_FILE, read_submission)
     written, result = read(RESULT_FILE, _machine) or (b"", None)
-    points = read(POINTS_FILE, read_points)
-    found += [] if sound else read(WITNESSES_FILE, partial(_witnesses, points=points)) or []
-    verification = read(VERIFICATION_FILE, partial(_verification, sound=sound)) if VERIFICATION_FILE in there else None
+    points = known if known is not None else read(POINTS_FILE, read_points)
+    found += [] if known is not None else read(WITNESSES_FILE, partial(_witnesses, points=points)) or []
+    verification = (
+        read(VERIFICATION_FILE, partial(_verification, sound=known is not None)) if VERIFICATION_FILE in there else None
+    )
     withdrawal = read(WITHDRAWAL_FILE, partial(read_toml, Withdrawal)) if WITHDRAWAL_FILE in there else None
     signed, wrong = challenges(folder, there)
     found += wrong
-    if sound and submission is not None and result is not None and points is not None:
+    if known is not None and submission is not None and result is not None and points is not None:
         return Folder(submission, result, points, verification, tuple(signed), withdrawal), found
     if submission is not None:
         found += people_problems(submission, folder.resolve().name, result)

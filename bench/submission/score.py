@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from bench.submission.rules import SIGNIFICANCE, quantile
@@ -16,6 +17,7 @@ class Interval(NamedTuple):
     high: float
 
 
+@lru_cache(16_384)
 def rate(count: int, total: int) -> Fraction:
     """Return count / total exactly; of no points at all, 0."""
     return Fraction(count, total) if total else Fraction(0)

@@ -92,9 +92,9 @@ def test_what_has_not_changed_is_neither_examined_nor_printed_again(tmp_path, mo
         printed.append(entry.id)
         return whole(catalogue, entry, press)
 
-    def looking(place, *, sound=False):
-        examined.extend([] if sound else [place.name])
-        return look(place, sound=sound)
+    def looking(place, known=None):
+        examined.extend([] if known is not None else [place.name])
+        return look(place, known)
 
     monkeypatch.setattr(printing, "_print", printing_one)
     monkeypatch.setattr(folders, "examine", looking)
