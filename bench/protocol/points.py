@@ -12,7 +12,7 @@ FileDigest = Annotated[str, StringConstraints(pattern=r"^(md5:[0-9a-f]{32}|sha25
 class Pinned(BaseModel):
     """Points of a data set, pinned by what they decode to or by the files that they are read from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     first: Annotated[int, Field(ge=0)]
     """Id of the first point."""

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.cli.main import run
+from bench.site import pages
 from bench.site.entries import read
-from bench.site.pages import entries
 from bench.submission.arrays import pack_arrays
 from bench.submission.challenge import NAME, Challenge, record
 from bench.submission.check import examine, problems
@@ -83,7 +83,7 @@ def test_measuring_a_network_again_makes_no_witness_undone(entry):
     assert stood
     catalogue, heir = board(again)
     assert heir.survivors(Norm.LINF) == len(standing(again)) - stood
-    (told,) = [page.context["verified"] for page in entries(catalogue) if page.context["entry"] is heir]
+    told = pages.entry(catalogue, heir).context["verified"]
     assert (
         "Of pruned, which had these weights, points fell (2 under Linf), as A. Maintainer signed on 2026-03-10" in told
     )

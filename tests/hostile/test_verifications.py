@@ -9,8 +9,8 @@ import pytest
 
 from bench.cli.main import run
 from bench.errors import InputError, SubmissionError, UsageError
+from bench.site import pages
 from bench.site.entries import read
-from bench.site.pages import entries
 from bench.submission.check import problems
 from bench.submission.files import canonical
 from bench.submission.schema import VerificationLevel
@@ -26,6 +26,12 @@ DAY = date(2026, 3, 3)
 @pytest.fixture
 def folder(tmp_path):
     return write(tmp_path, level=None)
+
+
+def told(root):
+    catalogue = read(root)
+    (entry,) = catalogue
+    return str(pages.entry(catalogue, entry).context)
 
 
 def unranked(root):
@@ -202,18 +208,16 @@ def test_points_that_fell_again_no_longer_count(folder, tmp_path):
     catalogue = read(tmp_path)
     (entry,) = catalogue
     assert entry.survivors(Norm.LINF) == before - 3
-    (page,) = entries(catalogue)
+    page = pages.entry(catalogue, entry)
     assert "Under Linf 3 points fell that stood before" in str(page.context)
 
 
 def test_the_page_says_that_author_and_verifier_are_one_team(folder, tmp_path):
     verify(folder, "re-run", DAY)
-    (page,) = entries(read(tmp_path))
-    assert "one team" not in str(page.context)
+    assert "one team" not in told(tmp_path)
     path = folder / "submission.toml"
     path.write_text(path.read_text("utf-8").replace('"A. Author"', '"The Team"'), "utf-8")
-    (page,) = entries(read(tmp_path))
-    assert "Author and verifier are one team." in str(page.context)
+    assert "Author and verifier are one team." in told(tmp_path)
 
 
 @pytest.mark.parametrize(

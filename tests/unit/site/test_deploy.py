@@ -20,6 +20,7 @@ from bench.site.entries import read
 from bench.site.figures import under
 from bench.site.obtain import obtain
 from bench.submission.schema import Normalisation, Weights
+from bench.submission.score import rate
 from bench.threats import Norm
 from tests.support.builders import write
 from tests.support.carrying import carry
@@ -154,7 +155,7 @@ def test_a_share_forgives_the_last_weight_of_a_target(model):
     def left(zeros, prunable):
         pruning = model.result.pruning.model_copy(update={"zeros": zeros, "prunable": prunable})
         folder = replace(model.folder, result=model.result.model_copy(update={"pruning": pruning}))
-        return sizes(replace(model, folder=folder))["left"]
+        return sizes(replace(model, folder=folder, sparsity=rate(zeros, prunable)))["left"]
 
     assert left(100627, 111808) == 10  # 90 % of 111,808 is 100,627.2
     assert left(1098, 1220) == 10

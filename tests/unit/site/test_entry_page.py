@@ -46,8 +46,7 @@ def elsewhere(entry, ref):
 
 
 def context(entry):
-    (page,) = pages.entries(Catalogue({entry.protocol.name: [entry]}))
-    return page.context
+    return pages.entry(Catalogue({entry.protocol.name: [entry]}), entry).context
 
 
 def test_weights_at_an_address_are_fetched_checked_and_evaluated(tmp_path):
@@ -122,7 +121,7 @@ def test_every_version_of_an_entry_is_in_the_history_of_each(tmp_path):
     (middle,) = [entry for entry in catalogue if entry.id == "two"]
     assert [entry.id for entry in catalogue.versions(middle)] == ["one", "two", "three"]
     for entry in catalogue:
-        (page,) = [page for page in pages.entries(catalogue) if page.address == entry.address]
+        page = pages.entry(catalogue, entry)
         told = [(line["says"], line["name"]) for line in page.context["history"] if line["name"]]
         assert {name for _, name in told} == {"one", "two", "three"} - {entry.id}
         assert all(says.startswith("Supers") for says, _ in told)
