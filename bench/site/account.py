@@ -8,7 +8,7 @@ from bench.protocol.load import Protocol
 from bench.site.cost import machine
 from bench.site.entries import Catalogue, Entry
 from bench.site.figures import duration, interval, metric, p_value, percent, signed, thousands, threat
-from bench.site.tables import Cell, remarks
+from bench.site.tables import Cell, relatives, remarks
 from bench.submission.carried import carried
 from bench.submission.files import WEIGHTS_FILE
 from bench.submission.paired import Paired
@@ -34,15 +34,18 @@ def tables(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:
 
 
 def _family(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
-    parent = catalogue.parents.get(entry, entry)
-    children = sorted(catalogue.children(parent), key=lambda child: (child.sparsity, child.id))
-    norms = [
-        rule.norm
-        for rule in entry.protocol.threats
-        if any(rule.norm in member.robust for member in (parent, *children))
-    ]
+    members = relatives(catalogue, entry)
+    parent, says = (
+        catalogue.parents.get(entry, entry),
+        "Everything that was measured of this network, sparser downwards.",
+    )
+    if len(members) <= len(catalogue.children(parent)):
+        says = (
+            "What was pruned by the same method or about as far, sparser downwards; the dense network's page has all."
+        )
+    norms = [rule.norm for rule in entry.protocol.threats if any(rule.norm in member.robust for member in members)]
     lines: list[list[str | Cell]] = []
-    for member in [parent, *children] if children else ():
+    for member in members:
         name = member.variant if member is not entry else f"{member.variant}, this entry"
         pruning, total = member.result.pruning, member.result.data.points
         line: list[str | Cell] = [Cell(name, link=member.address)]
@@ -54,7 +57,7 @@ def _family(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     return {
         "title": f"{parent.submission.name}, dense and pruned",
         "anchor": "family",
-        "says": "Everything that was measured of this network, sparser downwards.",
+        "says": says,
         "header": ["entry", "sparsity %", "weights left", "clean %", *robust, "notes"],
         "numbers": set(range(1, 4 + len(norms))),
         "rows": lines,

@@ -102,6 +102,22 @@ def remarks(catalogue: Catalogue, entry: Entry) -> list[str]:
     return found[1:] if found and found[0].startswith((f"{entry.level}:", f"{DENSE}:")) else found
 
 
+def relatives(catalogue: Catalogue, entry: Entry) -> list[Entry]:
+    """Return whom an entry's page shows beside it, sparser downwards, the dense network first; none where it is alone.
+
+    A dense network's page shows all that was pruned from it, a pruned one's what was pruned by the same method or
+    stands in the same band: pages of a large family would weigh more with every member.
+    """
+    parent = catalogue.parents.get(entry, entry)
+    children = sorted(catalogue.children(parent), key=lambda child: (child.sparsity, child.id))
+    near = [
+        one
+        for one in children
+        if entry is parent or one.submission.method == entry.submission.method or one.band == entry.band
+    ]
+    return [parent, *near] if near else []
+
+
 def doubts(catalogue: Catalogue, entry: Entry) -> list[str]:
     """Return the remarks with each flag in its own words, the reason why there is no rank first."""
     spelt = {_flag(flag.check, flag.level): flag.says for flag in entry.result.flags if flag.says}

@@ -8,7 +8,7 @@ from bench.site.entries import Catalogue, Entry
 from bench.site.figures import duration, metric, p_value, percent, signed, thousands
 from bench.site.reproduce import commands
 from bench.site.sources import COUNT, INTERVAL, PLAIN, SHARE, WORDS, Field, Files, Formula, Value
-from bench.site.tables import remarks
+from bench.site.tables import relatives, remarks
 from bench.submission.paired import Paired
 from bench.submission.score import rate, retention
 
@@ -56,12 +56,9 @@ def fields(catalogue: Catalogue, entry: Entry, files: Files) -> Iterator[Field]:
 
 
 def _family(catalogue: Catalogue, entry: Entry) -> Iterator[Field]:
-    parent = catalogue.parents.get(entry, entry)
-    children = sorted(catalogue.children(parent), key=lambda child: (child.sparsity, child.id))
-    norms = [
-        rule.norm for rule in entry.protocol.threats if any(rule.norm in one.robust for one in (parent, *children))
-    ]
-    for one in [parent, *children] if children else ():
+    members = relatives(catalogue, entry)
+    norms = [rule.norm for rule in entry.protocol.threats if any(rule.norm in one.robust for one in members)]
+    for one in members:
         files, stem = Files(one), f"family.{one.id}"
         zeros, points = (
             (files.result("pruning", "zeros"), files.result("pruning", "prunable")),
