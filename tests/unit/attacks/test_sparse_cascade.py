@@ -32,9 +32,10 @@ def real_digits(name, points):
     return classifier, images[correct], labels[correct], correct
 
 
+@pytest.mark.parametrize("points", [12, pytest.param(50, marks=pytest.mark.soak)])
 @pytest.mark.parametrize(("shape", "scale", "corners"), [((1, 8, 8), 2.0, 128 + 8128), ((3, 16, 16), 0.2, 4096)])
-def test_the_cascade_reaches_the_optimum_of_linear_models_and_never_falls_below(shape, scale, corners):
-    problem = LinearProblem(50, shape, scale=scale)
+def test_the_cascade_reaches_the_optimum_of_linear_models_and_never_falls_below(shape, scale, corners, points):
+    problem = LinearProblem(points, shape, scale=scale)
     found = run(
         problem, problem.images, problem.labels, cascade(GRID, corners=corners, steps=120, queries=300)
     ).distance
