@@ -184,15 +184,18 @@ def own(catalogue, entry):
     return traced(catalogue, entry)[entry.address]
 
 
-def rows(page, column):
-    """Return what each row of a board shows in a column that is not hidden from the reader of the source: texts."""
+def rows(page, names):
+    """Return what the rows of these entries show on a board, by name and key of the column: texts, also hidden ones."""
     head = re.search(r"<thead>(.*?)</thead>", page, re.DOTALL)[1]
-    place = re.findall(r'data-key="([^"]+)"', head).index(column)
+    keys = re.findall(r'data-key="([^"]+)"', head)
     found = {}
     for name, row in re.findall(r'<tr id="([^"]+)"[^>]*>(.*?)</tr>', page, re.DOTALL):
-        cell = re.findall(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", row, re.DOTALL)[place]
-        text, _, small = cell.partition('<span class="ci">')
-        found[name] = [words(text), words(small)]
+        if name in names:
+            cells = re.findall(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", row, re.DOTALL)
+            found[name] = {
+                key: [words(text) for text in cell.partition('<span class="ci">')[::2]]
+                for key, cell in zip(keys, cells, strict=True)
+            }
     return found
 
 
@@ -204,13 +207,13 @@ def compare_boards(catalogue, entries, site):
         page = (site / board.address).read_text("utf-8")
         there = [entry for entry in entries if entry in board.entries]
         fields = {entry: {field.name: field.text for field in told[entry][board.address]} for entry in there}
+        shown = rows(page, {entry.id for entry in there})
         for column in columns(board):
             if column.key in {"notes", "level", "recipe", "structure", "regime", "network", "method"}:
                 continue  # words
-            shown = rows(page, column.key)
             for entry in there:
                 stem = f"board.{board.norm}.{column.key}"
-                for text, field in zip(shown[entry.id], (stem, f"{stem}.small"), strict=True):
+                for text, field in zip(shown[entry.id][column.key], (stem, f"{stem}.small"), strict=True):
                     small = column.key in {"seconds", "joules"} and field.endswith("small")  # a machine's name
                     if DIGIT.search(text) and not small:
                         assert fields[entry].get(field) == text, (entry.id, field)
