@@ -27,6 +27,7 @@ from bench.threats import Norm
 
 DENSE = "dense reference"
 """Label of the band whose entries carry no rank, and the reason why."""
+_LOWEST = band_label(0)
 _WAITING = {
     VerificationLevel.CLAIMED: "quoted from a paper, not measured here",
     VerificationLevel.SELF_REPORTED: "nobody else has measured it yet",
@@ -265,8 +266,8 @@ class Catalogue:
             return f"{DENSE}: shown beside what was pruned from it"
         if not entry.level.ranked:
             return f"{entry.level}: {_WAITING[entry.level]}"
-        if not (band(entry.sparsity) or (entry.channels and band(entry.macs_removed))):
-            return f"{band_label(0)} pruned: too little to be told from a dense network"
+        if entry.band == _LOWEST and not (entry.channels and band(entry.macs_removed)):
+            return f"{_LOWEST} pruned: too little to be told from a dense network"
         return None
 
 
@@ -388,8 +389,7 @@ def _board(catalogue: Catalogue, entries: list[Entry], norm: Norm) -> Board:
             for number, inside in sorted(sorted_in.items())
         ]
 
-    there = [entry for entry in entries if norm in entry.robust]
-    shown = sorted(there, key=lambda entry: (entry.withheld, order(describe(entry))))
+    shown = sorted((one for one in entries if norm in one.robust), key=lambda one: (one.withheld, order(describe(one))))
     bands = banded([entry for entry in shown if not entry.dense], lambda entry: entry.sparsity)
     channels = banded([entry for entry in shown if entry.channels], lambda entry: entry.macs_removed)
     ranked = {entry: place for found in bands for entry, place in found.places.items()}

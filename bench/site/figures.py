@@ -16,13 +16,18 @@ _WORDS = {
 
 def percent(share: Fraction | float, digits: int = 1) -> str:
     """Spell a share in percent, without the sign: ``61.2``."""
-    return f"{float(share * 100):.{digits}f}"
+    return f"{_hundredfold(share):.{digits}f}"
 
 
 def signed(share: Fraction | float, digits: int = 1) -> str:
     """Spell a difference in percentage points with its sign: ``+1.2``, ``−0.4``."""
-    text = f"{float(share * 100):+.{digits}f}"
+    text = f"{_hundredfold(share):+.{digits}f}"
     return text.replace("-", "−") if float(text) else text[1:]
+
+
+def _hundredfold(share: Fraction | float) -> float:
+    """Return what a share is in percent; of a fraction exactly rounded, without making another one."""
+    return 100 * share.numerator / share.denominator if isinstance(share, Fraction) else float(share * 100)
 
 
 def interval(ends: Interval, digits: int = 1) -> str:

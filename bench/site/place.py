@@ -22,7 +22,8 @@ _LINE = re.compile(r"([0-9a-f]{64})  ((?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0
 
 def differences(files: Mapping[str, bytes], out: Path) -> list[str]:
     """Return the paths that are missing, different or unknown, sorted."""
-    there, site = _present(out), _digests(files) | {MANIFEST: _digest(manifest(files))}
+    there, site = _present(out), _digests(files)
+    site[MANIFEST] = _digest(_spell(site))
     return sorted({path for path, digest in site.items() if there.get(path) != digest} | (set(there) - set(site)))
 
 
@@ -36,6 +37,7 @@ def place(files: Mapping[str, bytes], out: Path) -> list[str]:
         BenchError: if the folder cannot be read or written.
     """
     there, written, new = _present(out), _written(out), _digests(files)
+    listed = _spell(new)
     _refuse(new, out, there, written)
     changed = [path for path, digest in new.items() if there.get(path) != digest]
     gone = {path: there[path] for path in written if path in there and path not in new}
@@ -45,14 +47,14 @@ def place(files: Mapping[str, bytes], out: Path) -> list[str]:
             write_atomic(out / path, files[path])
         for path in gone:
             _remove(out, path)
-    if there.get(MANIFEST) != _digest(manifest(files)) or changed or gone:
-        write_atomic(out / MANIFEST, manifest(files))
+    if there.get(MANIFEST) != _digest(listed) or changed or gone:
+        write_atomic(out / MANIFEST, listed)
     return sorted([*changed, *gone])
 
 
 def strangers(files: Mapping[str, bytes], out: Path) -> list[str]:
     """Return the files in a folder that are not of the site, and that no build touches."""
-    return sorted(set(_present(out)) - set(files) - {MANIFEST})
+    return sorted(set(_found(out)) - set(files) - {MANIFEST})
 
 
 def manifest(files: Mapping[str, bytes]) -> bytes:
@@ -118,7 +120,15 @@ def _remove(out: Path, path: str) -> None:
 
 
 def _present(out: Path) -> dict[str, str]:
-    """Return the regular files that are not behind a dot, by path, with their digests; no link is followed."""
+    """Return the digests of the files that an earlier build may have written, by path."""
+    try:
+        return {name: _digest(path.read_bytes()) for name, path in _found(out).items()}
+    except OSError as error:
+        raise BenchError(f"cannot read {str(out)!r} ({error.strerror or error}).") from None
+
+
+def _found(out: Path) -> dict[str, Path]:
+    """Return the regular files that are not behind a dot, by path inside the folder; no link is followed."""
     try:
         return dict(_walk(out, ""))
     except FileNotFoundError:
@@ -129,7 +139,7 @@ def _present(out: Path) -> dict[str, str]:
         raise BenchError(f"cannot read {str(out)!r} ({error.strerror or error}).") from None
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name.startswith("."):
@@ -137,8 +147,7 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
             if entry.is_dir(follow_symlinks=False):
                 yield from _walk(folder / entry.name, f"{prefix}{entry.name}/")
             elif entry.is_file(follow_symlinks=False):
-                with open(entry.path, "rb") as file:  # noqa: PTH123 - as the walk names it
-                    yield f"{prefix}{entry.name}", hashlib.file_digest(file, "sha256").hexdigest()
+                yield f"{prefix}{entry.name}", Path(entry.path)
 
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -143,6 +143,15 @@ def kept(pair: Paired, significance: float = SIGNIFICANCE) -> Interval:
     return Interval(low / (1 - low), high / (1 - high) if high < 1 else math.inf)
 
 
+def keeps(pair: Paired, least: Fraction, significance: float = SIGNIFICANCE) -> bool | None:
+    """Tell whether the first one is shown to hold more than ``least`` of the second one's points; None if that is open.
+
+    It is where the interval of ``kept`` lies, without looking for its ends.
+    """
+    score, bar = _kept_score(pair, float(least)), quantile(significance)
+    return True if score > bar else False if score < -bar else None
+
+
 def _least_share(pair: Paired, estimate: float, bar: float) -> float:
     """Return the lower end of the ratio r as r / (1 + r), which has no infinite end."""
     return _root(lambda share: _kept_score(pair, share / (1 - share)) > bar, 0.0, estimate)

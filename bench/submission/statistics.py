@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.submission.paired import Paired, enough, kept
+from bench.submission.paired import Paired, enough, keeps
 from bench.submission.points import Bits
 from bench.submission.rules import RULES, SIGNIFICANCE
 from bench.submission.score import Interval, rate
@@ -125,10 +125,8 @@ def sweet_spot(parent: Holds, steps: Sequence[Holds], significance: float = SIGN
 
 def _fails(pair: Paired, least: Fraction, lost: End, significance: float) -> End | None:
     """Return why a step is not shown: a loss beyond the margin, or one that cannot be ruled out."""
-    ends = kept(pair, significance)
-    if ends.low > least:
-        return None
-    return lost if ends.high < least else End.UNSHOWN
+    shown = keeps(pair, least, significance)
+    return End.UNSHOWN if shown is None else None if shown else lost
 
 
 def compression(density: Fraction) -> Fraction:

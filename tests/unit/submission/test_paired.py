@@ -8,7 +8,7 @@ import pytest
 from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar as peer_mcnemar
 
-from bench.submission.paired import Paired, _kept_score, _score, enough, kept, kept_p_value, mcnemar
+from bench.submission.paired import Paired, _kept_score, _score, enough, keeps, kept, kept_p_value, mcnemar
 from bench.submission.rules import RULES, SIGNIFICANCE, quantile
 
 TABLES = [(43, 0, 1, 0), (40, 12, 5, 43), (7, 30, 3, 60), (250, 9, 21, 220), (12, 4, 25, 8), (3, 11, 17, 2)]
@@ -30,6 +30,14 @@ def test_the_four_outcomes_are_counted():
     pair = Paired.of(np.array([1, 1, 0, 0, 1], bool), np.array([1, 0, 1, 0, 0], bool))
     assert (pair.both, pair.first, pair.second, pair.neither) == (1, 2, 1, 1)
     assert pair.difference == Fraction(1, 5)
+
+
+@pytest.mark.parametrize("table", [*TABLES, (0, 0, 0, 9), (0, 3, 0, 6), (0, 0, 3, 6), (9, 0, 0, 0)])
+@pytest.mark.parametrize("least", [Fraction(1, 10), Fraction(9, 10), Fraction(19, 20), Fraction(1), Fraction(3, 2)])
+def test_what_is_kept_is_told_as_its_interval_tells_it(table, least):
+    pair = Paired(*table)
+    ends = kept(pair)
+    assert keeps(pair, least) is (True if ends.low > least else False if ends.high < least else None)
 
 
 def most_likely(table, constraint):
