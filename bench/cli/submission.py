@@ -50,22 +50,23 @@ def pull(tree: Path, before: str) -> int:
     Besides what `check` finds in the folder, it says what else was changed: a submission is one new folder.
     """
     from bench.submission.check import problems
-    from bench.submission.pull import changes, claims, pull_problems, replaced_problems, touched
+    from bench.submission.pull import changes, claims, pull_problems, replaced_problems, retired_problems, touched
 
     made = changes(tree, before)
-    found = {"pull request": [*pull_problems(made), *replaced_problems(tree, before, made)]}
+    wrong = [*pull_problems(made), *replaced_problems(tree, before, made), *retired_problems(tree, made)]
+    found = {"pull request": wrong}
     for entry in touched(made):
         name = f"submissions/{entry.protocol}/{entry.name}"
         found[name] = problems(tree / name)
     for name, sentences in found.items():
         for sentence in sentences:
             line(f"{name}: {printable(sentence)}")
-    wrong = sum(map(len, found.values()))
+    count = sum(map(len, found.values()))
     for entry in touched(made):
         for claim in claims(tree, entry):
             say(printable(claim))
-    say(f"{len(found) - 1} entries touched, {wrong} problems.")
-    return 3 if wrong else 0
+    say(f"{len(found) - 1} entries touched, {count} problems.")
+    return 3 if count else 0
 
 
 @command.command()

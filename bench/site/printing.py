@@ -8,15 +8,17 @@ from bench.site.entries import Catalogue, Entry
 from bench.site.press import Press
 from bench.site.render import pictures
 from bench.site.store import Store, key, program
+from bench.submission.verifiers import listed
 
 
 def entries(catalogue: Catalogue, press: Press, store: Store | None) -> Iterator[tuple[str, bytes]]:
     """Yield the address and the bytes of each entry's page."""
+    signers = listed().model_dump_json()
     for entry in catalogue:
         if store is None:
             yield entry.address, _print(catalogue, entry, press)
             continue
-        known = key("page", [program(), press.common, *decides(catalogue, entry)])
+        known = key("page", [program(), press.common, signers, *decides(catalogue, entry)])
         kept = store.get(known)
         printed = _print(catalogue, entry, press) if kept is None else zlib.decompress(kept)
         if kept is None:
@@ -35,7 +37,9 @@ def decides(catalogue: Catalogue, entry: Entry) -> Iterator[str]:
     family = [entry, *catalogue.children(entry), *catalogue.versions(entry)]
     family += [parent, *catalogue.children(parent)] if parent is not None else []
     for member in family:
-        yield f"{member.protocol.name}/{member.id} {member.digest}"
+        # what was signed of an older entry of the same weights counts for it, too
+        older = [one.digest for one in catalogue.versions(member)] if member.older else []
+        yield f"{member.protocol.name}/{member.id} {member.digest} {older}"
         yield catalogue.unranked(member) or ""
     for board in catalogue.boards:
         if board.holds(entry):

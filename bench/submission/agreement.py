@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.protocol.load import load, names
 from bench.submission.arrays import Archive, Header
 from bench.submission.files import POINTS_FILE, WITNESSES_FILE
 from bench.submission.points import PointTable
@@ -27,6 +28,10 @@ def point_problems(result: Result, points: PointTable) -> Iterator[str]:
         return
     if len(np.unique(points.id)) != len(points):
         yield f"{POINTS_FILE}: an id appears twice."
+    if result.standard and result.protocol.name in names():
+        ids, there = load(result.protocol.name).data.ids, (int(points.id.min()), int(points.id.max()))
+        if there != (ids[0], ids[-1]):
+            yield f"{POINTS_FILE}: ids go from {there[0]} to {there[1]}, the rules' from {ids[0]} to {ids[-1]}."
     classes = len(result.data.classes)
     for name, values in (("label", points.label), ("prediction", points.prediction)):
         if len(values) and not 0 <= values.min() <= values.max() < classes:

@@ -1,5 +1,6 @@
 """Whether the figures of a result add up and obey the protocol that they were measured under."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -10,7 +11,8 @@ from bench.registry import unknown
 from bench.submission.carried import plain
 from bench.submission.claim import gaps
 from bench.submission.files import RESULT_FILE, dump
-from bench.submission.schema import PruningRecord, Result, ThreatRecord
+from bench.submission.people import SOURCES
+from bench.submission.schema import ModelRecord, PruningRecord, Result, ThreatRecord
 from bench.threats import Scenario
 
 _FASTEST = {"processor": 4e13, "accelerator": 1e15}
@@ -18,6 +20,7 @@ _FASTEST = {"processor": 4e13, "accelerator": 1e15}
 cores that do 32 a tick at 4.5 GHz, and ten of the largest accelerators."""
 
 _COLLAPSE = "collapse"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@?=&+-]*")
 """The check whose doubt names a network collapsed."""
 
 _UNFLINCHING = frozenset({"apgd-ce", "apgd-t", "fab-t", "fmn"})
@@ -36,15 +39,7 @@ def result_problems(result: Result, written: bytes) -> Iterator[str]:
             f"{RESULT_FILE}: converted from {result.converted}, which is kept to be read; measure again under the "
             "rules of today."
         )
-    if (result.model.normalisation is None) == result.model.ref.endswith(".safetensors"):
-        yield (
-            f"{RESULT_FILE}: model.normalisation goes with a .safetensors file and with nothing else; got "
-            f"{'null' if result.model.normalisation is None else 'figures'} for {result.model.ref!r}."
-        )
-    files = {name for name in (result.model.ref, result.model.parent) if name and name.endswith(".safetensors")}
-    for name in sorted(files):
-        if not plain(name):
-            yield f"{RESULT_FILE}: {name!r} is no plain name of a file."
+    yield from _network(result.model)
     yield from _pruning(result.pruning)
     yield from _made(result)
     yield from _cost(result)
@@ -59,6 +54,30 @@ def result_problems(result: Result, written: bytes) -> Iterator[str]:
         yield f"{RESULT_FILE}: {unknown('protocol', result.protocol.name, names())}"
     else:
         yield from _rules(result, load(result.protocol.name))
+
+
+def _network(model: ModelRecord) -> Iterator[str]:
+    if (model.normalisation is None) == model.ref.endswith(".safetensors"):
+        yield (
+            f"{RESULT_FILE}: model.normalisation goes with a .safetensors file and with nothing else; got "
+            f"{'null' if model.normalisation is None else 'figures'} for {model.ref!r}."
+        )
+    for name in sorted({name for name in (model.ref, model.parent) if name}):
+        if not _reachable(name):
+            yield (
+                f"{RESULT_FILE}: {name!r} is no network that others can load: expected embedded:, published:, timm: or "
+                "robustbench: and a name, or a plain name of a file that ends in .safetensors."
+            )
+    if model.file_sha256 is None and model.ref.endswith(".safetensors"):
+        yield f"{RESULT_FILE}: model.file_sha256 is null, and the network is a file."
+
+
+def _reachable(ref: str) -> bool:
+    """Tell whether a reference, which pages print for others to paste, names a network and nothing that runs."""
+    source, colon, name = ref.partition(":")
+    if not colon:
+        return ref.endswith(".safetensors") and plain(ref)
+    return source in SOURCES and _NAME.fullmatch(name) is not None
 
 
 def _cost(result: Result) -> Iterator[str]:

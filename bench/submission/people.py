@@ -11,7 +11,7 @@ from bench.text import folded
 
 PLACES = f"{PINNED}, or {WEIGHTS_FILE} for a file of at most {WEIGHTS_BYTES:,} bytes in the entry's own folder"
 """What a locator of weights may be, in words."""
-_SOURCES = frozenset({"embedded", "published", "timm", "robustbench"})
+SOURCES = frozenset({"embedded", "published", "timm", "robustbench"})
 """Sources of networks that anyone has."""
 RESERVED = frozenset({
     "board", "caption", "channels", "controls", "copy", "count", "figures", "index", "main", "rules", "tools",
@@ -93,7 +93,7 @@ def rebuilt(result: Result) -> str | None:
     """
     source, _, name = result.model.ref.partition(":")
     exact = result.pruning.regime in {None, "one-shot"}
-    return locator(result) if source in _SOURCES and name and exact else None
+    return locator(result) if source in SOURCES and name and exact else None
 
 
 def tomorrow() -> date:

@@ -4,11 +4,13 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.errors import InputError, SubmissionError
 from bench.submission.challenge import NAME as CHALLENGE
+from bench.submission.challenge import Challenge
 from bench.submission.files import (
     MOST_BYTES,
     SUBMISSION_FILE,
@@ -20,6 +22,7 @@ from bench.submission.files import (
 from bench.submission.regular import content
 from bench.submission.relations import kin, neighbours
 from bench.submission.verification import Verification
+from bench.submission.verifiers import listed
 from bench.threats import Norm
 
 _PLACE = re.compile(r"submissions/(?P<protocol>[a-z0-9][a-z0-9._-]*)/(?P<entry>[a-z0-9][a-z0-9._-]*)/(?P<file>[^/]+)")
@@ -100,6 +103,33 @@ def replaced_problems(tree: Path, before: str, made: Sequence[Change]) -> Iterat
                 f"{change.path!r} no longer names points that fell ({', '.join(map(str, lost[:_TOLD]))}); a new run "
                 "makes no witness undone."
             )
+
+
+def retired_problems(tree: Path, made: Sequence[Change]) -> Iterator[str]:
+    """Yield one sentence per file that is signed anew with a key that signs no more, whatever date it bears.
+
+    What such a key signed before stays where it is; whoever has an old key cannot date a new signature back.
+    """
+    today = datetime.now(tz=UTC).date()
+    for change in made:
+        place = _PLACE.fullmatch(change.path)
+        kind = _signed(place["file"]) if place and change.how in {"A", "M"} else None
+        if place is None or kind is None:
+            continue
+        try:
+            found = parse(kind, content(tree / change.path, MOST_BYTES[VERIFICATION_FILE]), place["file"])
+        except SubmissionError:
+            continue  # what is wrong with it the check says
+        if not listed().named(found.by, today):
+            yield f"{change.path!r} is signed as {found.by!r}, who signs no more; what is added takes a key of today."
+
+
+def _signed(file: str) -> type[Verification] | type[Challenge] | None:
+    """Return the record that a signed file holds; None for any other file."""
+    if file == VERIFICATION_FILE:
+        return Verification
+    found = CHALLENGE.fullmatch(file)
+    return Challenge if found and found["kind"] == "json" else None
 
 
 def claims(tree: Path, entry: Entry) -> Iterator[str]:

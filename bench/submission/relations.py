@@ -78,7 +78,7 @@ def neighbour(
         weights=result.model.weights_sha256,
         file=_file(result),
         outputs=None if points is None or result.collapsed else outputs(points),
-        distances=None if points is None or result.collapsed else _distances(points),
+        distances=None if points is None or result.collapsed else distances(points),
         parent=submission.parent,
         parent_weights=result.model.parent_sha256,
         parent_file=name if (name := result.model.parent) and name.endswith(".safetensors") else None,
@@ -111,7 +111,7 @@ def outputs(points: PointTable) -> str | None:
     return found.hexdigest()
 
 
-def _distances(points: PointTable) -> NDArray[np.float32] | None:
+def distances(points: PointTable) -> NDArray[np.float32] | None:
     """Return a few L2 distances, which every entry has and which no two networks share by chance, in the order of ids.
 
     Distances in the largest change are often the radius itself, and those in pixels are few whole numbers.
@@ -242,7 +242,7 @@ def _disguised(entries: Mapping[str, Neighbour]) -> defaultdict[str, list[str]]:
         if entry.distances is not None:
             sized[len(entry.distances)].append(name)
     for several in sized.values():
-        table = np.stack([distances for name in several if (distances := entries[name].distances) is not None])
+        table = np.stack([far for name in several if (far := entries[name].distances) is not None])
         for row, name in enumerate(several):
             own, rest = table[row], table[row + 1 :]
             larger = np.maximum(own, rest)
@@ -253,6 +253,12 @@ def _disguised(entries: Mapping[str, Neighbour]) -> defaultdict[str, list[str]]:
                     found[name].append(several[row + 1 + int(other)])
                     found[several[row + 1 + int(other)]].append(name)
     return found
+
+
+def disguised(first: Neighbour, second: Neighbour) -> bool:
+    """Tell whether two entries of different people are one network, as with its channels in another order."""
+    several = {"first": first, "second": second}
+    return bool(_disguised(several)["first"])
 
 
 def _descends(first: Neighbour, second: Neighbour) -> bool:

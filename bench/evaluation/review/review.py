@@ -17,7 +17,7 @@ from bench.evaluation.plan.plan import Plan
 from bench.evaluation.plan.prepare import Cell, batch_of, prepare
 from bench.evaluation.review.compared import compare_doubts, compare_flags, compare_network, compare_points
 from bench.evaluation.review.replay import replay, smoke
-from bench.evaluation.review.table import Table
+from bench.evaluation.review.table import Table, named
 from bench.evaluation.review.weights import fetch_weights
 from bench.evaluation.search.cascade import Target
 from bench.submission.again import Again
@@ -25,7 +25,8 @@ from bench.submission.agreement import judge_witnesses
 from bench.submission.arrays import read_arrays
 from bench.submission.check import Folder, examine, problems
 from bench.submission.files import POINTS_FILE, RESULT_FILE, WITNESSES_FILE, read_result
-from bench.submission.points import read_points
+from bench.submission.points import PointTable, read_points
+from bench.submission.relations import disguised, distances, neighbours
 from bench.submission.rules import RULES
 from bench.submission.schema import Result
 from bench.submission.standing import best_known
@@ -157,8 +158,10 @@ def compare_again(found: Review, run: Path) -> Again:
         fell, stood = len(set(threat.fallen) - found.before(threat.norm)), len(threat.stood)
         says = f"{threat.best_known} ({fell} fell, {stood} stood; {room} of each are expected at most)"
         unproved = set(threat.stood) - set(stored[f"id_{threat.norm}"].tolist())
-        agrees = fell <= room and len(unproved) <= room
-        table.hold(f"{threat.norm} robust, best known", claimed, says, agrees=agrees, lowers=True)
+        table.hold(f"{threat.norm} robust, best known", claimed, says, agrees=fell <= room, lowers=True)
+        if len(unproved) > room:  # a weak parent flatters its children
+            table.hold(f"{threat.norm} points said to fall that stand", 0, named(sorted(unproved)), agrees=False)
+    _compare_distances(found, result, points, room)
     for name, scenario in entry.result.scenarios.items():
         other = result.scenarios.get(name)
         gaps = [abs(other.robust[norm] - count) for norm, count in scenario.robust.items()] if other else [room + 1]
@@ -168,6 +171,26 @@ def compare_again(found: Review, run: Path) -> Again:
     table.hold("collapsed", entry.result.collapsed, result.collapsed)
     found.correct = result.clean.correct
     return again
+
+
+def _compare_distances(found: Review, result: Result, points: PointTable, room: int) -> None:
+    """Compare what lies beyond the radius of the board: curves, and that the network is nobody else's.
+
+    What the entry says of its distances may have been bent until it looks like no neighbour's; what the run found has
+    not.
+    """
+    entry, table = found.entry, found.table
+    for norm, curve in entry.result.curves.items():
+        other = result.curves.get(norm)
+        apart = [abs(one - two) for one, two in zip(curve.robust, other.robust, strict=True)] if other else [room + 1]
+        told = ", ".join(map(str, other.robust)) if other else "none"
+        table.hold(f"{norm} curve", ", ".join(map(str, curve.robust)), told, agrees=max(apart, default=0) <= room)
+    beside = neighbours(found.place.resolve().parent)
+    own = beside.pop(found.place.resolve().name, entry.neighbour)
+    again = own._replace(distances=distances(points), outputs=None)
+    alike = [name for name, one in sorted(beside.items()) if disguised(again, one)]
+    says = f"answers as {', '.join(alike)}" if alike else f"another than the {len(beside)} beside it"
+    table.hold("network", "its authors' own", says, agrees=not alike)
 
 
 def lowered(found: Review) -> Again:
