@@ -22,7 +22,7 @@ from bench.submission.verifiers import sign
 from bench.threats import Norm
 from tests.support.builders import write
 from tests.support.repository import forked, git, merged, started
-from tests.support.signers import KEY, STRANGER, lay, record, verify
+from tests.support.signers import KEY, LOST, OLD, STRANGER, lay, record, verify
 
 
 @pytest.fixture
@@ -66,6 +66,12 @@ def test_a_pull_request_from_the_fork_to_a_rank(project, fork, tmp_path, capsys)
 
 def newcomer(fork):
     return write(fork / "submissions", id="newcomer", level=None, parent="new")
+
+
+def date_back(fork):
+    """Sign with a key that was retired, as of a day when it was not."""
+    folder = write(fork / "submissions", id="newcomer", level=None, parent="new", day=date(2026, 2, 1))
+    verify(folder, "re-run", date(2026, 2, 5), key=OLD, by=LOST)
 
 
 def forge(fork):
@@ -120,7 +126,8 @@ def deeper(fork):
 
 
 HOSTILE = {
-    forge: "signature is not that of", code: "'bench.py' is changed", workflow: "'.github/verifiers.toml' is changed",
+    forge: "signature is not that of", date_back: "who signs no more",
+    code: "'bench.py' is changed", workflow: "'.github/verifiers.toml' is changed",
     two: "2 entries are touched", rewrite: "published files stay as they are", delete: "is deleted",
     add: "is added to an entry that is published", nothing: "'submissions/note.txt' is changed",
     move: "is deleted", link: "'submissions/digits-v1/linked' is changed", deeper: "more/x.py' is changed",

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import stat
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from bench.cli.main import run
 from bench.submission.arrays import pack_arrays, read_arrays
 from bench.submission.check import problems
 from bench.submission.files import canonical
+from bench.submission.points import read_points
 from tests.support.builders import write
 
 
@@ -223,6 +225,12 @@ FORGED = {
         lambda told: told["cost"].update(energy=[{"meter": "socket", "joules": 5.0}]), "cost.energy.0.meter",
     ),
 }  # fmt: skip
+
+
+def test_points_of_other_ids_are_refused(folder):
+    points = read_points(folder / "points.npz")
+    (folder / "points.npz").write_bytes(replace(points, id=points.id + 10**6).pack())
+    assert any("ids go from 1000000 to 1000499, the rules' from 0 to 499" in problem for problem in problems(folder))
 
 
 @pytest.mark.parametrize("what", FORGED)

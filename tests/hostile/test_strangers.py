@@ -52,6 +52,14 @@ NO_PLACES = [
     "file:///etc/passwd", f"{HUB}#x", f"{HUB}/../../x", "http://zenodo.org/records/1/files/x",
 ]  # fmt: skip
 
+REFS = ["embedded:small", "published:cifar10-cnn-a-adv", "timm:resnet18.a1_in1k", "robustbench:cifar10/Linf/A2024b_WRN"]
+NO_REFS = [
+    "python:os:abort", "python:os:abort?weights=x.safetensors", "memory:net", "entry:net", "weights.pkl", "--help",
+    "https://example.org/x.pt", "https://example.org/x.safetensors", "../x.safetensors", "-x.safetensors", "net",
+    "timm:--help", "embedded:$(id)", "embedded:a b", "embedded:'", "embedded:", "timm:x\u202e", "C:x.safetensors",
+    ".x.safetensors",
+]  # fmt: skip
+
 
 @st.composite
 def strangers(draw, *, wild):
@@ -85,7 +93,7 @@ def strangers(draw, *, wild):
             "authors": several(lambda: words(40), 6, least=0 if wild else 1), "paper": one_of(LINKS, NO_LINKS),
         },
         "locator": one_of(PLACES, NO_PLACES),
-        "model": {"ref": words(150), "architecture": words(90), "parameters": draw(st.integers(1, LARGEST))},
+        "model": {"ref": one_of(REFS, NO_REFS), "architecture": words(90), "parameters": draw(st.integers(1, LARGEST))},
         "pruning": {
             "layers": layers, "prunable": prunable, "zeros": zeros, "connected": draw(st.integers(0, left)),
             "nonzero": draw(st.integers(0, left)), "parameters": prunable, "recipe": None, "version": 0,
@@ -188,6 +196,17 @@ def test_the_check_has_a_sentence_for_everything(bare, tmp_path_factory, said):
     shutil.rmtree(root)
 
 
+@pytest.mark.parametrize("key", ["ref", "parent"])
+@pytest.mark.parametrize("ref", NO_REFS)
+def test_what_pages_print_for_others_to_paste_names_a_network_and_nothing_that_runs(bare, tmp_path, key, ref):
+    shutil.copytree(bare.parent, tmp_path / "digits-v1")
+    path = tmp_path / "digits-v1" / bare.name / "result.json"
+    result = json.loads(path.read_text("utf-8"))
+    result["model"][key] = ref
+    path.write_bytes(canonical(result))
+    assert any("is no network that others can load" in problem for problem in problems(path.parent))
+
+
 @settings(UNHURRIED, max_examples=3)
 @given(said=strangers(wild=False))
 def test_whatever_passes_the_check_builds(town, bare, tmp_path_factory, said):
@@ -221,7 +240,7 @@ def test_the_longest_words_that_pass_build(town, bare, tmp_path, signs):
             "authors": [crowd(signs, 100, number) for number in range(9)],
         },
         "locator": f"{HUB[:-len('model.safetensors')]}{'x' * 110}",
-        "model": {"ref": crowd(signs, 200, 6), "architecture": crowd(signs, 100, 7), "parameters": LARGEST},
+        "model": {"ref": f"timm:{'x' * 190}", "architecture": crowd(signs, 100, 7), "parameters": LARGEST},
         "pruning": {"parent_macs": LARGEST, "macs": LARGEST, "nonzero_macs": LARGEST, "method": crowd(signs, 100, 8)},
         "classes": [crowd(signs, 199, 30 + number) for number in range(10)],
         "flags": [

@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from dataclasses import replace
+from datetime import date
 from fractions import Fraction
 
 import pytest
@@ -11,8 +12,10 @@ from bench.errors import SubmissionError
 from bench.site import folders, printing
 from bench.site.build import build
 from bench.site.store import FILE, opened
+from bench.submission.verifiers import VARIABLE
 from tests.support.builders import Cell, cells, write
-from tests.support.signers import verify
+from tests.support.challenging import lay
+from tests.support.signers import LIST, verify
 
 
 def test_what_was_kept_is_found_and_what_nobody_asked_for_is_dropped(tmp_path):
@@ -77,6 +80,33 @@ def test_a_site_from_the_store_is_the_site_made_anew(tmp_path):
     for name, change in CHANGES.items():
         change(root)
         assert build(root, keep) == build(root), name
+
+
+def test_what_was_signed_of_an_older_version_reaches_the_pages_of_its_family(tmp_path):
+    root, keep = tmp_path / "submissions", tmp_path / "keep"
+    for cell in cells(3):
+        write(root, cell)
+    first = cells(1)[0]
+    newer = replace(first, id="newer", weights=first.id, supersedes=first.id, level="re-run", day=date(2026, 3, 3))
+    write(root, newer)
+    before = build(root, keep)
+    lay(root / "digits-v1" / first.id)
+    after = build(root)
+    assert build(root, keep) == after
+    page = "entries/digits-v1/net-0-magnitude-global-1of2/index.html"
+    assert before[page] != after[page]
+
+
+def test_a_team_that_a_verifier_joins_is_told_on_pages_that_were_kept(tmp_path, monkeypatch):
+    root, keep = tmp_path / "submissions", tmp_path / "keep"
+    folder = write(root)
+    build(root, keep)
+    joined = tmp_path / "verifiers.toml"
+    joined.write_text(LIST.read_text("utf-8").replace('"The Team"', '"A. Author"'), "utf-8")
+    monkeypatch.setenv(VARIABLE, str(joined))
+    made = build(root, keep)
+    assert made == build(root)
+    assert b"Author and verifier are one team." in made[f"entries/digits-v1/{folder.name}/index.html"]
 
 
 def test_what_has_not_changed_is_neither_examined_nor_printed_again(tmp_path, monkeypatch):

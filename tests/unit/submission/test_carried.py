@@ -86,9 +86,9 @@ WRONG = {
         "model.file_sha256 is null, so no file of weights was measured",
     ),
     "the digest of the tensors": (tensors, "expected that of weights.safetensors"),
-    "a record whose file lies elsewhere": (remeasured(ref="../mine.safetensors"), "no plain name of a file"),
-    "a record whose file is an option": (remeasured(ref="-rf.safetensors"), "no plain name of a file"),
-    "a parent that lies elsewhere": (remeasured(parent="/etc/p.safetensors"), "no plain name of a file"),
+    "a record whose file lies elsewhere": (remeasured(ref="../mine.safetensors"), "no network that others can load"),
+    "a record whose file is an option": (remeasured(ref="-rf.safetensors"), "no network that others can load"),
+    "a parent that lies elsewhere": (remeasured(parent="/etc/p.safetensors"), "no network that others can load"),
 }  # fmt: skip
 
 

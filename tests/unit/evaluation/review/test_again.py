@@ -1,7 +1,9 @@
 """Another run beside what an entry claims: what is lowered and signed, and what nobody signs."""
 
+import shutil
 from dataclasses import replace
 from datetime import date
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -86,6 +88,60 @@ def test_an_invented_scenario_is_told(claimed, run_of):
     compare_again(found, run_of)
     assert disagreeing(found) == ["black-box scenario"]
     assert found.table.refuted
+
+
+def bent(found, norm, by):
+    """Return the review of an entry whose distances were multiplied, with curves that say the same."""
+    points = found.entry.points
+    distance = points.distance | {norm: (points.distance[norm] * np.float32(by)).astype(np.float32)}
+    points, result = replace(points, distance=distance), found.entry.result
+    curve = result.curves[norm]
+    robust = tuple(int(points.standing(norm, Fraction(epsilon)).sum()) for epsilon in curve.epsilon)
+    result = result.model_copy(update={"curves": result.curves | {norm: curve.model_copy(update={"robust": robust})}})
+    found.entry = replace(found.entry, result=result, points=points)
+    return found
+
+
+def test_a_curve_that_was_bent_beyond_the_radius_of_the_board_is_told(claimed, run_of):
+    found, _ = claimed()
+    far = found.entry.points.distance[Norm.L2] > 0.5
+    distance = found.entry.points.distance[Norm.L2].copy()
+    distance[far] *= 3
+    found.entry = replace(
+        found.entry, points=replace(found.entry.points, distance=found.entry.points.distance | {Norm.L2: distance})
+    )
+    compare_again(bent(found, Norm.L2, 1), run_of)
+    assert disagreeing(found) == ["L2 curve"]
+    assert found.table.refuted
+
+
+def test_a_network_that_says_it_falls_where_it_stands_is_not_signed(claimed, run_of):
+    """A weak parent flatters its children."""
+    found, _ = claimed()
+    stands = np.sort(found.entry.points.id)[found.entry.standing()[Norm.LINF]]
+    distance = found.entry.points.distance[Norm.LINF].copy()
+    distance[np.isin(found.entry.points.id, stands[:30])] = np.float32(0.05)
+    weak = found.entry.points.distance | {Norm.LINF: distance}
+    found.entry = replace(found.entry, points=replace(found.entry.points, distance=weak))
+    compare_again(bent(found, Norm.LINF, 1), run_of)
+    assert "Linf points said to fall that stand" in disagreeing(found)
+    assert found.table.refuted
+
+
+def test_another_peoples_network_is_told_by_what_the_run_found(claimed, run_of, tmp_path):
+    """Whatever the entry says its distances are: those of the run are its neighbour's."""
+    folder = tmp_path / "digits-v1"
+    for name in ("victim", "thief"):
+        shutil.copytree(run_of, folder / name)
+    found, _ = claimed()
+    people = found.entry.submission.model_copy(update={"authors": ("Somebody Else",), "id": "thief"})
+    found.place, found.entry = folder / "thief", replace(found.entry, submission=people)
+    (folder / "thief" / "submission.toml").write_bytes(
+        (run_of / "submission.toml").read_bytes().replace(b"The prunebench maintainers", b"Somebody Else")
+    )
+    compare_again(bent(found, Norm.L2, 0.997), run_of)
+    (row,) = [row for row in found.table.rows if row.what == "network"]
+    assert (row.verdict, row.found) == (Verdict.DISAGREES, "answers as victim")
 
 
 def test_a_run_that_is_not_standard_says_nothing(claimed, run_of, tmp_path):
