@@ -56,7 +56,7 @@ REFS = ["embedded:small", "published:cifar10-cnn-a-adv", "timm:resnet18.a1_in1k"
 NO_REFS = [
     "python:os:abort", "python:os:abort?weights=x.safetensors", "memory:net", "entry:net", "weights.pkl", "--help",
     "https://example.org/x.pt", "https://example.org/x.safetensors", "../x.safetensors", "-x.safetensors", "net",
-    "timm:--help", "embedded:$(id)", "embedded:a b", "embedded:'", "embedded:", "timm:x\u202e", "C:x.safetensors",
+    "timm:--help", "embedded:$(id)", "embedded:a b", "embedded:'", "embedded:", "timm:x!", "C:x.safetensors",
     ".x.safetensors",
 ]  # fmt: skip
 

@@ -243,7 +243,7 @@
       wanted[key] = select.value;
     }
     for (const key of (state.get("columns") || "").split("~")) {
-      if (boxes[key]) boxes[key].checked = !boxes[key].checked;
+      if (Object.hasOwn(boxes, key)) boxes[key].checked = !boxes[key].checked;
     }
     const known = new Set(rows.ids);
     for (const id of (state.get("pick") || "").split("~")) {
