@@ -106,6 +106,18 @@ def test_axe_is_the_pinned_one():
         assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
 
 
+def test_a_published_board_shows_all_its_columns_at_1280_pixels(root, tab):
+    page = tab(viewport={"width": 1280, "height": 900})
+    page.goto((root / "leaderboard" / BOARD).as_uri())
+    ready(page)
+    assert (
+        page.evaluate(
+            "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('.scroll'))"
+        )
+        <= 0
+    )
+
+
 def test_a_wide_screen_uses_its_room(site, tab):
     page = tab(viewport={"width": 3840, "height": 2160})
     page.goto(site.local(BOARD))
