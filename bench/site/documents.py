@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from bench.site import commandline, records
+from bench.site import commandline, records, tracks
 from bench.site.draw import script_safe
 from bench.site.markdown import Printed, render
 from bench.site.pages import Page
@@ -26,7 +26,7 @@ SHELVES = (
     (
         "Reference",
         "What there is, made of the code or held against it by a test.",
-        ("commands", "protocol", "files", "checks", "recipes"),
+        ("data", "commands", "protocol", "files", "checks", "recipes"),
     ),
     (
         "Explanation",
@@ -71,7 +71,8 @@ def _text(name: str, commands: click.Group | None) -> str | None:
     made = {"files": records.files, "protocol": records.protocol}
     if name in made:
         return made[name]()
-    return (resources.files("bench.site") / "docs" / f"{name}.md").read_text("utf-8")
+    text = (resources.files("bench.site") / "docs" / f"{name}.md").read_text("utf-8")
+    return tracks.document(text) if name == "data" else text
 
 
 def _path(target: str) -> str:
