@@ -26,6 +26,7 @@ _LEAST = 2**30
 """Bytes below which a disk counts as full; a thousand CIFAR-10 points keep a tenth of that."""
 _LOOKED = 8
 """Points at either end of a track that are looked at, where nothing hangs on the others."""
+_FAILS = "FAILS"
 _DISTRIBUTIONS = {"vl_convert": "vl-convert-python", "sklearn": "scikit-learn"}
 
 
@@ -33,16 +34,20 @@ _DISTRIBUTIONS = {"vl_convert": "vl-convert-python", "sklearn": "scikit-learn"}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> int:
     """Check this installation: packages, device, protocols, embedded models, data sets, folders and their room."""
-    findings = [*_packages(), *(_try(name, look) for name, look in _LOOKS), *_data(), *_places()]
+    sound = [*_packages(), *(_try(name, look) for name, look in _LOOKS)]
+    places = [(what, "ok" if ok else _FAILS, says) for what, ok, says in _places()]
+    findings = [*((what, "ok" if ok else _FAILS, says) for what, ok, says in sound), *_data(), *places]
     if as_json:
         output.emit({
             "schema": "bench.doctor/1",
-            "findings": [{"what": what, "ok": ok, "says": says} for what, ok, says in findings],
+            "findings": [
+                {"what": what, "ok": state != _FAILS, "state": state.lower(), "says": says}
+                for what, state, says in findings
+            ],
         })  # fmt: skip
     else:
-        lines = [[what, "ok" if ok else "FAILS", says] for what, ok, says in findings]
-        output.show("", ["what", "state", "says"], lines)
-    return 0 if all(ok for _, ok, _ in findings) else 1
+        output.show("", ["what", "state", "says"], [*map(list, findings)])
+    return 0 if all(state != _FAILS for _, state, _ in findings) else 1
 
 
 def _packages() -> list[tuple[str, bool, str]]:
@@ -80,14 +85,15 @@ def _protocols() -> str:
     return ", ".join(f"{name} {load(name).digest[:12]}" for name in names())
 
 
-def _data() -> list[tuple[str, bool, str]]:
+def _data() -> list[tuple[str, str, str]]:
     """Return whether each track is ready; nothing is downloaded, and what is absent is no fault."""
     from bench.protocol.load import names
 
     return [(f"track {name}", *_points(name)) for name in names()]
 
 
-def _points(name: str) -> tuple[bool, str]:
+def _points(name: str) -> tuple[str, str]:
+    """Return the state of a track: ok, absent where its points are not here, or at fault; and what is to be done."""
     from bench.protocol.load import load
 
     rules = load(name)
@@ -96,27 +102,40 @@ def _points(name: str) -> tuple[bool, str]:
         # photographs take a minute a thousand to decode; where no digest is pinned nothing hangs on most of them
         found = _look(data.dataset, data.split, data, whole=data.digest is not None)
     except ImportError as error:
-        return False, str(error)
+        return _FAILS, str(error)
     except AbsentError as error:
-        return True, f"not ready; {_remedy(data.dataset)} ({error})"
+        return "absent", f"not ready; {_remedy(data.dataset)} ({_why(error)}{_whence(data.dataset)})"
     except BenchError as error:
-        return False, f"not ready; {_remedy(data.dataset)} ({error})"
+        return _FAILS, f"not ready; {_remedy(data.dataset)} ({error})"
     if data.digest is not None and found.digest != data.digest:
-        return False, (
+        return _FAILS, (
             f"not ready; the points there are not the published ones (digest {found.digest[:12]}…, {data.digest[:12]}… "
             f"is pinned): move them elsewhere, then {_remedy(data.dataset)}"
         )
     says = f"ready, {data.points} points of {data.dataset} {data.split}, {_pin(name, data, found)}"
     if out is None or (out.files and out.files == found.read_from):
-        return True, says
+        return "ok", says
     try:
         read = _look(data.dataset, out.split, out, whole=False)
         missing = "" if not out.files or read.read_from == out.files else "they are not read from the official files"
     except BenchError as error:
-        missing = str(error)
+        missing = _why(error)
     if missing:
         says += f"; a run bears a warning until the points held out are there, too: {_remedy(data.dataset)} ({missing})"
-    return True, says
+    return "ok", says
+
+
+def _why(error: BenchError) -> str:
+    """Return what is wrong without what to do about it, for which one command stands beside it."""
+    return str(error).partition("; ")[0].rstrip(".")
+
+
+def _whence(dataset: str) -> str:
+    """Return where people get a file that no program may fetch."""
+    from bench.data.dataset import DATASETS
+
+    official = DATASETS[dataset].official
+    return f"; the file is from {official.of('test')[0].address}" if official is not None and official.closed else ""
 
 
 def _pin(name: str, data: "Pinned", found: "EvalSet") -> str:

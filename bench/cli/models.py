@@ -67,7 +67,14 @@ def _able(ref: str, what: str) -> tuple[str, Callable[..., Path]]:
 
 
 def _told(ref: str, path: Path) -> None:
+    from bench.evaluation.plan.fitting import fitting
+    from bench.models.source import ModelRef, load
     from bench.models.weights import file_digest
 
     output.line(f"{file_digest(path)}  {path}")
-    output.say(f"To measure it: bench evaluate --model {ref}")
+    first, *others = fitting(load(ModelRef.parse(ref))) or ["FILE"]
+    output.say(f"To measure it: bench evaluate --model {ref} --protocol {first}")
+    if others:
+        output.say(f"Its images are also those of {', '.join(others)}.")
+    elif first == "FILE":
+        output.say("No protocol that ships has its images and classes; bench protocol new FILE begins one.")

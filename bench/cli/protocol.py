@@ -1,11 +1,16 @@
 """``bench protocol``: the rules, in words, and the start of rules of one's own."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli import output
 from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.protocol.load import Protocol
 
 
 @click.group("protocol")
@@ -17,21 +22,33 @@ def command() -> None:
 @click.argument("name", metavar="NAME|FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(*, name: str, as_json: bool) -> None:
-    """Show one protocol: points, threat models, attacks, grids and digest."""
+    """Show one protocol: points, what is done to photographs, threat models, attacks, grids and digest."""
+    from bench.data.decoding import PREPARED
     from bench.protocol.own import find
 
     protocol = find(name)
     if as_json:
-        rules = protocol.model_dump(mode="json")
-        output.emit({"schema": "bench.protocol/1", **rules})
+        rules, prepared = protocol.model_dump(mode="json"), PREPARED.get(protocol.data.dataset)
+        shown = None if prepared is None else asdict(prepared)
+        output.emit({"schema": "bench.protocol/1", **rules, "preprocessing": shown})
         return
+    output.show(protocol.name, ["rule", "value"], [*_points(protocol), *_attacks(protocol)])
+
+
+def _points(protocol: "Protocol") -> list[list[str]]:
+    """Return what the rules are for, and which images they show how."""
+    from bench.data.decoding import PREPARED
+
+    prepared = PREPARED.get(protocol.data.dataset)
     data, out, extra = protocol.data, protocol.held_out, protocol.calibration
-    lines = [
+    return [
         ["title", protocol.title],
+        ["summary", protocol.summary],
         ["status", protocol.status],
         ["digest", protocol.digest],
         ["points", f"{data.dataset} {data.split} {data.first}:{data.ids.stop}"],
         ["points pinned by", data.pin or "nothing"],
+        *([] if prepared is None else [["preprocessing", prepared.words]]),
         *[[f"data {key}", str(value)] for key, value in data.settings.items()],
         *([] if out is None else [["held out", f"{out.split} {out.first}:{out.ids.stop}"]]),
         *([] if out is None else [["held out pinned by", out.pin or "nothing"]]),
@@ -40,7 +57,11 @@ def show(*, name: str, as_json: bool) -> None:
         ["seed", str(protocol.seed)],
         ["precision", protocol.precision],
     ]
-    lines += [[str(threat.model), " → ".join(threat.attacks)] for threat in protocol.threats]
+
+
+def _attacks(protocol: "Protocol") -> list[list[str]]:
+    """Return the threat models and all that is done under them."""
+    lines = [[str(threat.model), " → ".join(threat.attacks)] for threat in protocol.threats]
     for attack, settings in protocol.attacks.items():
         lines.append([attack, ", ".join(f"{key} = {_plain(value)}" for key, value in settings.items())])
     for attack, settings in protocol.black_box.items():
@@ -60,7 +81,7 @@ def show(*, name: str, as_json: bool) -> None:
     lines.append(["regimes", " ".join(grid.regimes)])
     for check, thresholds in protocol.checks.items():
         lines.append([f"check {check}", ", ".join(f"{key} = {value:g}" for key, value in thresholds.items())])
-    output.show(protocol.name, ["rule", "value"], lines)
+    return lines
 
 
 @command.command("new")

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -35,6 +36,18 @@ class Preprocessing:
     crop: int
     interpolation: Interpolation | None
     channels: int
+
+    @property
+    def words(self) -> str:
+        """What is done, in one line."""
+        scaled = "" if self.size is None else f"shorter side {self.size}, {self.interpolation}; "
+        return f"{scaled}middle square {self.crop}; {'RGB' if self.channels == 3 else 'grey'}"
+
+
+SCALED = Preprocessing(size=256, crop=224, interpolation="bilinear", channels=3)
+"""What RobustBench shows its networks of ImageNet: shorter side 256, middle square 224."""
+PREPARED: Mapping[str, Preprocessing] = {"imagenet": SCALED, "imagenette": SCALED}
+"""What is done to the photographs of a data set; the images of the others are shown as they are published."""
 
 
 def decode(path: Path, how: Preprocessing, content: bytes | None = None) -> NDArray[np.uint8]:

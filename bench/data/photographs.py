@@ -12,11 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.dataset import EvalSet
-from bench.data.decoding import Preprocessing, decode
+from bench.data.decoding import PREPARED, decode
 from bench.errors import AbsentError, InputError, UsageError
-
-SCALED = Preprocessing(size=256, crop=224, interpolation="bilinear", channels=3)
-"""What RobustBench shows its networks of ImageNet: shorter side 256, middle square 224."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +54,14 @@ class Gallery:
         chosen = self._chosen(ids)
         found = [next((path for path in places(one) if path.is_file()), None) for one in chosen]
         if absent := [one.file for one, path in zip(chosen, found, strict=True) if path is None]:
-            raise AbsentError(
-                f"{self.name}: {len(absent)} of its photographs are not there, {min(absent)} first; {advice}."
+            # those that were asked for may be a few of many, and their number would be taken for that of all
+            some = any(path.is_file() for one in self.listed for path in places(one))
+            lacks = (
+                f"at least {len(absent):,} of its photographs are not there, {min(absent)} first"
+                if some
+                else f"none of its {len(self.listed):,} photographs is there"
             )
+            raise AbsentError(f"{self.name}: {lacks}; {advice}.")
         rows = ((row, path, None) for row, path in enumerate(found) if path is not None)
         return self._decoded(ids, rows, {})
 
@@ -94,9 +96,10 @@ class Gallery:
     def _decoded(
         self, ids: Sequence[int], found: Iterable[tuple[int, Path, bytes | None]], read_from: Mapping[str, str]
     ) -> EvalSet:
-        pixels = np.empty((len(ids), SCALED.crop, SCALED.crop, SCALED.channels), np.uint8)
+        how = PREPARED[self.name]
+        pixels = np.empty((len(ids), how.crop, how.crop, how.channels), np.uint8)
         for row, path, content in found:
-            pixels[row] = decode(path, SCALED, content)
+            pixels[row] = decode(path, how, content)
         labels = np.array([one.label for one in self._chosen(ids)], np.int64)
         return EvalSet(self.name, self.split, pixels, 255, labels, np.array(ids, np.int64), self.classes, read_from)
 

@@ -1,7 +1,7 @@
 """From a model reference to a classifier."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,8 +184,14 @@ def sized(name: str, shapes: Mapping[str, Shape]) -> Architecture:
     return made if Variant.parse(name).classes else made.telling(shapes)
 
 
-def hold_task(loaded: LoadedModel, shape: tuple[int, int, int], classes: int, task: str) -> None:
-    """Hold a network against the images and classes it is to be measured on.
+def hold_task(
+    loaded: LoadedModel,
+    shape: tuple[int, int, int],
+    classes: int,
+    task: str,
+    fitting: Callable[[LoadedModel], Sequence[str]] = lambda _: (),
+) -> None:
+    """Hold a network against the images and classes it is to be measured on; ``fitting`` names protocols that suit it.
 
     Raises:
         UsageError: if it takes other images or tells other classes apart, saying how to name what was meant.
@@ -199,6 +205,8 @@ def hold_task(loaded: LoadedModel, shape: tuple[int, int, int], classes: int, ta
         name = Variant.parse(loaded.architecture).name
         size = str(shape[1]) if shape[1] == shape[2] else f"{shape[1]}x{shape[2]}"
         hint = f"; if it was trained on such images, say so: --arch '{name}?img_size={size}'"
+    if others := fitting(loaded):
+        hint += f"; those of {' or '.join(others)} fit it: --protocol {others[0]}"
     raise UsageError(f"{said}; {told}{hint}.")
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from bench.site import commandline, records
+from bench.site import commandline, python, records, tracks
 from bench.site.draw import script_safe
 from bench.site.markdown import Printed, render
 from bench.site.pages import Page
@@ -26,7 +26,7 @@ SHELVES = (
     (
         "Reference",
         "What there is, made of the code or held against it by a test.",
-        ("commands", "protocol", "files", "checks", "recipes"),
+        ("data", "commands", "python", "protocol", "files", "checks", "recipes"),
     ),
     (
         "Explanation",
@@ -68,10 +68,11 @@ def _text(name: str, commands: click.Group | None) -> str | None:
     """Return a document as Markdown."""
     if name == "commands":
         return None if commands is None else commandline.commands(commands)
-    made = {"files": records.files, "protocol": records.protocol}
+    made = {"files": records.files, "protocol": records.protocol, "python": python.page}
     if name in made:
         return made[name]()
-    return (resources.files("bench.site") / "docs" / f"{name}.md").read_text("utf-8")
+    text = (resources.files("bench.site") / "docs" / f"{name}.md").read_text("utf-8")
+    return tracks.document(text) if name == "data" else text
 
 
 def _path(target: str) -> str:

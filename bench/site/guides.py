@@ -29,6 +29,7 @@ from bench.site.mixture import Line, Reign, candidates, drawn, envelope, lines
 from bench.site.pages import Page
 from bench.site.sweetspots import Ladder, ladders
 from bench.site.tables import rank
+from bench.site.tracks import released
 from bench.submission.paired import Paired, enough, kept
 from bench.submission.rules import RULES
 from bench.submission.score import rate, wilson
@@ -229,7 +230,10 @@ def _kept(pair: Paired) -> tuple[str, str]:
 def rules(catalogue: Catalogue) -> Page:
     """Return the protocols, and what ranks, levels and intervals mean."""
     shown = [_protocol(protocol) for protocol in catalogue.protocols]
-    return Page("protocols.html", "protocols.html", {"protocols": shown, **stated()}, "protocols.html")
+    boards = {protocol.name for protocol in catalogue.protocols}
+    tracks = [(protocol, protocol.name in boards) for protocol in released()]
+    context = {"protocols": shown, "tracks": tracks, **stated()}
+    return Page("protocols.html", "protocols.html", context, "protocols.html")
 
 
 def _protocol(protocol: Protocol) -> dict[str, Any]:

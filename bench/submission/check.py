@@ -220,12 +220,28 @@ def _names(folder: Path) -> list[str]:
     if folder.is_symlink():
         raise SubmissionError(f"{str(folder)!r} is a symbolic link; expected a folder that holds {SUBMISSION_FILE}.")
     try:
-        return sorted(path.name for path in folder.iterdir())
+        there = sorted(path.name for path in folder.iterdir())
     except NotADirectoryError:
         raise SubmissionError(f"{str(folder)!r} is no folder; {expected}.") from None
     except OSError as error:
         why = error.strerror or str(error)
         raise SubmissionError(f"{str(folder)!r} is no folder to read ({why}); {expected}.") from None
+    if (entry := _entry_below(folder, there)) is not None:
+        raise SubmissionError(
+            f"is a folder of entries and no entry; name those that it holds, such as {str(entry)!r}, or all of them: "
+            f"{folder}{'/*' * len(entry.relative_to(folder).parts)}"
+        )
+    return there
+
+
+def _entry_below(folder: Path, there: list[str]) -> Path | None:
+    """Return the first entry that lies in a folder, or in folders of it, which itself holds nothing of an entry."""
+    if set(there) & set(_FILES):
+        return None
+    for pattern in (f"*/{RESULT_FILE}", f"*/*/{RESULT_FILE}"):
+        if found := min(folder.glob(pattern), default=None):
+            return found.parent
+    return None
 
 
 def _strangers(there: list[str]) -> Iterator[str]:

@@ -154,6 +154,33 @@ def test_a_number_can_be_typed_sign_by_sign(page):
     assert page.locator("#header a").first.get_attribute("href").split("/")[2] == "narrow"
 
 
+@pytest.mark.parametrize(
+    ("label", "value", "says"),
+    [
+        ("Clean at least, %", "101", "Clean at least takes a percentage from 0 to 100; what stands there is left out"),
+        ("Clean at least, %", "-1", "Clean at least takes a percentage from 0 to 100"),
+        ("At most", "-5", "At most takes a number from 0; what stands there is left out"),
+    ],
+)
+def test_a_number_that_cannot_be_meant_is_said_and_left_out(page, label, value, says):
+    usual, refused = page.locator("#answer").text_content(), page.locator("#refused")
+    assert refused.is_hidden()
+    page.get_by_label(label).fill(value)
+    assert says in refused.text_content()
+    assert refused.is_visible()
+    assert page.get_by_label(label).get_attribute("aria-invalid") == "true"
+    assert page.locator("#answer").text_content() == usual
+    page.get_by_label(label).fill("1")
+    assert refused.is_hidden()
+    assert page.get_by_label(label).get_attribute("aria-invalid") == "false"
+
+
+def test_a_number_of_an_address_that_cannot_be_meant_is_said(page):
+    for address, count in (("v=1&clean=101&most=-5", 2), ("v=1&clean=101", 1), ("v=1&most=many", 1), ("v=1", 0)):
+        page.evaluate(ASK, address)
+        assert page.locator("#refused").text_content().count("is left out of the answer") == count, address
+
+
 def test_self_reported_entries_are_marked_where_they_are_asked_for(page):
     state = {"v": "1", "protocol": "digits-v1", "threat": "Linf", "kind": "left", "most": "25"}
     assert "self-reported" not in page.evaluate(ASK, urlencode(state))["answer"]

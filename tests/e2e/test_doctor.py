@@ -40,9 +40,9 @@ def pinned(monkeypatch):
 
 
 def says(name):
-    """Return what the doctor says of a track."""
-    ok, told = doctor._points(name)
-    assert ok
+    """Return what the doctor says of a track, which is ready or absent, and never both."""
+    state, told = doctor._points(name)
+    assert (state, told.partition("; ")[0] == "not ready") in {("ok", False), ("absent", True)}
     return told
 
 
@@ -65,6 +65,9 @@ def test_every_track_that_is_not_here_comes_with_a_command_that_exists(nothing, 
     words = shlex.split(told.removeprefix("not ready; bench ").partition(" (")[0])
     assert words[:2] in (["data", "fetch"], ["data", "place"])
     assert words[2] == load(name).data.dataset
+    assert len(told) < 250
+    assert ("https://image-net.org/" in told) == (words[2] == "imagenet")
+    assert "at least" not in told
     assert run([*words[:2], "--help"]) == 0
     assert not list(nothing.rglob("*")), "nothing is fetched by looking"
 

@@ -9,6 +9,7 @@ from bench.data.official import Official
 from bench.errors import InputError
 from bench.evaluation import environment
 from bench.evaluation.plan.descent import descend
+from bench.evaluation.plan.fitting import fitting
 from bench.evaluation.plan.layout import lay_out
 from bench.evaluation.plan.plan import Plan
 from bench.evaluation.search.batch import automatic_batch, footprint, room_on
@@ -101,7 +102,7 @@ def stand_in(plan: Plan) -> LoadedModel | None:
 
 
 def _fitting(plan: Plan, loaded: LoadedModel) -> LoadedModel:
-    hold_task(loaded, plan.source.shape, len(plan.source.classes), plan.source.name)
+    hold_task(loaded, plan.source.shape, len(plan.source.classes), plan.source.name, fitting)
     return loaded
 
 

@@ -14,7 +14,7 @@ from bench.data.format import FORMATS
 from bench.errors import UsageError
 from bench.evaluation.checks.check import CHECKS
 from bench.models.architecture import ARCHITECTURES
-from bench.protocol.load import names
+from bench.protocol.load import load, names
 from bench.pruning.recipe import RECIPES
 
 
@@ -84,7 +84,19 @@ def test_a_protocol_is_shown_with_every_setting(capsys):
     told = capsys.readouterr().out
     for words in ("Linf 8/255", "apgd-ce → apgd-t → fab-t → square", "queries = 5000", "check collapse", "epochs = 20"):
         assert words in told
-    assert printed(capsys, "protocol", "show", "cifar10-v1", "--json")["data"]["points"] == 1000
+    shown = printed(capsys, "protocol", "show", "cifar10-v1", "--json")
+    assert (shown["data"]["points"], shown["preprocessing"]) == (1000, None)
+    assert "preprocessing" not in told
+
+
+@pytest.mark.parametrize("name", ["imagenet-v1", "imagenet-500-v1", "imagenette-v1"])
+def test_a_protocol_of_photographs_says_what_is_done_to_them(capsys, name):
+    assert run(["protocol", "show", name]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "preprocessing shorter side 256, bilinear; middle square 224; RGB" in told
+    assert told.index(f"summary {load(name).summary[:40]}") < told.index("digest")
+    shown = printed(capsys, "protocol", "show", name, "--json")["preprocessing"]
+    assert shown == {"size": 256, "crop": 224, "interpolation": "bilinear", "channels": 3}
 
 
 def test_the_doctor_finds_this_installation_healthy(capsys):
@@ -101,7 +113,7 @@ def test_the_doctor_names_what_is_absent_and_downloads_nothing(capsys, tmp_path,
     findings = {finding["what"]: finding for finding in printed(capsys, "doctor", "--json")["findings"]}
     absent = findings["track cifar10-v1"]
     assert absent["says"].startswith("not ready; bench data fetch cifar10 (")
-    assert str(tmp_path) in absent["says"]
+    assert absent["state"] == "absent"
     assert absent["ok"], "a data set that nobody placed is no fault of the installation"
     assert str(tmp_path) in findings["data folder"]["says"]
     assert not list(tmp_path.rglob("*"))

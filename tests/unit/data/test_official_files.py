@@ -277,8 +277,10 @@ def test_imagenet_is_placed_by_hand_in_folders(monkeypatch, tmp_path):
 
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     home, (first, second) = tmp_path / "imagenet", imagenet._listed()[:2]
-    with pytest.raises(InputError, match=r"2 of its photographs are not there.*ILSVRC2012_img_val\.tar \(md5 29b22e2"):
+    with pytest.raises(InputError, match=r"none of its 5,000 photographs is there; .*_img_val\.tar \(md5 29b22e2"):
         DATASETS["imagenet"].load("test", range(2))
+    with pytest.raises(InputError, match="none of its 45,000 photographs is there"):
+        DATASETS["imagenet"].load("held-out", range(2))
     shown = [
         lossless(home / "val" / first.folder / first.file, 256, 256, seed=1),
         lossless(home / "val" / second.file, 256, 256, seed=2),
@@ -287,6 +289,8 @@ def test_imagenet_is_placed_by_hand_in_folders(monkeypatch, tmp_path):
     assert found.labels.tolist() == [second.label, first.label]
     for row, point in enumerate((1, 0)):
         np.testing.assert_array_equal(found.pixels[row], shown[point][16:240, 16:240])
+    with pytest.raises(InputError, match="at least 2 of its photographs are not there, ILSVRC2012_val_"):
+        DATASETS["imagenet"].load("test", range(4))
 
 
 def test_mnist_offline_says_what_to_place_where(monkeypatch, tmp_path):

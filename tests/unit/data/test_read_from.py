@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from bench.data.dataset import DATASETS
-from bench.data.decoding import decode
-from bench.data.photographs import SCALED
+from bench.data.decoding import SCALED, decode
 from bench.data.zoo import imagenet as imagenet_zoo
 from bench.data.zoo import imagenette as imagenette_zoo
 from bench.download import Remote, opened

@@ -60,6 +60,10 @@ def test_a_published_file_is_fetched_once_held_and_converted(house, monkeypatch,
         monkeypatch.setattr(published, "table", lambda: {"tiny": here})
         for _ in range(2):
             assert run(["models", "fetch", "published:tiny"]) == 0
+        told = " ".join(capsys.readouterr().err.split())
+        assert told.endswith(
+            "evaluate --model published:tiny --protocol digits-v1 Its images are also those of digits-smoke-v1."
+        )
         assert server.asked == ["GET /tiny.pth"]
     assert [path.name for path in house.iterdir()] == ["tiny.safetensors"], "the pickle is gone"
     loaded = load(ModelRef.parse("published:tiny"))

@@ -221,6 +221,23 @@ def test_missing_files_are_named(tmp_path):
     assert "is no folder" in problems(tmp_path / "nowhere")[0]
 
 
+def test_a_folder_of_entries_is_told_from_an_entry(folder):
+    protocol = folder.parent
+    (protocol / "empty").mkdir()
+    (found,) = problems(protocol)
+    assert "is a folder of entries and no entry" in found
+    assert found.endswith(f"such as {str(folder)!r}, or all of them: {protocol}/*")
+    (found,) = problems(protocol.parent)
+    assert found.endswith(f"such as {str(folder)!r}, or all of them: {protocol.parent}/*/*")
+    assert len(problems(protocol / "empty")) == 4
+
+
+def test_an_entry_with_another_inside_is_an_entry_with_a_stranger(folder):
+    write(folder / "inside")
+    (found,) = problems(folder)
+    assert "'inside' does not belong into a submission" in found
+
+
 def test_the_command_says_which_kind_of_end_it_was(folder, capsys):
     assert run(["submission", "check", str(folder)]) == 0
     rewrite(folder, seed=7)
