@@ -40,12 +40,28 @@
     return Number(`${digits}e${Number(exponent) + Number(power)}`);
   }
 
-  const typed = (name) => (find(name).checkValidity() ? find(name).value : "");
+  // What cannot be meant is left out of the question, and said.
+  const TAKES = { most: "At most takes a number from 0", clean: "Clean at least takes a percentage from 0 to 100" };
+  const refused = {};
+  function refuse(name, wrong) {
+    refused[name] = wrong;
+    find(name).setAttribute("aria-invalid", String(wrong));
+    const said = Object.keys(TAKES).filter((other) => refused[other]).map((other) => `${TAKES[other]}; what stands there is left out of the answer.`);
+    find("refused").textContent = said.join(" ");
+    find("refused").hidden = said.length === 0;
+  }
+
+  function typed(name) {
+    const valid = find(name).checkValidity();
+    refuse(name, !valid);
+    return valid ? find(name).value : "";
+  }
 
   function write(name, text) {
     find(name).value = NUMBER.test(text) ? text : "";
     state[name] = typed(name);
     find(name).value = state[name];
+    refuse(name, state[name] !== text);
   }
 
   // Fills the choices that exist and falls back to the first where a link names one that does not.
