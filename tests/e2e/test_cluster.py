@@ -48,6 +48,7 @@ def test_three_executors_give_the_same_bytes_but_for_cost_and_environment(tmp_pa
             assert told(tmp_path / executor / name) == told(tmp_path / "here" / name)
 
 
+@pytest.mark.soak
 def test_a_worker_of_a_cluster_is_killed_and_the_cell_goes_on_from_its_last_batch(tmp_path):
     tiny = ["sweep", "--protocol", "digits-smoke-v1", "--models", "embedded:digits-tiny-linf", "--recipes", "dense",
             "--limit", "4", "--threat", "L2"]  # fmt: skip

@@ -107,7 +107,7 @@ def test_a_pruned_run_without_its_parent_says_what_is_missing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["alone"]
 
 
-@pytest.mark.parametrize(("size", "points"), [("1", 6), ("7", 20)])
+@pytest.mark.parametrize(("size", "points"), [("1", 6), pytest.param("7", 20, marks=pytest.mark.soak)])
 def test_verdicts_do_not_depend_on_the_batch_size(cells, tmp_path, size, points):
     done = bench("evaluate", *MODEL, "--batch-size", size, "--limit", str(points), "--out", "small", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -54,7 +54,7 @@ def test_on_digits_one_and_two_pixels_equal_exhaustive_enumeration(name):
     assert torch.equal(found[truth <= 2], truth[truth <= 2])
 
 
-@pytest.mark.parametrize("alone", ["sparse-pgd-u", "sparse-rs"])
+@pytest.mark.parametrize("alone", ["sparse-pgd-u", pytest.param("sparse-rs", marks=pytest.mark.soak)])
 def test_a_single_attack_comes_close_to_enumeration_on_digits(alone):
     classifier, images, labels, ids = real_digits("digits-cnn-natural", 12)
     exact = run(classifier, images, labels, {"corners": {"queries": 128 + 8128}}, ids=ids).distance
