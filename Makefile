@@ -22,6 +22,8 @@ $(READY):
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 
+# small networks gain nothing from threads, and those that wait for each other starve the site that is built beside
+demo: export OMP_NUM_THREADS = 1
 demo: $(READY)
 	$(BIN)/bench demo
 
