@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,9 +34,8 @@ _DISTRIBUTIONS = {"vl_convert": "vl-convert-python", "sklearn": "scikit-learn"}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> int:
     """Check this installation: packages, device, protocols, embedded models, data sets, folders and their room."""
-    sound = [*_packages(), *(_try(name, look) for name, look in _LOOKS)]
-    places = [(what, "ok" if ok else _FAILS, says) for what, ok, says in _places()]
-    findings = [*((what, "ok" if ok else _FAILS, says) for what, ok, says in sound), *_data(), *places]
+    looked = [*_packages(), *(_try(name, look) for name, look in _LOOKS)]
+    findings = [*_states(looked), *_data(), *_states(_places())]
     if as_json:
         output.emit({
             "schema": "bench.doctor/1",
@@ -48,6 +47,10 @@ def command(*, as_json: bool) -> int:
     else:
         output.show("", ["what", "state", "says"], [*map(list, findings)])
     return 0 if all(state != _FAILS for _, state, _ in findings) else 1
+
+
+def _states(found: Iterable[tuple[str, bool, str]]) -> list[tuple[str, str, str]]:
+    return [(what, "ok" if ok else _FAILS, says) for what, ok, says in found]
 
 
 def _packages() -> list[tuple[str, bool, str]]:

@@ -35,10 +35,8 @@ def tables(catalogue: Catalogue, entry: Entry) -> list[dict[str, Any]]:
 
 def _family(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     members = relatives(catalogue, entry)
-    parent, says = (
-        catalogue.parents.get(entry, entry),
-        "Everything that was measured of this network, sparser downwards.",
-    )
+    parent = catalogue.parents.get(entry, entry)
+    says = "Everything that was measured of this network, sparser downwards."
     if len(members) <= len(catalogue.children(parent)):
         says = (
             "What was pruned by the same method or about as far, sparser downwards; the dense network's page has all."

@@ -57,11 +57,6 @@ def strangers(files: Mapping[str, bytes], out: Path) -> list[str]:
     return sorted(set(_found(out)) - set(files) - {MANIFEST})
 
 
-def manifest(files: Mapping[str, bytes]) -> bytes:
-    """Return the manifest of a site."""
-    return _spell(_digests(files))
-
-
 def _spell(digests: Mapping[str, str]) -> bytes:
     return "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items())).encode()
 

@@ -13,12 +13,12 @@ from bench.submission.verifiers import listed
 
 def entries(catalogue: Catalogue, press: Press, store: Store | None) -> Iterator[tuple[str, bytes]]:
     """Yield the address and the bytes of each entry's page."""
-    signers = listed().model_dump_json()
+    shared = [program(), press.common, listed().model_dump_json()] if store is not None else []
     for entry in catalogue:
         if store is None:
             yield entry.address, _print(catalogue, entry, press)
             continue
-        known = key("page", [program(), press.common, signers, *decides(catalogue, entry)])
+        known = key("page", [*shared, *decides(catalogue, entry)])
         kept = store.get(known)
         printed = _print(catalogue, entry, press) if kept is None else zlib.decompress(kept)
         if kept is None:

@@ -20,8 +20,10 @@ _FASTEST = {"processor": 4e13, "accelerator": 1e15}
 cores that do 32 a tick at 4.5 GHz, and ten of the largest accelerators."""
 
 _COLLAPSE = "collapse"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@?=&+-]*")
 """The check whose doubt names a network collapsed."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@?=&+-]*")
+"""What a source may call a network in a record."""
 
 _UNFLINCHING = frozenset({"apgd-ce", "apgd-t", "fab-t", "fmn"})
 """Attacks that take every one of their steps at a point that stands."""

@@ -22,7 +22,7 @@ from bench.submission.files import (
 from bench.submission.regular import content
 from bench.submission.relations import kin, neighbours
 from bench.submission.verification import Verification
-from bench.submission.verifiers import listed
+from bench.submission.verifiers import listed, signer
 from bench.threats import Norm
 
 _PLACE = re.compile(r"submissions/(?P<protocol>[a-z0-9][a-z0-9._-]*)/(?P<entry>[a-z0-9][a-z0-9._-]*)/(?P<file>[^/]+)")
@@ -110,7 +110,7 @@ def retired_problems(tree: Path, made: Sequence[Change]) -> Iterator[str]:
 
     What such a key signed before stays where it is; whoever has an old key cannot date a new signature back.
     """
-    today = datetime.now(tz=UTC).date()
+    today, verifiers = datetime.now(tz=UTC).date(), listed()
     for change in made:
         place = _PLACE.fullmatch(change.path)
         kind = _signed(place["file"]) if place and change.how in {"A", "M"} else None
@@ -118,10 +118,11 @@ def retired_problems(tree: Path, made: Sequence[Change]) -> Iterator[str]:
             continue
         try:
             found = parse(kind, content(tree / change.path, MOST_BYTES[VERIFICATION_FILE]), place["file"])
-        except SubmissionError:
+            by = signer(found, verifiers)
+        except (SubmissionError, ValueError):
             continue  # what is wrong with it the check says
-        if not listed().named(found.by, today):
-            yield f"{change.path!r} is signed as {found.by!r}, who signs no more; what is added takes a key of today."
+        if by not in verifiers.named(by.name, today):
+            yield f"{change.path!r} is signed as {by.name!r}, who signs no more; what is added takes a key of today."
 
 
 def _signed(file: str) -> type[Verification] | type[Challenge] | None:

@@ -110,12 +110,7 @@ def test_a_published_board_shows_all_its_columns_at_1280_pixels(root, tab):
     page = tab(viewport={"width": 1280, "height": 900})
     page.goto((root / "leaderboard" / BOARD).as_uri())
     ready(page)
-    assert (
-        page.evaluate(
-            "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('.scroll'))"
-        )
-        <= 0
-    )
+    assert page.locator(".scroll").first.evaluate("table => table.scrollWidth - table.clientWidth") <= 0
 
 
 def test_a_wide_screen_uses_its_room(site, tab):

@@ -187,7 +187,7 @@ def _compare_distances(found: Review, result: Result, points: PointTable, room: 
         table.hold(f"{norm} curve", ", ".join(map(str, curve.robust)), told, agrees=max(apart, default=0) <= room)
     beside = neighbours(found.place.resolve().parent)
     own = beside.pop(found.place.resolve().name, entry.neighbour)
-    again = own._replace(distances=distances(points), outputs=None)
+    again = own._replace(distances=distances(points))
     alike = [name for name, one in sorted(beside.items()) if disguised(again, one)]
     says = f"answers as {', '.join(alike)}" if alike else f"another than the {len(beside)} beside it"
     table.hold("network", "its authors' own", says, agrees=not alike)

@@ -8,7 +8,7 @@ import pytest
 from bench.cli.main import run
 from bench.errors import BenchError, InputError
 from bench.site import place as module
-from bench.site.place import MANIFEST, differences, manifest, place, strangers
+from bench.site.place import MANIFEST, _digests, _spell, differences, place, strangers
 
 OLD = {"index.html": b"old", "entries/a/index.html": b"a", "entries/b/index.html": b"b", "assets/site.css": b"{}"}
 NEW = {"index.html": b"new", "entries/b/index.html": b"b", "figures/one.svg": b"<svg/>"}
@@ -20,7 +20,7 @@ def tree(out):
 
 
 def site(files):
-    return {**files, MANIFEST: manifest(files)}
+    return {**files, MANIFEST: _spell(_digests(files))}
 
 
 def test_a_second_build_replaces_the_first(tmp_path):
