@@ -119,7 +119,7 @@ def _present(out: Path) -> dict[str, str]:
     try:
         return {name: _digest(path.read_bytes()) for name, path in _found(out).items()}
     except OSError as error:
-        raise BenchError(f"cannot read {str(out)!r} ({error.strerror or error}).") from None
+        raise _unreadable(out, error) from None
 
 
 def _found(out: Path) -> dict[str, Path]:
@@ -131,7 +131,11 @@ def _found(out: Path) -> dict[str, Path]:
     except NotADirectoryError:
         raise InputError(f"{str(out)!r} is a file; name a folder.") from None
     except OSError as error:
-        raise BenchError(f"cannot read {str(out)!r} ({error.strerror or error}).") from None
+        raise _unreadable(out, error) from None
+
+
+def _unreadable(out: Path, error: OSError) -> BenchError:
+    return BenchError(f"cannot read {str(out)!r} ({error.strerror or error}).")
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from bench.errors import InputError, SubmissionError
 from bench.submission.challenge import NAME as CHALLENGE
@@ -28,6 +28,7 @@ from bench.threats import Norm
 _PLACE = re.compile(r"submissions/(?P<protocol>[a-z0-9][a-z0-9._-]*)/(?P<entry>[a-z0-9][a-z0-9._-]*)/(?P<file>[^/]+)")
 _TOLD = 10
 """Paths that are named one by one."""
+_Signed = TypeVar("_Signed", bound=Verification | Challenge)
 _COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/^~-]*")
 
 
@@ -92,10 +93,9 @@ def replaced_problems(tree: Path, before: str, made: Sequence[Change]) -> Iterat
         old = parse(
             Verification, _git(tree, "cat-file", "blob", f"{before}:{change.path}", of=before), VERIFICATION_FILE
         )
-        try:
-            new = parse(Verification, content(tree / change.path, MOST_BYTES[VERIFICATION_FILE]), VERIFICATION_FILE)
-        except SubmissionError:
-            continue  # what is wrong with it the check says
+        new = _record(tree, change.path, Verification, VERIFICATION_FILE)
+        if new is None:
+            continue
         if new.date < old.date:
             yield f"{change.path!r} is replaced by one of {new.date}, signed before that of {old.date}, which stays."
         if lost := sorted({point for norm in Norm for point in old.fallen(norm) - new.fallen(norm)}):
@@ -116,13 +116,23 @@ def retired_problems(tree: Path, made: Sequence[Change]) -> Iterator[str]:
         kind = _signed(place["file"]) if place and change.how in {"A", "M"} else None
         if place is None or kind is None:
             continue
+        found = _record(tree, change.path, kind, place["file"])
+        if found is None:
+            continue
         try:
-            found = parse(kind, content(tree / change.path, MOST_BYTES[VERIFICATION_FILE]), place["file"])
             by = signer(found, verifiers)
-        except (SubmissionError, ValueError):
+        except ValueError:
             continue  # what is wrong with it the check says
         if by not in verifiers.named(by.name, today):
             yield f"{change.path!r} is signed as {by.name!r}, who signs no more; what is added takes a key of today."
+
+
+def _record(tree: Path, path: str, kind: type[_Signed], file: str) -> _Signed | None:
+    """Return what a signed file holds; None for one that the check finds something wrong in."""
+    try:
+        return parse(kind, content(tree / path, MOST_BYTES[VERIFICATION_FILE]), file)
+    except SubmissionError:
+        return None
 
 
 def _signed(file: str) -> type[Verification] | type[Challenge] | None:

@@ -1,7 +1,7 @@
 """Carries out a review: what an entry says, held against what its weights give; then the protocol again."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,9 +164,11 @@ def compare_again(found: Review, run: Path) -> Again:
     _compare_distances(found, result, points, room)
     for name, scenario in entry.result.scenarios.items():
         other = result.scenarios.get(name)
-        gaps = [abs(other.robust[norm] - count) for norm, count in scenario.robust.items()] if other else [room + 1]
+        near = other is not None and _near(
+            scenario.robust.values(), map(other.robust.__getitem__, scenario.robust), room
+        )
         told = _counts(other.robust) if other else "none"
-        table.hold(f"{name} scenario", _counts(scenario.robust), told, agrees=max(gaps, default=0) <= room)
+        table.hold(f"{name} scenario", _counts(scenario.robust), told, agrees=near)
     compare_flags(table, entry.result.flags, result.flags, found.plan.protocol.checks)
     table.hold("collapsed", entry.result.collapsed, result.collapsed)
     found.correct = result.clean.correct
@@ -182,15 +184,20 @@ def _compare_distances(found: Review, result: Result, points: PointTable, room: 
     entry, table = found.entry, found.table
     for norm, curve in entry.result.curves.items():
         other = result.curves.get(norm)
-        apart = [abs(one - two) for one, two in zip(curve.robust, other.robust, strict=True)] if other else [room + 1]
+        near = other is not None and _near(curve.robust, other.robust, room)
         told = ", ".join(map(str, other.robust)) if other else "none"
-        table.hold(f"{norm} curve", ", ".join(map(str, curve.robust)), told, agrees=max(apart, default=0) <= room)
+        table.hold(f"{norm} curve", ", ".join(map(str, curve.robust)), told, agrees=near)
     beside = neighbours(found.place.resolve().parent)
     own = beside.pop(found.place.resolve().name, entry.neighbour)
     again = own._replace(distances=distances(points))
     alike = [name for name, one in sorted(beside.items()) if disguised(again, one)]
     says = f"answers as {', '.join(alike)}" if alike else f"another than the {len(beside)} beside it"
     table.hold("network", "its authors' own", says, agrees=not alike)
+
+
+def _near(claimed: Iterable[int], found: Iterable[int], room: int) -> bool:
+    """Tell whether counts lie apart by no more points than are expected."""
+    return all(abs(one - other) <= room for one, other in zip(claimed, found, strict=True))
 
 
 def lowered(found: Review) -> Again:
