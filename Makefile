@@ -27,10 +27,15 @@ demo: export OMP_NUM_THREADS = 1
 demo: $(READY)
 	$(BIN)/bench demo
 
-# two workers with one thread each: more threads than cores would wait for each other
+# Shapes are checked at every call where all components run through the whole of their contracts: everywhere it would
+# double the time. Two workers with one thread each: more threads than cores would wait for each other.
+SHAPES := --jaxtyping-packages=bench,beartype.beartype
+SHAPED := tests/conformance tests/e2e/test_evaluate.py
+SHORT := -q -n 2 --dist worksteal -m "not timing and not peer and not soak and not matrix and not gpu"
 test: export OMP_NUM_THREADS = 1
 test: $(READY)
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not timing and not peer and not soak and not matrix and not gpu" tests
+	$(BIN)/python -m pytest $(SHORT) $(SHAPES) $(SHAPED)
+	$(BIN)/python -m pytest $(SHORT) tests $(SHAPED:%=--ignore=%)
 	$(BIN)/python -m pytest -q -m timing tests/browser
 
 test-peer: $(READY)

@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from typing import Generic, TypeVar
 
@@ -89,7 +89,7 @@ class Registry(Generic[T]):
         self._foreign |= dict.fromkeys(self._entries.keys() - before, brings)
 
 
-def unknown(kind: str, name: str, known: list[str]) -> str:
+def unknown(kind: str, name: str, known: Sequence[str]) -> str:
     """Return the sentence for a name that nothing carries, with near misses."""
     near = difflib.get_close_matches(name, known, n=3)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

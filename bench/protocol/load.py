@@ -260,10 +260,11 @@ class Protocol(_Rules):
         raise UsageError(f"{self.name} has no {norm} threat; it has {', '.join(t.norm for t in self.threats)}.")
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """Return the names of the protocols that ship with this version."""
     folder = resources.files("bench.protocol")
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
 @cache

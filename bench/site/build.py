@@ -1,7 +1,8 @@
 """From submissions to the bytes of every file of the site."""
 
+import gc
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -41,12 +42,33 @@ def build(submissions: Path, keep: Path | None = None, commands: click.Group | N
     Raises:
         SubmissionError: if any submission has a problem.
     """
-    with opened(keep) if keep is not None else nullcontext() as store:
-        return _build(submissions, store, commands)
+    with opened(keep) if keep is not None else nullcontext() as store, _settled(submissions, store) as catalogue:
+        return _build(catalogue, submissions, store, commands)
 
 
-def _build(submissions: Path, store: Store | None, commands: click.Group | None) -> dict[str, bytes]:
-    catalogue = read(submissions, store)
+@contextmanager
+def _settled(submissions: Path, store: Store | None) -> Iterator[Catalogue]:
+    """Give the entries without that anybody looks for rubbish among them, which all stay until the site is there.
+
+    The collector would walk all of ten thousand entries, millions of objects, whenever as many more have come.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        catalogue = read(submissions, store)
+        gc.freeze()
+        if collects:
+            gc.enable()
+        yield catalogue
+    finally:
+        gc.unfreeze()
+        if collects:
+            gc.enable()
+
+
+def _build(
+    catalogue: Catalogue, submissions: Path, store: Store | None, commands: click.Group | None
+) -> dict[str, bytes]:
     shelf = documents.documents(commands)
     downloads, says = _downloads(catalogue, submissions)
     shared = [*_pages(catalogue), guides.data(downloads, says)]

@@ -113,6 +113,7 @@ class _Asked(NamedTuple):
     entry: Entry
     size: int | float
     robust: Bits
+    survive: int
 
     @property
     def clean(self) -> float:
@@ -122,7 +123,7 @@ class _Asked(NamedTuple):
     @property
     def order(self) -> tuple[int, int, int | float, str]:
         """The key that puts what to take first."""
-        return -int(self.robust.sum()), -self.entry.result.clean.correct, self.size, self.entry.id
+        return -self.survive, -self.entry.result.clean.correct, self.size, self.entry.id
 
 
 def choose(entries: Iterable[Entry], question: Question) -> Answer:
@@ -133,12 +134,12 @@ def choose(entries: Iterable[Entry], question: Question) -> Answer:
     taken for more than it is.
     """
     asked = [
-        _Asked(entry, size, robust)
+        _Asked(entry, size, robust, survive)
         for entry in entries
         if (question.everyone or entry.level.ranked)
         and set(question.norms) <= set(entry.robust)
         and (size := sizes(entry).get(question.kind)) is not None
-        and (robust := standing(entry, question.norms)).any()
+        and (survive := int(np.count_nonzero(robust := standing(entry, question.norms))))
     ]
     accurate = [one for one in asked if one.clean >= question.clean]
     fitting = sorted((one for one in accurate if one.size <= question.most), key=lambda one: one.order)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.protocol.load import Protocol, load
 from bench.site.figures import band_label, percent
-from bench.site.folders import Examiner
+from bench.site.folders import shelf
 from bench.site.store import Store
 from bench.submission.challenge import Challenge
 from bench.submission.check import Folder, refuse
@@ -18,7 +18,7 @@ from bench.submission.literature import FOLDER, Literature, examine_literature
 from bench.submission.paired import Paired
 from bench.submission.points import Bits
 from bench.submission.ranks import Contender, Place, band, order, places
-from bench.submission.relations import kin, relation_problems
+from bench.submission.relations import kin
 from bench.submission.schema import Level, Result, Submission, VerificationLevel
 from bench.submission.score import rate
 from bench.submission.verification import Verification
@@ -277,21 +277,8 @@ def read(submissions: Path, store: Store | None = None) -> Catalogue:
     Raises:
         SubmissionError: if any folder has a problem; a site is built from valid submissions or not at all.
     """
-    there: dict[str, dict[str, Folder]] = {}
-    found: dict[str, list[str]] = {}
-    digests, examiner = dict[str, str](), Examiner(store)
-    for place in sorted(path for path in submissions.glob("*/*") if path.is_dir()):
-        folder, problems, digests[f"{place.parent.name}/{place.name}"] = examiner.examine(place)
-        if place.parent.is_symlink():
-            problems.append(f"lies in {place.parent.name!r}, which is a symbolic link; expected a folder.")
-        found[f"{place.parent.name}/{place.name}"] = problems
-        if folder is not None and not problems:
-            there.setdefault(place.parent.name, {})[place.name] = folder
-    for name, folders in there.items():
-        beside = {identity: one.neighbour for identity, one in folders.items()}
-        for identity, problems in relation_problems(beside).items():
-            found[f"{name}/{identity}"] += problems
-    literature = []
+    there, literature = shelf(submissions, store), []
+    found = dict(there.problems)
     for path in sorted(path for path in submissions.glob(f"{FOLDER}/*") if not path.is_dir()):
         source, problems = examine_literature(path)
         found[f"{FOLDER}/{path.name}"] = [problem.removeprefix(f"{path.name}: ") for problem in problems]
@@ -299,10 +286,10 @@ def read(submissions: Path, store: Store | None = None) -> Catalogue:
     refuse(submissions, {name: problems for name, problems in found.items() if problems})
     by_protocol = {
         name: [
-            _entry(submissions / name / identity, folder, folder.older(folders), digests[f"{name}/{identity}"])
+            _entry(submissions / name / identity, folder, folder.older(folders), there.digests[f"{name}/{identity}"])
             for identity, folder in folders.items()
         ]
-        for name, folders in there.items()
+        for name, folders in there.sound.items()
     }
     catalogue = Catalogue(by_protocol, literature=literature)
     for entries in by_protocol.values():

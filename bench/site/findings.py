@@ -86,8 +86,9 @@ def _against_parents(catalogue: Catalogue) -> Finding | None:
         if not pairs:
             continue
         told = holm([pair.p_value for _, pair in pairs], SIGNIFICANCE)
-        better = [entry for (entry, pair), sure in zip(pairs, told, strict=True) if sure and pair.difference > 0]
-        worse = [entry for (entry, pair), sure in zip(pairs, told, strict=True) if sure and pair.difference < 0]
+        apart = {entry: pair.difference for entry, pair in pairs}
+        better = {entry for (entry, pair), sure in zip(pairs, told, strict=True) if sure and pair.difference > 0}
+        worse = {entry for (entry, pair), sure in zip(pairs, told, strict=True) if sure and pair.difference < 0}
         says.append(
             f"On {_name(board)}, of {_counted(len(pairs), 'pruned network')} {len(better)} survive on significantly "
             f"more points than the dense parent and {len(worse)} on fewer, all tests together at the "
@@ -100,7 +101,7 @@ def _against_parents(catalogue: Catalogue) -> Finding | None:
                 str(len(inside)),
                 str(sum(entry in better for entry in inside)),
                 str(sum(entry in worse for entry in inside)),
-                signed(sum((pair.difference for entry, pair in pairs if entry in inside), Fraction(0)) / len(inside)),
+                signed(sum((apart[entry] for entry in inside), Fraction(0)) / len(inside)),
             )
             for number, inside in _by_band([entry for entry, _ in pairs])
         ]

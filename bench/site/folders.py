@@ -2,17 +2,24 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.site.processes import spread
 from bench.site.store import Store, key, program
 from bench.submission.check import Folder, examine
 from bench.submission.points import PointTable
+from bench.submission.relations import relation_problems
 from bench.submission.verifiers import listed
 from bench.threats import Norm
+
+_ALONE = 2_000
+"""Folders whose files one process has read before others could start."""
 
 
 class Examiner:
@@ -25,17 +32,67 @@ class Examiner:
         self._store = store
         self._by = [program(), listed().model_dump_json()] if store is not None else []
 
-    def examine(self, place: Path) -> tuple[Folder | None, list[str], str]:
-        """Return what a folder holds, every problem of it, and a digest of all its files."""
-        digest = _digest(place)
+    def examine(self, place: Path, digest: str) -> tuple[Folder | None, list[str]]:
+        """Return what a folder holds and every problem of it; ``digest`` is that of all its files."""
         if self._store is None:
-            return *examine(place), digest
+            return examine(place)
         name = key("sound", [*self._by, place.parent.name, place.name, digest])
         kept = self._store.get(name)
         folder, problems = examine(place, _unpacked(kept) if kept is not None else None)
         if folder is not None and not problems and kept is None:
             self._store.put(name, _packed(folder.points))
-        return folder, problems, digest
+        return folder, problems
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The folders of all protocols.
+
+    Attributes:
+        sound: those without a problem, by protocol and name.
+        problems: of each folder, by ``protocol/name``.
+        digests: of the files of each.
+    """
+
+    sound: dict[str, dict[str, Folder]]
+    problems: dict[str, list[str]]
+    digests: dict[str, str]
+
+
+def shelf(submissions: Path, store: Store | None) -> Shelf:
+    """Examine ``submissions/<protocol>/<entry-id>/``, each folder by itself and beside the others of its protocol."""
+    sound: dict[str, dict[str, Folder]] = {}
+    found: dict[str, list[str]] = {}
+    digests, examiner = dict[str, str](), Examiner(store)
+    places = sorted(path for path in submissions.glob("*/*") if path.is_dir())
+    for place, digest in zip(places, spread(_digest, places, alone=_ALONE, together=64), strict=True):
+        folder, problems = examiner.examine(place, digest)
+        if place.parent.is_symlink():
+            problems.append(f"lies in {place.parent.name!r}, which is a symbolic link; expected a folder.")
+        name = f"{place.parent.name}/{place.name}"
+        found[name], digests[name] = problems, digest
+        if folder is not None and not problems:
+            sound.setdefault(place.parent.name, {})[place.name] = folder
+    for protocol, folders in sound.items():
+        own = {name: digests[f"{protocol}/{name}"] for name in folders}
+        for name, problems in _related(protocol, folders, own, store).items():
+            found[f"{protocol}/{name}"] += problems
+    return Shelf(sound, found, digests)
+
+
+def _related(
+    protocol: str, folders: Mapping[str, Folder], digests: Mapping[str, str], store: Store | None
+) -> dict[str, list[str]]:
+    """Relate a protocol's entries; those that an earlier build found apart are compared with changed ones only."""
+    beside = {name: one.neighbour for name, one in folders.items()}
+    if store is None:
+        return relation_problems(beside)
+    known = key("apart", [program(), protocol])
+    kept: dict[str, str] = json.loads(store.get(known) or b"{}")
+    found = relation_problems(beside, {name for name, digest in digests.items() if kept.get(name) == digest})
+    if not any(found.values()):
+        store.put(known, json.dumps(dict(digests)).encode())
+    return found
 
 
 def _digest(place: Path) -> str:

@@ -78,7 +78,8 @@ def _refuse(new: Mapping[str, str], out: Path, there: Mapping[str, str], written
             "folder."
         )
     blocked = sorted(
-        {path for path in foreign if path in new} | {_obstacle(out, path) for path in [*new, MANIFEST]} - {""}
+        {path for path in foreign if path in new}
+        | {_obstacle(out, path) for path in [*new, MANIFEST] if path not in there} - {""}
     )
     if blocked:
         raise InputError(

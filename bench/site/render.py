@@ -5,15 +5,13 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from bench.lifeline import end_with_parent
 from bench.site.draw import Drawing
+from bench.site.processes import spread
 from bench.site.store import Store, key
 
 LIGHT = {
@@ -55,12 +53,7 @@ def pictures(drawings: Iterable[Drawing], store: Store | None = None) -> dict[st
 
 
 def _drawn(wanted: dict[str, Drawing]) -> dict[str, str]:
-    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
-    if workers == 1 or len(wanted) <= _ALONE:
-        return {name: inline(drawing) for name, drawing in wanted.items()}
-    # Spawned, since a process that has drawn already cannot be forked.
-    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
-        return dict(zip(wanted, pool.map(inline, wanted.values(), chunksize=8), strict=True))
+    return dict(zip(wanted, spread(inline, wanted.values(), alone=_ALONE, together=8), strict=True))
 
 
 def _key(drawing: Drawing) -> str:

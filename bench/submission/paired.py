@@ -7,6 +7,8 @@ from fractions import Fraction
 from functools import lru_cache
 from statistics import NormalDist
 
+import numpy as np
+
 from bench.submission.points import Bits
 from bench.submission.rules import SIGNIFICANCE, quantile
 from bench.submission.score import Interval, rate
@@ -30,8 +32,8 @@ class Paired:
         """Count the four outcomes."""
         if len(first) != len(second):
             raise ValueError(f"{len(first)} and {len(second)} outcomes are not paired")
-        both = int((first & second).sum())
-        only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+        both = int(np.count_nonzero(first & second))
+        only_first, only_second = int(np.count_nonzero(first)) - both, int(np.count_nonzero(second)) - both
         return cls(both, only_first, only_second, len(first) - both - only_first - only_second)
 
     @property

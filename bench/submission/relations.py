@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import NamedTuple
 
@@ -166,8 +167,11 @@ def _points(place: Path) -> PointTable | None:
         return None
 
 
-def relation_problems(entries: Mapping[str, Neighbour]) -> dict[str, list[str]]:
-    """Return, for each entry of one protocol, one sentence per claim on another one that it has no right to."""
+def relation_problems(entries: Mapping[str, Neighbour], apart: AbstractSet[str] = frozenset()) -> dict[str, list[str]]:
+    """Return, for each entry of one protocol, one sentence per claim on another one that it has no right to.
+
+    ``apart`` are entries in which nothing changed since no two of them were found to answer alike.
+    """
     heirs: defaultdict[str, list[str]] = defaultdict(list)
     alike: defaultdict[str, list[str]] = defaultdict(list)
     echoes: defaultdict[str, list[str]] = defaultdict(list)
@@ -180,7 +184,7 @@ def relation_problems(entries: Mapping[str, Neighbour]) -> dict[str, list[str]]:
             echoes[entry.outputs].append(name)
         if entry.supersedes is not None:
             heirs[entry.supersedes].append(name)
-    disguised = _disguised(entries)
+    disguised = _disguised(entries, apart)
     read = _read(entries, heirs)
     return {
         name: [
@@ -231,28 +235,29 @@ def _descent(name: str, entries: Mapping[str, Neighbour]) -> Iterator[str]:
         )
 
 
-def _disguised(entries: Mapping[str, Neighbour]) -> defaultdict[str, list[str]]:
+def _disguised(entries: Mapping[str, Neighbour], apart: AbstractSet[str] = frozenset()) -> defaultdict[str, list[str]]:
     """Return, for each entry, those of other people whose network answers alike, as with channels in another order.
 
     A network that lost weights which did nothing answers as its parent does, and is told by the parent's digest.
     """
     found: defaultdict[str, list[str]] = defaultdict(list)
     sized: defaultdict[int, list[str]] = defaultdict(list)
-    for name, entry in sorted(entries.items()):
+    for name, entry in sorted(entries.items(), key=lambda pair: (pair[0] not in apart, pair[0])):
         if entry.distances is not None:
             sized[len(entry.distances)].append(name)
     for several in sized.values():
         table = np.stack([far for name in several if (far := entries[name].distances) is not None])
-        for row, name in enumerate(several):
-            own, rest = table[row], table[row + 1 :]
+        new = range(sum(name in apart for name in several), len(several))
+        for row in reversed(new):  # the longest first: each needs no more memory than the one before has given back
+            name, own, rest = several[row], table[row], table[:row]
             larger = np.maximum(own, rest)
             alike = (np.abs(own - rest) <= _ALIKE * larger) & (larger > 0)
             for other in np.flatnonzero(alike.sum(axis=1) > _MANY * (larger > 0).sum(axis=1)):
-                pair = entries[name], entries[several[row + 1 + int(other)]]
+                pair = entries[name], entries[several[other]]
                 if not (kin(pair[0].authors, pair[1].authors) or _descends(*pair)):
-                    found[name].append(several[row + 1 + int(other)])
-                    found[several[row + 1 + int(other)]].append(name)
-    return found
+                    found[name].append(several[other])
+                    found[several[other]].append(name)
+    return defaultdict(list, {name: sorted(others) for name, others in found.items()})
 
 
 def disguised(first: Neighbour, second: Neighbour) -> bool:

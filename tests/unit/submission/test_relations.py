@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 from datetime import date
 from fractions import Fraction
@@ -11,6 +12,7 @@ import pytest
 
 from bench.cli.main import run
 from bench.errors import SubmissionError
+from bench.site.build import build
 from bench.site.entries import read
 from bench.submission import check
 from bench.submission.arrays import pack_arrays, read_arrays
@@ -136,6 +138,11 @@ def test_two_thousand_entries_are_held_apart_in_little_time():
     found = relation_problems(entries)
     assert time.process_time() - started < 10
     assert [name for name, told in found.items() if told] == ["e3", "e1999"]
+    known = frozenset(entries) - {"e1999"}
+    started = time.process_time()
+    assert relation_problems(entries, known) == found
+    assert time.process_time() - started < 1
+    assert not any(relation_problems(entries, frozenset(entries)).values())  # what is said to be apart is believed
 
 
 @pytest.mark.parametrize("place", ["cifar10-v1", "literature", "digits-v9"])
@@ -288,6 +295,19 @@ def test_a_copy_in_disguise_is_told_by_its_distances(tmp_path):
     copy = disguised(by(write(tmp_path, id="a-copy", lottery=1, level=None), "Somebody Else"), 1e-4)
     (told,) = problems(copy)
     assert told.startswith("result.json: most distances are those of theirs; a network stands on a board")
+
+
+def test_a_copy_in_disguise_is_found_beside_entries_that_a_build_kept_as_apart(tmp_path):
+    root, keep = tmp_path / "submissions", tmp_path / "keep"
+    for number, name in enumerate(("theirs", "others")):
+        write(root, id=name, lottery=number, level=None)
+    build(root, keep)
+    copy = disguised(by(write(root, id="a-copy", lottery=0, level=None), "Somebody Else"), 1e-4)
+    for _ in range(2):
+        with pytest.raises(SubmissionError, match=r"a-copy: result\.json: most distances are those of theirs"):
+            build(root, keep)
+    shutil.rmtree(copy)
+    assert build(root, keep) == build(root)
 
 
 def test_a_network_a_little_less_robust_is_another_one(tmp_path):
