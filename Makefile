@@ -36,7 +36,7 @@ test: export OMP_NUM_THREADS = 1
 test: $(READY)
 	$(BIN)/python -m pytest $(SHORT) $(SHAPES) $(SHAPED)
 	$(BIN)/python -m pytest $(SHORT) tests $(SHAPED:%=--ignore=%)
-	$(BIN)/python -m pytest -q -m timing tests/browser
+	$(BIN)/python -m pytest -q -m timing tests/browser tests/e2e
 
 test-peer: $(READY)
 	$(BIN)/python -m pytest -q -m peer tests/peer

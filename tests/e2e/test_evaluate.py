@@ -131,6 +131,7 @@ def test_the_reference_engine_measures_the_same_points(cells, tmp_path):
     assert abs(theirs.threats[0].robust - ours.threats[0].robust) <= 1
 
 
+@pytest.mark.timing
 @pytest.mark.material
 def test_a_dry_run_of_resnet18_takes_ten_seconds_of_a_processor_at_most(material, tmp_path):
     """Its own seconds count, start of Python and torch included, so that other work on the machine does not."""
