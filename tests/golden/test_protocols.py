@@ -29,7 +29,7 @@ DIGESTS = {
 
 
 def test_every_protocol_is_pinned():
-    assert sorted(DIGESTS) == names()
+    assert sorted(DIGESTS) == list(names())
 
 
 @pytest.mark.parametrize("name", names())

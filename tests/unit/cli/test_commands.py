@@ -30,7 +30,7 @@ def printed(capsys, *words: str) -> dict:
         ("recipes", "recipe", list(RECIPES)),
         ("datasets", "data set", [*DATASETS, *FORMATS]),
         ("architectures", "architecture", list(ARCHITECTURES)),
-        ("protocols", "protocol", names()),
+        ("protocols", "protocol", list(names())),
         ("checks", "check", list(CHECKS)),
     ],
 )
