@@ -38,9 +38,8 @@ def _family(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     parent = catalogue.parents.get(entry, entry)
     says = "Everything that was measured of this network, sparser downwards."
     if len(members) <= len(catalogue.children(parent)):
-        says = (
-            "What was pruned by the same method or about as far, sparser downwards; the dense network's page has all."
-        )
+        whom = "Of each band of sparsity" if entry is parent else "What was pruned by the same method, and of its band"
+        says = f"{whom} the five that survive most, sparser downwards; the boards have all."
     norms = [rule.norm for rule in entry.protocol.threats if any(rule.norm in member.robust for member in members)]
     lines: list[list[str | Cell]] = []
     for member in members:

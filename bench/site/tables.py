@@ -1,5 +1,6 @@
 """The columns of a board: what each one says, how it sorts, what it means."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +15,8 @@ from bench.submission.schema import Level, VerificationLevel
 from bench.submission.score import rate, wilson
 from bench.threats import Norm
 
+BEST = 5
+"""Relatives of a band that a page lists, in words "the five that survive most"."""
 LAST = -1e9
 """Sorts below every number; a missing value never leads."""
 _LATENCY = (
@@ -105,16 +108,24 @@ def remarks(catalogue: Catalogue, entry: Entry) -> list[str]:
 def relatives(catalogue: Catalogue, entry: Entry) -> list[Entry]:
     """Return whom an entry's page shows beside it, sparser downwards, the dense network first; none where it is alone.
 
-    A dense network's page shows all that was pruned from it, a pruned one's what was pruned by the same method or
-    stands in the same band: pages of a large family would weigh more with every member.
+    A dense network's page shows the best of every band, a pruned one's what was pruned by the same method and the best
+    of its band: pages of a large family would weigh more with every member.
     """
     parent = catalogue.parents.get(entry, entry)
-    children = sorted(catalogue.children(parent), key=lambda child: (child.sparsity, child.id))
-    near = [
+    norm = next(iter(parent.counts))
+    banded: dict[str, list[Entry]] = defaultdict(list)
+    for one in catalogue.children(parent):
+        banded[one.band].append(one)
+    best = {
         one
-        for one in children
-        if entry is parent or one.submission.method == entry.submission.method or one.band == entry.band
-    ]
+        for label, inside in banded.items()
+        if entry is parent or label == entry.band
+        for one in sorted(
+            inside, key=lambda one: (one.withheld or one.result.collapsed, -one.counts.get(norm, 0), one.id)
+        )[:BEST]
+    }
+    alike = {one for one in catalogue.children(parent) if one.submission.method == entry.submission.method}
+    near = sorted(best | alike, key=lambda child: (child.sparsity, child.id))
     return [parent, *near] if near else []
 
 

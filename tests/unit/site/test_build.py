@@ -106,6 +106,12 @@ def test_drawings_in_pages_are_xml_that_takes_its_colours_from_the_page(files):
         )
 
 
+def test_no_published_entry_takes_more_than_sixty_kilobytes_of_site(root):
+    for entry in (root / "leaderboard" / "entries").glob("*/*/"):
+        weight = sum(path.stat().st_size for path in entry.iterdir() if path.suffix != ".safetensors")
+        assert weight <= 60_000, entry.name
+
+
 def test_no_entry_takes_more_than_sixty_kilobytes_of_site(files):
     for entry in {path.rpartition("/")[0] for path in files if path.startswith("entries/")}:
         assert sum(len(content) for path, content in files.items() if path.startswith(f"{entry}/")) <= 60_000

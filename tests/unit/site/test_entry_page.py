@@ -2,17 +2,21 @@
 
 import re
 import shlex
+from collections import Counter
 from dataclasses import replace
 from datetime import date
+from fractions import Fraction
 
 import pytest
 
 from bench.site import inspect, pages
+from bench.site.account import tables
 from bench.site.build import build
 from bench.site.entries import Catalogue, read
+from bench.site.tables import BEST, relatives
 from bench.submission.schema import Normalisation
 from bench.threats import Norm
-from tests.support.builders import write
+from tests.support.builders import Cell, write
 from tests.support.carrying import carry
 from tests.support.sites import submissions
 
@@ -131,11 +135,31 @@ def close(one, other):
     return one.submission.method == other.submission.method or one.band == other.band
 
 
+def test_of_a_large_family_a_page_lists_the_best_of_each_band_and_those_of_its_own_method(tmp_path):
+    write(tmp_path)
+    for number in range(BEST + 3):
+        way = Cell(id=f"half-{number}", recipe="magnitude-global", sparsity=Fraction(1, 2), method=f"way {number}")
+        write(tmp_path, replace(way, strength=0.5 + number / 20, lottery=number + 1))
+    write(tmp_path, id="tenth", recipe="magnitude-global", sparsity=Fraction(9, 10), lottery=50)
+    catalogue = read(tmp_path)
+    found = {one.id: one for one in catalogue}
+    children = catalogue.children(found["small-dense"])
+    best = {one.id for one in sorted(children[:-1], key=lambda one: -next(iter(one.counts.values())))[:BEST]}
+    listed = {name: {one.id for one in relatives(catalogue, one)} for name, one in found.items()}
+    assert listed["small-dense"] == {"small-dense", "tenth"} | best
+    worst = ({one.id for one in children} - best - {"tenth"}).pop()
+    assert listed[worst] == {"small-dense", worst} | best
+    assert listed["tenth"] == {"small-dense", "tenth"}
+    (says,) = [table["says"] for table in tables(catalogue, found["small-dense"]) if table["anchor"] == "family"]
+    assert says == "Of each band of sparsity the five that survive most, sparser downwards; the boards have all."
+
+
 def test_a_network_and_what_was_pruned_from_it_are_told_together(root, printed):
     catalogue = read(root)
     parent = next(iter(catalogue.parents.values()))
     family = [parent, *catalogue.children(parent)]
     assert len(family) > 2
+    assert max(Counter(one.band for one in family).values()) <= BEST
     for entry in family:
         near = [one for one in family if one is parent or entry is parent or close(one, entry)]
         page = printed[entry.address].decode()
@@ -143,7 +167,7 @@ def test_a_network_and_what_was_pruned_from_it_are_told_together(root, printed):
         assert {one.address for one in family if f'href="../../../{one.address}"' in table} == {
             one.address for one in near
         }
-        assert ("page has all" in table) == (near != family)
+        assert ("the boards have all" in table) == (near != family)
         assert table.count("this entry") == 1
         for member in near:
             assert f">{100 * member.survivors(Norm.L2) / 500:.1f}<" in table
