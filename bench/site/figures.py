@@ -93,3 +93,8 @@ def band_label(number: int) -> str:
     """Spell a band: ``below 50 %``, ``50–75 %``, ``99 % and more``."""
     low, high = (f"{float(100 * edge):g}" for edge in bounds(number))
     return f"below {high} %" if low == "0" else f"{low} % and more" if high == "100" else f"{low}–{high} %"
+
+
+def counted(count: int, what: str) -> str:
+    """Say how many there are of something."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -8,7 +8,7 @@ from itertools import combinations
 from statistics import mean, variance
 
 from bench.site.entries import Board, Catalogue, Entry, paired
-from bench.site.figures import percent, signed, symbol, times, under
+from bench.site.figures import counted, percent, signed, symbol, times, under
 from bench.site.mixture import candidates, envelope, lines
 from bench.site.sweetspots import Spot, ladders
 from bench.submission.paired import holm
@@ -56,7 +56,7 @@ def _sweet_spots(catalogue: Catalogue) -> Finding | None:
         shown = [found for found in spots if found[2].entry is not None]
         together = [found for found in shown if found[2].together is not None]
         says.append(
-            f"On {_name(board)}, {len(shown)} of {_counted(len(spots), 'ladder')} (a recipe on a dense parent) end in "
+            f"On {_name(board)}, {len(shown)} of {counted(len(spots), 'ladder')} (a recipe on a dense parent) end in "
             f"a sweet spot, {len(together)} where all of them are claimed together{_farthest(shown)}."
         )
         rows += [_spot(board, *found) for found in shown]
@@ -90,7 +90,7 @@ def _against_parents(catalogue: Catalogue) -> Finding | None:
         better = {entry for (entry, pair), sure in zip(pairs, told, strict=True) if sure and pair.difference > 0}
         worse = {entry for (entry, pair), sure in zip(pairs, told, strict=True) if sure and pair.difference < 0}
         says.append(
-            f"On {_name(board)}, of {_counted(len(pairs), 'pruned network')} {len(better)} survive on significantly "
+            f"On {_name(board)}, of {counted(len(pairs), 'pruned network')} {len(better)} survive on significantly "
             f"more points than the dense parent and {len(worse)} on fewer, all tests together at the "
             f"{percent(SIGNIFICANCE, 0)} % level."
         )
@@ -325,7 +325,3 @@ def _compression(entry: Entry | None) -> Fraction:
 
 def _times(entry: Entry | None) -> str:
     return times(entry.compression if entry else None)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -8,7 +8,7 @@ from bench.site import literature, paging, plots
 from bench.site.account import tables
 from bench.site.downloads import badge, bibtex, changes, published
 from bench.site.entries import Band, Board, Catalogue, Entry
-from bench.site.figures import interval, metric, percent, threat
+from bench.site.figures import counted, interval, metric, percent, threat
 from bench.site.gallery import gallery
 from bench.site.reproduce import commands
 from bench.site.tables import doubts
@@ -153,7 +153,7 @@ def _verified(entry: Entry) -> str:
     if team is not None and any(same(team, author) for author in entry.submission.authors):
         told.append("Author and verifier are one team.")
     told += [
-        f"Under {again.norm} {len(again.fallen)} points fell that stood before; none of them counts."
+        f"Under {again.norm} {counted(len(again.fallen), 'point')} fell that stood before, which the counts leave out."
         for again in found.threats
         if again.fallen
     ]
