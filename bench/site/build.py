@@ -32,6 +32,9 @@ from bench.site.render import pictures
 from bench.site.store import Store, opened
 from bench.submission.files import canonical
 
+_NEVER = 1_000_000
+"""Collections of the middle generation before one of the oldest."""
+
 
 def build(submissions: Path, keep: Path | None = None, commands: click.Group | None = None) -> dict[str, bytes]:
     """Return the site's files, by path; the same submissions give the same bytes.
@@ -42,33 +45,26 @@ def build(submissions: Path, keep: Path | None = None, commands: click.Group | N
     Raises:
         SubmissionError: if any submission has a problem.
     """
-    with opened(keep) if keep is not None else nullcontext() as store, _settled(submissions, store) as catalogue:
-        return _build(catalogue, submissions, store, commands)
+    with opened(keep) if keep is not None else nullcontext() as store, _settled():
+        return _build(submissions, store, commands)
 
 
 @contextmanager
-def _settled(submissions: Path, store: Store | None) -> Iterator[Catalogue]:
-    """Give the entries without that anybody looks for rubbish among them, which all stay until the site is there.
+def _settled() -> Iterator[None]:
+    """Let the collector look for rubbish among what is new alone: what stayed stays until the site is there.
 
-    The collector would walk all of ten thousand entries, millions of objects, whenever as many more have come.
+    It would walk all of ten thousand entries, millions of objects, whenever as many more have come.
     """
-    collects = gc.isenabled()
-    gc.disable()
+    before = gc.get_threshold()
+    gc.set_threshold(*before[:2], _NEVER)
     try:
-        catalogue = read(submissions, store)
-        gc.freeze()
-        if collects:
-            gc.enable()
-        yield catalogue
+        yield
     finally:
-        gc.unfreeze()
-        if collects:
-            gc.enable()
+        gc.set_threshold(*before)
 
 
-def _build(
-    catalogue: Catalogue, submissions: Path, store: Store | None, commands: click.Group | None
-) -> dict[str, bytes]:
+def _build(submissions: Path, store: Store | None, commands: click.Group | None) -> dict[str, bytes]:
+    catalogue = read(submissions, store)
     shelf = documents.documents(commands)
     downloads, says = _downloads(catalogue, submissions)
     shared = [*_pages(catalogue), guides.data(downloads, says)]
