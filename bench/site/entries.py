@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.protocol.load import Protocol, load
 from bench.site.figures import band_label, percent
-from bench.site.folders import shelf
+from bench.site.folders import examined
 from bench.site.store import Store
 from bench.submission.challenge import Challenge
 from bench.submission.check import Folder, refuse
@@ -277,7 +277,7 @@ def read(submissions: Path, store: Store | None = None) -> Catalogue:
     Raises:
         SubmissionError: if any folder has a problem; a site is built from valid submissions or not at all.
     """
-    there, literature = shelf(submissions, store), []
+    there, literature = examined(submissions, store), []
     found = dict(there.problems)
     for path in sorted(path for path in submissions.glob(f"{FOLDER}/*") if not path.is_dir()):
         source, problems = examine_literature(path)

@@ -45,7 +45,7 @@ class Examiner:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class Examined:
     """The folders of all protocols.
 
     Attributes:
@@ -59,7 +59,7 @@ class Shelf:
     digests: dict[str, str]
 
 
-def shelf(submissions: Path, store: Store | None) -> Shelf:
+def examined(submissions: Path, store: Store | None) -> Examined:
     """Examine ``submissions/<protocol>/<entry-id>/``, each folder by itself and beside the others of its protocol."""
     sound: dict[str, dict[str, Folder]] = {}
     found: dict[str, list[str]] = {}
@@ -77,7 +77,7 @@ def shelf(submissions: Path, store: Store | None) -> Shelf:
         own = {name: digests[f"{protocol}/{name}"] for name in folders}
         for name, problems in _related(protocol, folders, own, store).items():
             found[f"{protocol}/{name}"] += problems
-    return Shelf(sound, found, digests)
+    return Examined(sound, found, digests)
 
 
 def _related(

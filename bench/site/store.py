@@ -1,6 +1,7 @@
 """What earlier builds made, by digests of all that decides it: drawings, pages of entries, folders found sound.
 
-One file of SQLite in a folder that a reader gives. A build without one makes everything anew and gives the same bytes.
+Beside these, which entries were found apart. One file of SQLite in a folder that a reader gives. A build without one
+makes everything anew and gives the same bytes.
 """
 
 import hashlib

@@ -257,7 +257,9 @@ def _disguised(entries: Mapping[str, Neighbour], apart: AbstractSet[str] = froze
                 if not (kin(pair[0].authors, pair[1].authors) or _descends(*pair)):
                     found[name].append(several[other])
                     found[several[other]].append(name)
-    return defaultdict(list, {name: sorted(others) for name, others in found.items()})
+    for others in found.values():
+        others.sort()
+    return found
 
 
 def disguised(first: Neighbour, second: Neighbour) -> bool:
