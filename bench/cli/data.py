@@ -39,7 +39,7 @@ def fetch(*, name: str, split: str | None) -> None:
 
     official = _official(name)
     output.say(f"{name}: {official.terms}.")
-    for wanted in (split,) if split else official.files():
+    for wanted in (split,) if split else official.files:
         for aside in filter(None, map(official.set_aside, official.of(wanted))):
             output.say(f"What lay there was not as published; it is {aside} now.")
         with output.bar() as draw, showing(draw):

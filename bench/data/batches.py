@@ -1,10 +1,9 @@
 """CIFAR-10 and CIFAR-100 as they are published: an archive of batches, which torchvision opens after their md5."""
 
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,13 +14,21 @@ from bench.download import Remote
 from bench.errors import InputError
 
 
-def archive(name: str, folder: str, kind: str, terms: str) -> Official:
-    """Return one of torchvision's two data sets of batches, ``CIFAR10`` or ``CIFAR100``, as it is published."""
-    return Official(name, folder, partial(_files, kind), terms, ready=partial(_ready, kind))
+def archive(name: str, remote: Remote, batches: Mapping[str, Sequence[str]], terms: str) -> Official:
+    """Return one of the two data sets as it is published: an archive with the batches of each split, by their paths.
+
+    What torchvision knows of its files is written down once more: importing it takes seconds, and it is needed only
+    where a batch is opened.
+    """
+    return Official(name, name, dict.fromkeys(batches, (remote,)), terms, ready=partial(_unpacked, batches))
+
+
+def _unpacked(batches: Mapping[str, Sequence[str]], home: Path, split: str) -> bool:
+    return all((home / batch).is_file() for batch in batches[split])
 
 
 def load(official: Official, layout: Layout, kind: str, split: str, ids: Sequence[int]) -> EvalSet:
-    """Return points by their position in the official files.
+    """Return points by their position in the official files; ``kind`` is torchvision's name of the data set.
 
     Batches or their archive come first, then slices that hold every point wanted, then the archive is fetched.
 
@@ -41,10 +48,12 @@ def _read(official: Official, layout: Layout, kind: str, split: str) -> EvalSet:
     Every batch is held against its own published md5 as it is opened, so batches that were unpacked before are as good
     as the archive.
     """
-    made = _torchvision(kind)
     if not official.ready(official.home, split):
         with official.opened(split) as file, tarfile.open(fileobj=file) as packed:
             packed.extractall(official.home, filter="data")
+    from torchvision import datasets
+
+    made = getattr(datasets, kind)
     try:
         batches = made(official.home, train=split == "train", download=False)
     except RuntimeError:  # a batch with another md5
@@ -54,21 +63,3 @@ def _read(official: Official, layout: Layout, kind: str, split: str) -> EvalSet:
         ) from None
     labels = np.asarray(batches.targets, dtype=np.int64)
     return layout.points(split, batches.data, labels, np.arange(len(labels)), official.pins(split))
-
-
-def _files(kind: str) -> dict[str, tuple[Remote, ...]]:
-    made = _torchvision(kind)
-    whole = (Remote(made.filename, made.url, f"md5:{made.tgz_md5}"),)
-    return {"test": whole, "train": whole}
-
-
-def _ready(kind: str, home: Path, split: str) -> bool:
-    made = _torchvision(kind)
-    batches = made.test_list if split == "test" else made.train_list
-    return all((home / made.base_folder / batch).is_file() for batch, _ in batches)
-
-
-def _torchvision(kind: str) -> Any:
-    from torchvision import datasets
-
-    return getattr(datasets, kind)

@@ -30,7 +30,7 @@ class Official:
     Attributes:
         name: of the data set.
         folder: where its files go, under the data folder.
-        files: the files of each split; read when they are asked for, since the tables are torchvision's.
+        files: the files of each split.
         terms: its licence, or what its authors ask for.
         closed: why no program may fetch it, so that it is placed by hand; else empty.
         ready: whether a split can be read without its files, unpacked or in slices.
@@ -39,7 +39,7 @@ class Official:
 
     name: str
     folder: str
-    files: Callable[[], Mapping[str, tuple[Remote, ...]]]
+    files: Mapping[str, tuple[Remote, ...]]
     terms: str
     closed: str = ""
     ready: Callable[[Path, str], bool] = _never
@@ -56,10 +56,9 @@ class Official:
         Raises:
             UsageError: if there is no such split.
         """
-        files = self.files()
-        if split not in files:
-            raise UsageError(f"{self.name} has no split {split!r}; it has {', '.join(files)}.")
-        return files[split]
+        if split not in self.files:
+            raise UsageError(f"{self.name} has no split {split!r}; it has {', '.join(self.files)}.")
+        return self.files[split]
 
     def here(self, split: str) -> bool:
         """Tell whether every file of a split is there, whatever is in it."""
@@ -146,7 +145,7 @@ class Official:
             UsageError: if no file of the data set has its name.
             ArtefactError: if it is not what was published.
         """
-        known = {Path(remote.name).name: remote for files in self.files().values() for remote in files}
+        known = {Path(remote.name).name: remote for files in self.files.values() for remote in files}
         if given.name not in known:
             raise UsageError(f"{str(given)!r} is no file of {self.name}; those are {', '.join(sorted(known))}.")
         remote = known[given.name]
@@ -165,7 +164,7 @@ class Official:
 
     def states(self) -> Iterator[tuple[str, Remote, str]]:
         """Yield each file with its split and how it stands: as published, absent, or what is wrong."""
-        for split, files in self.files().items():
+        for split, files in self.files.items():
             for remote in files:
                 yield split, remote, self._state(split, remote)
 

@@ -8,7 +8,6 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import flop_registry
 
 from bench.pruning.masks import evaluating
 from bench.pruning.owners import Owners
@@ -20,6 +19,10 @@ class _ByWeight(Operations):
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        # it brings triton, which takes as long to import as a tenth of torch: only what counts waits for it
+        from torch.utils.flop_counter import flop_registry
+
+        self._counts = flop_registry
         self._owners = Owners(weights)
         self.total = 0
         self.flops = dict.fromkeys(weights, 0)
@@ -30,7 +33,7 @@ class _ByWeight(Operations):
         """Run the operation and file its count under the weight among its arguments, if there is one."""
         del types
         out = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func.overloadpacket)
+        count = self._counts.get(func.overloadpacket)
         if count is not None:
             flops = count(*args, **(kwargs or {}), out_val=out)
             self.total += flops

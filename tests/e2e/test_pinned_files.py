@@ -51,7 +51,7 @@ def files(monkeypatch, data):
 
 
 def rules():
-    """Return the rules of a track, of the files that torchvision is told, cut to a few points and one short attack."""
+    """Return the rules of a track, of the files that are told, cut to a few points and one short attack."""
     whole = published.repinned(load("svhn-v1"))
     sets = {"data": 0, "held_out": FEW, "calibration": 0}
     cut = {
@@ -138,7 +138,7 @@ def test_another_file_under_the_published_name_is_refused(files, tmp_path):
 
 
 def test_a_published_file_that_the_rules_do_not_pin_is_not_theirs(monkeypatch, data, files, tmp_path):
-    """As where torchvision is another, or somebody told it so."""
+    """As where a later release knows of other files."""
     found = settled(tmp_path)
     published.svhn(monkeypatch, data, "test", seed=5)
     assert measured(found).deviations == (TEST,)

@@ -6,11 +6,12 @@ Regenerate a draft's digest with `bench protocol show NAME` and paste it here; t
 import hashlib
 
 import pytest
-from torchvision.datasets import CIFAR100, SVHN, Imagenette
+from torchvision.datasets import CIFAR10, CIFAR100, MNIST, SVHN, Imagenette
 from torchvision.datasets.imagenet import ARCHIVE_META
 
 from bench.data.dataset import DATASETS
 from bench.data.zoo import imagenet
+from bench.download import Remote
 from bench.protocol.load import load, names
 
 DIGESTS = {
@@ -48,6 +49,29 @@ PUBLISHED = {
     "imagenet": dict.fromkeys(("test", "held-out"), spelled(*ARCHIVE_META["val"])),
 }
 """Digests of the files behind each split, as torchvision publishes them."""
+
+
+@pytest.mark.parametrize(("name", "published"), [("cifar10", CIFAR10), ("cifar100", CIFAR100)])
+def test_archives_of_batches_are_those_that_torchvision_opens(name, published, tmp_path):
+    official = DATASETS[name].official
+    for split, batches in (("test", published.test_list), ("train", published.train_list)):
+        assert official.files[split] == (Remote(published.filename, published.url, f"md5:{published.tgz_md5}"),)
+        for batch, _ in batches:
+            assert not official.ready(tmp_path, split)
+            path = tmp_path / published.base_folder / batch
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+        assert official.ready(tmp_path, split)
+
+
+def test_other_files_are_fetched_from_where_torchvision_fetches_them():
+    def told(name):
+        splits = DATASETS[name].official.files.values()
+        return {(one.address, one.digest.removeprefix("md5:")) for files in splits for one in files}
+
+    assert told("mnist") == {(MNIST.mirrors[0] + file, md5) for file, md5 in MNIST.resources}
+    assert told("svhn") == {(SVHN.split_list[split][0], SVHN.split_list[split][2]) for split in ("test", "train")}
+    assert told("imagenette") == {Imagenette._ARCHIVES["full"]}
 
 
 @pytest.mark.parametrize("name", ["cifar100-v1", "svhn-v1", "imagenette-v1", "imagenet-v1", "imagenet-500-v1"])

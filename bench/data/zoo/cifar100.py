@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bench.data import batches
 from bench.data.dataset import DATASETS, DataSource, EvalSet
 from bench.data.slices import Layout
+from bench.download import Remote
 
 _CLASSES = (
     "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl",
@@ -19,7 +20,16 @@ _CLASSES = (
     "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
 )  # fmt: skip
 _LAYOUT = Layout("cifar100", (32, 32, 3), {"test": 10_000, "train": 50_000}, _CLASSES)
-_OFFICIAL = batches.archive("cifar100", "cifar100", "CIFAR100", "no licence stated; its author asks to be cited")
+_OFFICIAL = batches.archive(
+    "cifar100",
+    Remote(
+        "cifar-100-python.tar.gz",
+        "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        "md5:eb9058c3a382ffc7106e4002c42a8d85",
+    ),
+    {split: (f"cifar-100-python/{split}",) for split in ("test", "train")},
+    "no licence stated; its author asks to be cited",
+)
 
 
 def load(split: str, ids: Sequence[int]) -> EvalSet:

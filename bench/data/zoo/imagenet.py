@@ -18,13 +18,6 @@ _TRAIN = 1_281_167
 """Photographs of the training part of ILSVRC 2012."""
 
 
-def _files() -> dict[str, tuple[Remote, ...]]:
-    from torchvision.datasets.imagenet import ARCHIVE_META
-
-    file, md5 = ARCHIVE_META["val"]
-    return {"test": (Remote(file, _PAGE, f"md5:{md5}"),), "train": ()}
-
-
 def _unpacked(home: Path, split: str) -> bool:
     return (home / ("val" if split == "test" else "train")).is_dir()
 
@@ -32,7 +25,7 @@ def _unpacked(home: Path, split: str) -> bool:
 _OFFICIAL = Official(
     "imagenet",
     "imagenet",
-    _files,
+    {"test": (Remote("ILSVRC2012_img_val.tar", _PAGE, "md5:29b22e2961454d5413ddabcf34fc5622"),), "train": ()},
     "terms of access that everyone accepts for themselves: research and education, no redistribution",
     closed=f"its owners ask everyone to accept their terms at {_PAGE}",
     ready=_unpacked,

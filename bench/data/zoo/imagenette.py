@@ -9,7 +9,6 @@ from bench.data.photographs import Gallery, Photograph, mixed, mixed_in, packed_
 from bench.download import Remote
 from bench.errors import UsageError
 
-_SIZE = "full"
 _INSIDE = "imagenette2"
 _PARTS = {"test": ("val", 3_925), "train": ("train", 9_469)}
 _WNIDS = (
@@ -20,14 +19,11 @@ _CLASSES = (
     "tench", "English springer", "cassette player", "chain saw", "church", "French horn", "garbage truck", "gas pump",
     "golf ball", "parachute",
 )  # fmt: skip
-
-
-def _files() -> dict[str, tuple[Remote, ...]]:
-    from torchvision.datasets import Imagenette
-
-    address, md5 = Imagenette._ARCHIVES[_SIZE]  # noqa: SLF001 - the only place where torchvision has them
-    whole = (Remote(address.rpartition("/")[2], address, f"md5:{md5}"),)
-    return dict.fromkeys(_PARTS, whole)
+_ARCHIVE = Remote(
+    "imagenette2.tgz",
+    "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2.tgz",
+    "md5:fe2fc210e6bb7c5664d602c3cd71e612",
+)
 
 
 def _unpacked(home: Path, split: str) -> bool:
@@ -37,7 +33,7 @@ def _unpacked(home: Path, split: str) -> bool:
 _OFFICIAL = Official(
     "imagenette",
     "imagenette",
-    _files,
+    dict.fromkeys(_PARTS, (_ARCHIVE,)),
     "its repository is under Apache-2.0, its photographs under ImageNet's terms; its author asks to be cited",
     ready=_unpacked,
     slices=False,

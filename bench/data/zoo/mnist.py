@@ -18,20 +18,19 @@ _LAYOUT = Layout("mnist", (28, 28, 1), {"test": 10_000, "train": 60_000}, tuple(
 _STEM = {"test": "t10k", "train": "train"}
 _KINDS = {"images-idx3": (28, 28), "labels-idx1": ()}
 """Shape of one value of each kind of file, after its count."""
+_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+_MD5 = {
+    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+}
 
 
-def _files() -> dict[str, tuple[Remote, ...]]:
-    from torchvision.datasets import MNIST
-
-    digests = dict(MNIST.resources)
-    return {
-        split: tuple(
-            Remote(f"raw/{name}", f"{MNIST.mirrors[0]}{name}", f"md5:{digests[name]}")
-            for kind in _KINDS
-            if (name := f"{stem}-{kind}-ubyte.gz")
-        )
-        for split, stem in _STEM.items()
-    }
+def _files(stem: str) -> tuple[Remote, ...]:
+    return tuple(
+        Remote(f"raw/{name}", f"{_MIRROR}{name}", f"md5:{md5}") for name, md5 in _MD5.items() if name.startswith(stem)
+    )
 
 
 def _unpacked(home: Path, split: str) -> bool:
@@ -39,7 +38,11 @@ def _unpacked(home: Path, split: str) -> bool:
 
 
 _OFFICIAL = Official(
-    "mnist", "MNIST", _files, "no licence comes with the files; its authors ask to be cited", ready=_unpacked
+    "mnist",
+    "MNIST",
+    {split: _files(stem) for split, stem in _STEM.items()},
+    "no licence comes with the files; its authors ask to be cited",
+    ready=_unpacked,
 )
 
 

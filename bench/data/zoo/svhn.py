@@ -10,19 +10,17 @@ from bench.data.slices import Layout, from_slices
 from bench.download import Remote
 
 _LAYOUT = Layout("svhn", (32, 32, 3), {"test": 26_032, "train": 73_257}, tuple("0123456789"))
-
-
-def _files() -> dict[str, tuple[Remote, ...]]:
-    from torchvision.datasets import SVHN
-
-    return {
-        split: (Remote(file, address, f"md5:{md5}"),)
-        for split, (address, file, md5) in SVHN.split_list.items()
-        if split in _LAYOUT.sizes
-    }
-
-
-_OFFICIAL = Official("svhn", "svhn", _files, "for non-commercial use only; its authors ask to be cited")
+_MD5 = {"test": "eb5a983be6a315427106f1b164d9cef3", "train": "e26dedcc434d2e4c54c9b2d4a06d8373"}
+_OFFICIAL = Official(
+    "svhn",
+    "svhn",
+    {
+        split: (Remote(file, f"http://ufldl.stanford.edu/housenumbers/{file}", f"md5:{md5}"),)
+        for split, md5 in _MD5.items()
+        if (file := f"{split}_32x32.mat")
+    },
+    "for non-commercial use only; its authors ask to be cited",
+)
 
 
 def load(split: str, ids: Sequence[int]) -> EvalSet:

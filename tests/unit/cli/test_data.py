@@ -7,6 +7,7 @@ import pytest
 
 from bench.cli.main import run
 from tests.support.loopback import Answer, serving
+from tests.support.published import tell
 
 CONTENT = b"matrices" * 10_000
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -16,18 +17,14 @@ NAME = "test_32x32.mat"
 @pytest.fixture(autouse=True)
 def house(monkeypatch, tmp_path):
     """Return the data folder, with a small file published as a split of SVHN."""
-    from torchvision.datasets import SVHN
-
-    monkeypatch.setitem(SVHN.split_list, "test", ["http://127.0.0.1:9/" + NAME, NAME, MD5])
+    tell(monkeypatch, "svhn", "test", CONTENT, server="http://127.0.0.1:9")
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return tmp_path / "data" / "svhn"
 
 
 def publish(monkeypatch, server):
-    from torchvision.datasets import SVHN
-
-    monkeypatch.setitem(SVHN.split_list, "test", [f"{server.url}/{NAME}", NAME, MD5])
+    tell(monkeypatch, "svhn", "test", server=server.url)
 
 
 def test_a_data_set_is_fetched_once_and_its_terms_are_told(house, monkeypatch, capsys):

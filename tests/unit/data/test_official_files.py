@@ -15,28 +15,14 @@ from bench.errors import ArtefactError, InputError
 from bench.offline import offline
 from tests.support.loopback import serving
 from tests.support.photographs import lossless
+from tests.support.published import packed, tell, tell_batches
 
 POINTS = 20
-
-
-def md5(content):
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def batch(seed):
     pixels = np.random.default_rng(seed).integers(0, 256, (POINTS, 3072), dtype=np.uint8)
     return {"data": pixels, "labels": [int(label) for label in pixels[:, 0] % 10]}
-
-
-def packed(folder, files):
-    """Return an archive of files in one folder."""
-    held = io.BytesIO()
-    with tarfile.open(fileobj=held, mode="w:gz") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(f"{folder}/{name}")
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return held.getvalue()
 
 
 def idx(values):
@@ -46,18 +32,14 @@ def idx(values):
 
 @pytest.fixture
 def cifar(monkeypatch, tmp_path):
-    """Return a small archive in the official layout, with torchvision told its checksums."""
+    """Return a small archive in the official layout, with its checksums told."""
     from torchvision.datasets import CIFAR10
 
     contents = {f"data_batch_{index}": batch(index) for index in range(1, 6)} | {"test_batch": batch(0)}
     files = {name: pickle.dumps(content) for name, content in contents.items()}
     files["batches.meta"] = pickle.dumps({"label_names": list(DATASETS["cifar10"].classes)})
-    archive = packed(CIFAR10.base_folder, files)
-    lists = {"train_list": [f"data_batch_{index}" for index in range(1, 6)], "test_list": ["test_batch"]}
-    for attribute, names in lists.items():
-        monkeypatch.setattr(CIFAR10, attribute, [[name, md5(files[name])] for name in names])
-    monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": md5(files["batches.meta"])})
-    monkeypatch.setattr(CIFAR10, "tgz_md5", md5(archive))
+    archive = packed([(f"{CIFAR10.base_folder}/{name}", content) for name, content in files.items()])
+    tell_batches(monkeypatch, "cifar10", CIFAR10, files, archive)
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return archive
@@ -68,7 +50,8 @@ def test_the_official_archive_is_downloaded_once(cifar, monkeypatch, tmp_path, c
 
     path = f"/{CIFAR10.filename}"
     with serving({path: cifar}) as server:
-        monkeypatch.setattr(CIFAR10, "url", server.url + path)
+        for split in ("test", "train"):
+            tell(monkeypatch, "cifar10", split, server=server.url)
         test = DATASETS["cifar10"].load("test", [3, 1])
         asked = len(server.asked)
         train = DATASETS["cifar10"].load("train", [POINTS])
@@ -86,7 +69,7 @@ def test_a_download_that_is_not_the_official_archive_is_refused(cifar, monkeypat
 
     path = f"/{CIFAR10.filename}"
     with serving({path: b"<html>please sign in</html>"}) as server:
-        monkeypatch.setattr(CIFAR10, "url", server.url + path)
+        tell(monkeypatch, "cifar10", "test", server=server.url)
         with pytest.raises(InputError, match="answered with a web page instead of the file cifar-10-python"):
             DATASETS["cifar10"].load("test", [0])
     assert not (tmp_path / "cifar10" / CIFAR10.base_folder).exists()
@@ -95,7 +78,7 @@ def test_a_download_that_is_not_the_official_archive_is_refused(cifar, monkeypat
 def test_offline_the_message_says_what_to_place_where(monkeypatch, tmp_path):
     from torchvision.datasets import CIFAR10
 
-    monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    tell(monkeypatch, "cifar10", "test", server="http://127.0.0.1:9")
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     with pytest.raises(InputError) as caught:
         DATASETS["cifar10"].load("test", [0])
@@ -115,27 +98,22 @@ def test_a_batch_with_another_checksum_is_never_opened(cifar, monkeypatch, tmp_p
     folder = tmp_path / "cifar10" / CIFAR10.base_folder
     folder.mkdir(parents=True)
     (folder / "test_batch").write_bytes(pickle.dumps(Bomb()))
-    monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    tell(monkeypatch, "cifar10", "test", server="http://127.0.0.1:9")
     with pytest.raises(InputError, match="is not the official one; remove that folder"):
         DATASETS["cifar10"].load("test", [0])
     assert not (tmp_path / "exploded").exists()
 
 
 def test_mnist_comes_from_its_compressed_files(monkeypatch, tmp_path):
-    from torchvision.datasets import MNIST
-
     pixels = np.random.default_rng(0).integers(0, 256, (POINTS, 28, 28, 1), dtype=np.uint8)
     files = {
         "t10k-images-idx3-ubyte.gz": gzip.compress(idx(pixels[..., 0])),
         "t10k-labels-idx1-ubyte.gz": gzip.compress(idx(np.arange(POINTS, dtype=np.uint8) % 10)),
-        "train-images-idx3-ubyte.gz": b"not asked for",
-        "train-labels-idx1-ubyte.gz": b"not asked for",
     }
-    monkeypatch.setattr(MNIST, "resources", [(name, md5(content)) for name, content in files.items()])
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serving({f"/{name}": content for name, content in files.items()}) as server:
-        monkeypatch.setattr(MNIST, "mirrors", [f"{server.url}/"])
+        tell(monkeypatch, "mnist", "test", *files.values(), server=server.url)
         found = DATASETS["mnist"].load("test", [11, 2])
     np.testing.assert_array_equal(found.pixels, pixels[[11, 2]])
     assert found.labels.tolist() == [1, 2]
@@ -177,11 +155,8 @@ def test_cifar100_comes_from_its_archive_with_fine_labels(monkeypatch, tmp_path)
     }
     files = {name: pickle.dumps(content) for name in ("test", "train")}
     files["meta"] = pickle.dumps({"fine_label_names": list(DATASETS["cifar100"].classes)})
-    archive = packed(CIFAR100.base_folder, files)
-    monkeypatch.setattr(CIFAR100, "train_list", [["train", md5(files["train"])]])
-    monkeypatch.setattr(CIFAR100, "test_list", [["test", md5(files["test"])]])
-    monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": md5(files["meta"])})
-    monkeypatch.setattr(CIFAR100, "tgz_md5", md5(archive))
+    archive = packed([(f"{CIFAR100.base_folder}/{name}", content) for name, content in files.items()])
+    tell_batches(monkeypatch, "cifar100", CIFAR100, files, archive)
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     (tmp_path / "cifar100").mkdir()
     (tmp_path / "cifar100" / CIFAR100.filename).write_bytes(archive)
@@ -194,15 +169,13 @@ def test_cifar100_comes_from_its_archive_with_fine_labels(monkeypatch, tmp_path)
 
 def test_svhn_comes_from_its_matrices_and_ten_is_zero(monkeypatch, tmp_path):
     from scipy.io import savemat
-    from torchvision.datasets import SVHN
 
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3, POINTS), dtype=np.uint8)
     path = tmp_path / "svhn" / "test_32x32.mat"
     path.parent.mkdir()
     savemat(path, {"X": pixels, "y": (np.arange(POINTS) % 10 + 1)[:, None]})
-    address = SVHN.split_list["test"][0]
-    monkeypatch.setitem(SVHN.split_list, "test", [address, path.name, md5(path.read_bytes())])
+    tell(monkeypatch, "svhn", "test", path.read_bytes())
     found = DATASETS["svhn"].load("test", [9, 0])
     np.testing.assert_array_equal(found.pixels, pixels.transpose(3, 0, 1, 2)[[9, 0]])
     assert found.labels.tolist() == [0, 1]
@@ -212,8 +185,6 @@ def test_svhn_comes_from_its_matrices_and_ten_is_zero(monkeypatch, tmp_path):
 
 
 def test_imagenette_is_unpacked_and_its_ids_mix_the_classes(monkeypatch, tmp_path):
-    from torchvision.datasets import Imagenette
-
     from bench.data.zoo import imagenette
 
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
@@ -227,7 +198,7 @@ def test_imagenette_is_unpacked_and_its_ids_mix_the_classes(monkeypatch, tmp_pat
         archive.add(tmp_path / "imagenette2", "imagenette2")
     (tmp_path / "imagenette").mkdir()
     (tmp_path / "imagenette" / "imagenette2.tgz").write_bytes(held.getvalue())
-    monkeypatch.setitem(Imagenette._ARCHIVES, "full", (Imagenette._ARCHIVES["full"][0], md5(held.getvalue())))
+    tell(monkeypatch, "imagenette", "test", held.getvalue())
     with pytest.raises(InputError, match="holds 20 photographs of the classes where 3,925 belong"):
         DATASETS["imagenette"].load("test", [0])
     monkeypatch.setitem(imagenette._PARTS, "test", ("val", 20))
@@ -294,9 +265,7 @@ def test_imagenet_is_placed_by_hand_in_folders(monkeypatch, tmp_path):
 
 
 def test_mnist_offline_says_what_to_place_where(monkeypatch, tmp_path):
-    from torchvision.datasets import MNIST
-
-    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    tell(monkeypatch, "mnist", "test", server="http://127.0.0.1:9")
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\.gz \(md5 9fb629c4"):
         DATASETS["mnist"].load("test", [0])
