@@ -8,11 +8,11 @@ from itertools import combinations
 from statistics import mean, variance
 
 from bench.site.entries import Board, Catalogue, Entry, paired
-from bench.site.figures import counted, percent, signed, symbol, times, under
+from bench.site.figures import band_label, counted, percent, signed, symbol, times, under
 from bench.site.mixture import candidates, envelope, lines
 from bench.site.sweetspots import Spot, ladders
 from bench.submission.paired import holm
-from bench.submission.ranks import band, bounds
+from bench.submission.ranks import band
 from bench.submission.rules import SIGNIFICANCE
 from bench.submission.score import rate
 from bench.submission.statistics import kendall
@@ -97,7 +97,7 @@ def _against_parents(catalogue: Catalogue) -> Finding | None:
         rows += [
             (
                 _name(board),
-                _band(number),
+                band_label(number),
                 str(len(inside)),
                 str(sum(entry in better for entry in inside)),
                 str(sum(entry in worse for entry in inside)),
@@ -304,11 +304,6 @@ def _by_band(entries: Sequence[Entry]) -> list[tuple[int, list[Entry]]]:
     for entry in entries:
         found[band(entry.sparsity)].append(entry)
     return sorted(found.items())
-
-
-def _band(number: int) -> str:
-    low, high = bounds(number)
-    return f"{float(100 * low):g}–{float(100 * high):g} %"
 
 
 def _robust(entry: Entry, board: Board) -> Fraction:

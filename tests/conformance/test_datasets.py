@@ -8,6 +8,7 @@ import pytest
 
 from bench.data.dataset import DATASETS
 from bench.errors import InputError, UsageError
+from bench.offline import offline
 
 FEW = (7, 0, 3)
 PLACED = os.environ.get("BENCH_DATA_DIR") or str(Path(__file__).resolve().parents[2].parent / "shared" / "data")
@@ -17,10 +18,9 @@ PLACED = os.environ.get("BENCH_DATA_DIR") or str(Path(__file__).resolve().parent
 def source(request, monkeypatch):
     """Return a data set, or skip where its files are not at hand; none is downloaded."""
     monkeypatch.setenv("BENCH_DATA_DIR", PLACED)
-    for proxy in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(proxy, "http://127.0.0.1:9")
     try:
-        DATASETS[request.param].load("test", FEW)
+        with offline():
+            DATASETS[request.param].load("test", FEW)
     except InputError:
         pytest.skip(f"{request.param} is not at hand")
     return DATASETS[request.param]

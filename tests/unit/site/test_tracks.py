@@ -68,7 +68,7 @@ def test_every_data_set_stands_there_with_shape_files_terms_and_citation(page, n
         assert row[3] == "none"
         return
     official = source.official
-    known = sorted({remote.name for files in official.files().values() for remote in files})
+    known = sorted({remote.name for files in official.files.values() for remote in files})
     assert row[3] == official.folder
     assert re.split(r"[\s,]+", row[4]) == known
     assert official.remedy in row[5]
