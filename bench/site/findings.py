@@ -119,7 +119,7 @@ def _recipe_or_regime(catalogue: Catalogue) -> Finding | None:
     """Compare the variance between recipes with that between regimes, everything else of a cell alike."""
     says, rows = [], []
     for board in catalogue.boards:
-        cells = [entry for entry, _ in _descended(catalogue, board) if entry.result.pruning.recipe is not None]
+        cells = [entry for entry, _ in _descended(catalogue, board) if entry.result.pruning.criterion is not None]
         found = {what: _spread(cells, board, key) for what, key in (("recipes", _but_recipe), ("regimes", _but_regime))}
         parts = {what: spread for what, spread in found.items() if spread is not None}
         rows += [
@@ -155,12 +155,12 @@ def _spread(
 
 def _but_recipe(entry: Entry) -> tuple[object, ...]:
     pruning = entry.result.pruning
-    return entry.result.model.parent_sha256, pruning.target, pruning.structure, pruning.regime, entry.result.seed
+    return entry.result.model.parent_sha256, pruning.asked, pruning.structure, pruning.regime, entry.result.seed
 
 
 def _but_regime(entry: Entry) -> tuple[object, ...]:
     pruning = entry.result.pruning
-    return entry.result.model.parent_sha256, pruning.target, pruning.recipe, entry.result.seed
+    return entry.result.model.parent_sha256, pruning.asked, pruning.criterion, entry.result.seed
 
 
 def _scenarios(catalogue: Catalogue) -> Finding | None:

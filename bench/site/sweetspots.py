@@ -81,7 +81,9 @@ def _ladder(parent: Entry, children: list[Entry], norm: Norm, claims: int) -> La
 
 def _line(entry: Entry) -> str:
     pruning = entry.result.pruning
-    return pruning.how if pruning.regime in {None, "one-shot"} else f"{pruning.how}, {pruning.regime}"
+    if pruning.regime in {None, "one-shot"}:
+        return pruning.how
+    return f"{pruning.criterion or pruning.how}, {pruning.regime}"  # what learns is never measured as a recipe
 
 
 def _spot(parent: Entry, rungs: Sequence[Entry], norm: Norm, claims: int) -> Spot:

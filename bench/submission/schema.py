@@ -1,5 +1,6 @@
 """The files of a submission that its authors bring: result.json, submission.toml and the arrays of points.npz."""
 
+import re
 from datetime import date
 from enum import StrEnum
 from fractions import Fraction
@@ -29,6 +30,8 @@ MOST_POINTS = 200_000
 """Four times the largest validation set of the field."""
 Term = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$")]
 """Names one fact of an environment."""
+_WRITTEN = re.compile(r"([a-z0-9-]+) version \d+ \(bench prune\)")
+"""The method that `bench prune` writes beside a file."""
 
 
 class ProtocolStamp(Frozen):
@@ -137,6 +140,17 @@ class PruningRecord(Frozen):
     def how(self) -> str:
         """The recipe, or the method of others in their words."""
         return self.recipe or self.method or "unknown"
+
+    @property
+    def criterion(self) -> str | None:
+        """The recipe that ran, or the one that `bench prune` wrote down for its file; None for other methods."""
+        written = _WRITTEN.fullmatch(self.method or "")
+        return written[1] if written else self.recipe
+
+    @property
+    def asked(self) -> str | None:
+        """The share of prunable weights that was to be zero, asked of a recipe or claimed of a file."""
+        return self.claim.sparsity if self.claim is not None else self.target
 
 
 class DataRecord(Frozen):

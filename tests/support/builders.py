@@ -34,6 +34,7 @@ class Cell:
         lottery: seeds what differs between two cells of equal strength; by default their ids do.
         theirs: how others pruned it, in place of the recipe.
         claim: what they say of it.
+        regime: what followed the pruning.
         norms: of the threat models that the entry brings.
         weights: the entry whose network it is; by default its own.
         pixels: digest of the points under rules that pin files.
@@ -58,6 +59,7 @@ class Cell:
     supersedes: str | None = None
     theirs: str | None = None
     claim: dict[str, str | None] | None = None
+    regime: str = "one-shot"
     norms: tuple[Norm, ...] = tuple(Norm)
     weights: str | None = None
     pixels: str = 64 * "5"
@@ -285,7 +287,7 @@ def _pruning(cell: Cell) -> dict[str, object]:
         "version": 1,
         "structure": "dense" if cell.recipe == "dense" else "unstructured",
         "scope": "none" if cell.recipe == "dense" else "global" if cell.recipe == "magnitude-global" else "layer",
-        "regime": "one-shot",
+        "regime": cell.regime,
         "target": None if cell.sparsity is None else str(cell.sparsity),
         "prunable": prunable,
         "zeros": zeros,
@@ -329,7 +331,10 @@ def _submission(cell: Cell) -> str:
     pruned = cell.theirs is None and cell.recipe != "dense"
     share = f" at sparsity {cell.sparsity}" if cell.sparsity is not None else ""
     how = f" pruned by {cell.recipe} version 1{share}" if pruned else ""
-    weights = {"locator": f"embedded:{cell.parent}{how}", "sha256": _sha(cell.weights or cell.id), "bytes": 39720}
+    locator = f"embedded:{cell.parent}{how}"
+    if cell.regime != "one-shot":
+        locator = f"https://huggingface.co/{cell.parent}/{cell.id}/resolve/{40 * 'a'}/model.safetensors"
+    weights = {"locator": locator, "sha256": _sha(cell.weights or cell.id), "bytes": 39720}
     pinned = "".join(f"{key} = {json.dumps(value)}\n" for key, value in weights.items())
     return f"{text}date = {cell.day.isoformat()}\n\n[weights]\n{pinned}"
 

@@ -8,12 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli.report import command
+from bench.evaluation.plan.manifest import method
 from bench.site import findings as module
 from bench.site import guides
 from bench.site.entries import paired, read
 from bench.site.findings import findings
 from bench.site.mixture import candidates
 from bench.site.press import Press
+from bench.site.sweetspots import ladders
 from bench.submission.paired import holm
 from bench.submission.statistics import kendall
 from tests.support.builders import Cell, board, write
@@ -109,6 +111,26 @@ def test_what_differs_in_nothing_but_its_recipe_is_held_apart_from_its_regime(tm
     assert pooled == pytest.approx(by_hand)
     assert module._spread(entries, catalogue.boards[0], module._but_regime) is None
     assert said(tmp_path, "recipe-or-regime") is None, "one half of the comparison answers nothing"
+
+
+def test_files_that_learned_after_bench_prune_are_held_against_what_the_recipe_left(tmp_path):
+    write(tmp_path, Cell(id="net-dense", parent="net"))
+    for sparsity in (Fraction(1, 2), Fraction(3, 4), Fraction(9, 10)):
+        cell = Cell(parent="net", sparsity=sparsity)
+        stem, claim = f"net-{float(sparsity)}", {"sparsity": str(sparsity)}
+        write(tmp_path, cell, id=f"{stem}-global", recipe="magnitude-global", strength=0.9)
+        write(tmp_path, cell, id=f"{stem}-random", recipe="random-erk", strength=0.7)
+        written = method("magnitude-global", 1)
+        write(
+            tmp_path, cell, id=f"{stem}-ft", recipe="magnitude-global", theirs=written, claim=claim, regime="ft-adv",
+            strength=1.1,
+        )  # fmt: skip
+    found = said(tmp_path, "recipe-or-regime")
+    assert {row[1:4] for row in found.rows} == {("recipes", "3", "6"), ("regimes", "3", "6")}
+    assert "recipes make" in found.says[0]
+    catalogue = read(tmp_path)
+    (ladder,) = ladders(catalogue, catalogue.boards[0])
+    assert set(ladder.spots) == {"magnitude-global", "random-erk", "magnitude-global, ft-adv"}
 
 
 def test_orders_agree_as_the_reference_says():

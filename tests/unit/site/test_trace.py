@@ -17,6 +17,7 @@ from bench.cli.main import run
 from bench.errors import DisagreementError, InputError, UsageError
 from bench.site.build import build
 from bench.site.entries import read
+from bench.site.paging import holding
 from bench.site.tables import columns
 from bench.site.trace import find, hold, traced
 from bench.submission.points import read_points
@@ -204,14 +205,15 @@ def compare_boards(catalogue, entries, site):
     met = 0
     told = {entry: traced(catalogue, entry) for entry in entries}
     for board in catalogue.boards:
-        page = (site / board.address).read_text("utf-8")
-        there = [entry for entry in entries if entry in board.entries]
-        fields = {entry: {field.name: field.text for field in told[entry][board.address]} for entry in there}
-        shown = rows(page, {entry.id for entry in there})
+        pages = {entry: holding(board, entry) for entry in entries if entry in board.entries}
+        fields = {entry: {field.name: field.text for field in told[entry][page]} for entry, page in pages.items()}
+        shown = {}
+        for entry, page in pages.items():
+            shown |= rows((site / page).read_text("utf-8"), {entry.id})
         for column in columns(board):
             if column.key in {"notes", "level", "recipe", "structure", "regime", "network", "method"}:
                 continue  # words
-            for entry in there:
+            for entry in pages:
                 stem = f"board.{board.norm}.{column.key}"
                 for text, field in zip(shown[entry.id][column.key], (stem, f"{stem}.small"), strict=True):
                     small = column.key in {"seconds", "joules"} and field.endswith("small")  # a machine's name
