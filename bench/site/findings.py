@@ -134,6 +134,10 @@ def _recipe_or_regime(catalogue: Catalogue) -> Finding | None:
                     f"{percent(recipe / (recipe + regime), 0)} % and regimes "
                     f"{percent(regime / (recipe + regime), 0)} %."
                 )
+    if says:
+        says.append(
+            "What a network learned after it was pruned is its authors' word; how many weights are zero is not."
+        )
     header = ("Board", "Between", "Groups", "Entries", "Standard deviation, points of a hundred")
     return _finding("recipe-or-regime", "Does the recipe or the regime matter more?", says, header, rows)
 

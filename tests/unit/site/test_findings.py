@@ -128,6 +128,7 @@ def test_files_that_learned_after_bench_prune_are_held_against_what_the_recipe_l
     found = said(tmp_path, "recipe-or-regime")
     assert {row[1:4] for row in found.rows} == {("recipes", "3", "6"), ("regimes", "3", "6")}
     assert "recipes make" in found.says[0]
+    assert "its authors' word" in found.says[-1]
     catalogue = read(tmp_path)
     (ladder,) = ladders(catalogue, catalogue.boards[0])
     assert set(ladder.spots) == {"magnitude-global", "random-erk", "magnitude-global, ft-adv"}
