@@ -83,7 +83,7 @@ def _line(entry: Entry) -> str:
     pruning = entry.result.pruning
     if pruning.regime in {None, "one-shot"}:
         return pruning.how
-    return f"{pruning.criterion or pruning.how}, {pruning.regime}"  # what learns is never measured as a recipe
+    return f"{pruning.criterion or pruning.how}, {pruning.regime}"  # entries that learned come as files
 
 
 def _spot(parent: Entry, rungs: Sequence[Entry], norm: Norm, claims: int) -> Spot:

@@ -31,7 +31,7 @@ MOST_POINTS = 200_000
 Term = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$")]
 """Names one fact of an environment."""
 _WRITTEN = re.compile(r"([a-z0-9-]+) version \d+ \(bench prune\)")
-"""The method that `bench prune` writes beside a file."""
+"""The method that `bench prune` writes beside a file, as ``evaluation/plan/manifest.py`` spells it."""
 
 
 class ProtocolStamp(Frozen):

@@ -1,6 +1,5 @@
 """What the doctor says makes a track ready makes it ready: each command is followed as it stands."""
 
-import hashlib
 import io
 import json
 import pickle  # noqa: TID251 - the official batches are pickled, and torchvision opens them after their md5
@@ -19,10 +18,6 @@ from bench.protocol.load import load, names
 from tests.support.loopback import serving
 from tests.support.photographs import lossless
 from tests.support.published import repinned, tell, tell_batches
-
-
-def md5(content):
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 @pytest.fixture
@@ -112,21 +107,23 @@ def test_an_archive_is_fetched(nothing, pinned, monkeypatch):
 
 
 def test_photographs_are_placed(nothing, pinned, monkeypatch, tmp_path, capsys):
-    name = DATASETS["imagenet"].official.files["test"][0].name
+    (archive,) = DATASETS["imagenet"].official.files["test"]
+    name, digest = archive.name, archive.digest
     rules = load("imagenet-500-v1")
     looked = [*range(8), *range(492, 508), *range(1492, 1500)]
     assert (rules.data.points, rules.held_out.first, rules.held_out.points) == (500, 500, 1000)
-    with tarfile.open(tmp_path / name, "w") as archive:
+    with tarfile.open(tmp_path / name, "w") as held:
         for point in looked:
             one = imagenet._listed()[point]
             lossless(tmp_path / "all" / one.file, 256, 256, seed=point)
-            archive.add(tmp_path / "all" / one.file, one.file)
+            held.add(tmp_path / "all" / one.file, one.file)
     tell(monkeypatch, "imagenet", "test", (tmp_path / name).read_bytes())
     monkeypatch.chdir(tmp_path)  # where the archive was saved
     assert follow("imagenet-500-v1") == 0
     told = says("imagenet-500-v1")
     assert told.startswith("ready, 500 points of imagenet test, read from ILSVRC2012_img_val.tar md5:")
     assert told.endswith(" as pinned")
+    assert digest == "md5:29b22e2961454d5413ddabcf34fc5622", "as published before this test"
 
 
 def test_points_held_out_that_are_absent_are_told(nothing, monkeypatch):

@@ -72,6 +72,7 @@ def test_other_files_are_fetched_from_where_torchvision_fetches_them():
     assert told("mnist") == {(MNIST.mirrors[0] + file, md5) for file, md5 in MNIST.resources}
     assert told("svhn") == {(SVHN.split_list[split][0], SVHN.split_list[split][2]) for split in ("test", "train")}
     assert told("imagenette") == {Imagenette._ARCHIVES["full"]}
+    assert DATASETS["imagenet"].official.pins("test") == spelled(*ARCHIVE_META["val"])
 
 
 @pytest.mark.parametrize("name", ["cifar100-v1", "svhn-v1", "imagenette-v1", "imagenet-v1", "imagenet-500-v1"])
