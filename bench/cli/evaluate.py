@@ -49,6 +49,7 @@ def command(*, dry_run: bool, rehearse: bool, as_json: bool, **options: Any) -> 
 
     settled = adding_to(settled)
     tell_deviations(settled)
+    tell_learning(settled)
     for remark in settled.remarks:
         output.say(remark)
     folder = carry_out(settled)
@@ -130,6 +131,16 @@ def tell_deviations(*plans: "Plan") -> None:
         output.say(f"Cannot be submitted: {reason}.")
 
 
+def tell_learning(*plans: "Plan") -> None:
+    """Say before hours of attack that what learns here is submitted by way of a file."""
+    learning = dict.fromkeys(plan.request.regime for plan in plans if plan.request.learns)
+    if learning:
+        output.say(
+            f"What learns after it is pruned ({', '.join(learning)}) has other weights on another processor; to submit "
+            "it, write it to a file first, with `bench prune`, and measure that."
+        )
+
+
 def carry_out(settled: "Plan") -> Path:
     """Evaluate under a progress bar; an interruption says how to go on."""
     from bench.evaluation.conduct.sweep import alone
@@ -180,4 +191,5 @@ def _show_plan(settled: "Plan", *, rehearsed: bool, as_json: bool) -> int:
     )
     for line in found.words():
         output.say(line)
+    tell_learning(settled)
     return found.exit_code

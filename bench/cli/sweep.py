@@ -134,7 +134,9 @@ def command(
             return Cluster(workers, address=address, cpus=cpus_per_task, gpus=gpus_per_task)
         return _local(workers, options["device"])
 
-    evaluate.tell_deviations(*(cell.plan for cell in cells))
+    plans = [cell.plan for cell in cells]
+    evaluate.tell_deviations(*plans)
+    evaluate.tell_learning(*plans)
     outcomes = _carry_out(cells, out, shard, hired, chunk)
     return _tell(outcomes, out, as_json=as_json)
 
@@ -286,7 +288,9 @@ def _show_plan(cells: "list[Planned]", out: Path, workers: int, *, as_json: bool
     output.show(f"{len(cells)} cells under {cells[0].plan.protocol.name}", columns, lines, numbers=range(2, 5))
     for line in found.words():
         output.say(line)
-    evaluate.tell_deviations(*(cell.plan for cell in cells))
+    plans = [cell.plan for cell in cells]
+    evaluate.tell_deviations(*plans)
+    evaluate.tell_learning(*plans)
     return found.exit_code
 
 

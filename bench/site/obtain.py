@@ -33,28 +33,19 @@ def obtain(entry: Entry) -> Obtained:
         loaded += [f"{key}={value!r}" for key, value in given.items()]
     elif not model.ref.startswith(_SHIPPED):
         lines.append(shlex.join(["bench", "models", "fetch", model.ref]))
-    if _made(entry):
+    if entry.result.pruning.made:
         where = ["--protocol", result.protocol.name, "--out", entry.id]
         lines.append(shlex.join(["bench", "prune", *named(model), *pruned(result), *where]))
         loaded = [repr(f"{entry.id}/model.safetensors")]
-        if not _learned(entry):
+        if not entry.result.pruning.learned:
             lines.append(f"grep {model.weights_sha256} {entry.id}/manifest.json")
     python = f"import bench\n\nnetwork = bench.load({', '.join(loaded)})"
     return Obtained(f"{_at_hand(entry)} {_sure(entry)}".rstrip(), "\n".join(lines), python)
 
 
-def _made(entry: Entry) -> bool:
-    """Tell whether a recipe makes the network, from a dense one."""
-    return entry.result.pruning.recipe not in {None, "dense"}
-
-
-def _learned(entry: Entry) -> bool:
-    return _made(entry) and entry.result.pruning.regime != "one-shot"
-
-
 def _at_hand(entry: Entry) -> str:
     model = entry.result.model
-    what = "The dense network that it is pruned from" if _made(entry) else "It"
+    what = "The dense network that it is pruned from" if entry.result.pruning.made else "It"
     if model.normalisation is not None:
         if carried(entry.submission):
             return f"{what} lies in the folder of its entry, in a checkout of this project."
@@ -66,11 +57,11 @@ def _at_hand(entry: Entry) -> str:
 
 
 def _sure(entry: Entry) -> str:
-    weights = entry.submission.weights
-    if _learned(entry):
+    weights, pruning = entry.submission.weights, entry.result.pruning
+    if pruning.learned:
         kept = f" Those are kept at {weights.address}, sha256 {weights.sha256}." if weights.address else ""
         return (
             "It learned after it was pruned, and another processor learns other weights: what comes out is like the "
             f"network that was measured, not the same.{kept}"
         )
-    return "The last command finds the digest of the network that was measured, or fails." if _made(entry) else ""
+    return "The last command finds the digest of the network that was measured, or fails." if pruning.made else ""

@@ -78,7 +78,7 @@ def _located(locator: str, result: Result | None) -> Iterator[str]:
 def locator(result: Result) -> str:
     """Return where the weights of a run come from, in words that ``bench evaluate`` understands."""
     pruning = result.pruning
-    if pruning.recipe in {None, "dense"}:
+    if not pruning.made:
         return result.model.ref
     target = f" at sparsity {pruning.target}" if pruning.target else ""
     regime = "" if pruning.regime == "one-shot" else f", then {pruning.regime}"
@@ -88,12 +88,11 @@ def locator(result: Result) -> str:
 def rebuilt(result: Result) -> str | None:
     """Return the words by which anyone rebuilds the network that was measured, to the last bit.
 
-    None for a file of one's own, and where a network learned after it was pruned: sums of floating-point numbers come
-    out otherwise on another processor, and so do the weights that were learned with them.
+    None for a file of one's own, and where a network learned after a recipe had pruned it: sums of floating-point
+    numbers come out otherwise on another processor, and so do the weights that were learned with them.
     """
     source, _, name = result.model.ref.partition(":")
-    exact = result.pruning.regime in {None, "one-shot"}
-    return locator(result) if source in SOURCES and name and exact else None
+    return locator(result) if source in SOURCES and name and not result.pruning.learned else None
 
 
 def tomorrow() -> date:

@@ -92,7 +92,7 @@ def neighbour(
 def _file(result: Result) -> str | None:
     """Return one word for a file, the architecture and the normalisation that it is read with: the same network."""
     model = result.model
-    if model.file_sha256 is None or model.normalisation is None or result.pruning.recipe not in {None, "dense"}:
+    if model.file_sha256 is None or model.normalisation is None or result.pruning.made:
         return None
     return f"{model.file_sha256} {model.architecture} {model.normalisation.mean} {model.normalisation.std}"
 

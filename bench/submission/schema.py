@@ -142,10 +142,19 @@ class PruningRecord(Frozen):
         return self.recipe or self.method or "unknown"
 
     @property
+    def made(self) -> bool:
+        """A recipe made the network here, from a dense one."""
+        return self.recipe not in {None, "dense"}
+
+    @property
+    def learned(self) -> bool:
+        """It learned after a recipe had pruned it; another processor learns other weights."""
+        return self.made and self.regime not in {None, "one-shot"}
+
+    @property
     def criterion(self) -> str | None:
         """The recipe that ran, or the one that `bench prune` wrote down for its file; None for other methods."""
-        written = _WRITTEN.fullmatch(self.method or "")
-        return written[1] if written else self.recipe
+        return written[1] if (written := _WRITTEN.fullmatch(self.method or "")) else self.recipe
 
     @property
     def asked(self) -> str | None:
@@ -183,7 +192,7 @@ class AttackRecord(Frozen):
 
 
 class ThreatRecord(Frozen):
-    """The cascade of one threat model; correct = robust + the sum over broken, and best_known ≤ robust."""
+    """The cascade of one threat model, in order; correct = robust + the sum over broken, and best_known ≤ robust."""
 
     norm: Norm
     epsilon: Exact
@@ -193,7 +202,6 @@ class ThreatRecord(Frozen):
     """Points that are correct and have no verified witness within the radius, whoever found it: this cascade, one of
     another norm, a replay from the parent, or a check. Boards rank by it."""
     attacks: Annotated[tuple[AttackRecord, ...], Field(max_length=64)]
-    """In order."""
 
     @property
     def radius(self) -> Fraction:

@@ -99,6 +99,11 @@ class Request:
         return self.origin is None and RECIPES[self.recipe].structure is Structure.DENSE
 
     @property
+    def learns(self) -> bool:
+        """The network learns here, after a recipe has pruned it."""
+        return RECIPES[self.recipe].structure is not Structure.DENSE and self.regime != "one-shot"
+
+    @property
     def refs(self) -> tuple[ModelRef, ...]:
         """The network, and the dense parent that it is told to come from, if any is."""
         parent = self.origin.parent if self.origin else None

@@ -136,3 +136,12 @@ def test_a_network_that_learned_after_it_was_pruned_is_written_to_a_file_first(t
     asked = plan(Request(model, rules("digits-v1"), recipe="magnitude-global", sparsity=Fraction(1, 2), out=folder))
     (told,) = onward(asked, learned, "digits-v1")
     assert told.startswith("To submit it, write it to a file with bench prune and measure that")
+
+
+@pytest.mark.parametrize("regimes", ["one-shot", "one-shot,ft,ft-adv"])
+def test_a_sweep_says_before_it_begins_that_what_learns_is_submitted_as_a_file(capsys, tmp_path, regimes):
+    asked = ["--models", "embedded:digits-tiny-linf", "--recipes", "magnitude-global", "--sparsities", "1/2"]
+    assert run(["sweep", *asked, "--regimes", regimes, "--out", str(tmp_path / "s"), "--dry-run"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "learns after it is pruned" in line]
+    assert len(told) == ("ft" in regimes)
+    assert all("(ft, ft-adv)" in line and "`bench prune`" in line for line in told)

@@ -18,8 +18,9 @@ from bench.submission import check
 from bench.submission.arrays import pack_arrays, read_arrays
 from bench.submission.check import problems, survey
 from bench.submission.files import canonical
-from bench.submission.people import RESERVED
+from bench.submission.people import RESERVED, rebuilt
 from bench.submission.relations import Neighbour, neighbours, relation_problems
+from bench.submission.schema import Result
 from bench.submission.withdrawal import withdraw
 from tests.support.builders import write
 from tests.support.carrying import SMALL, carry
@@ -364,6 +365,13 @@ def test_what_learned_after_pruning_is_no_words_to_rebuild_by(tmp_path, regime):
     text = re.sub(r"^locator = .*", f"locator = {json.dumps(words)}", path.read_text("utf-8"), flags=re.MULTILINE)
     path.write_text(text, "utf-8")
     assert any("is no place of weights" in problem for problem in problems(folder)), problems(folder)
+
+
+def test_a_network_that_others_published_pruned_is_named_however_they_trained_it(tmp_path):
+    folder = write(tmp_path, id="net")
+    result = json.loads((folder / "result.json").read_text("utf-8"))
+    result["pruning"] |= {"recipe": None, "method": "HYDRA", "version": 0, "scope": "none", "regime": "ft-adv"}
+    assert rebuilt(Result.model_validate_json(json.dumps(result))) == result["model"]["ref"]
 
 
 FORGED, READ = 64 * "f", 64 * "5"
