@@ -24,7 +24,7 @@ def command(*, submissions: Path, as_json: bool) -> None:
     the site says the same.
     """
     from bench.site.entries import read
-    from bench.site.findings import findings
+    from bench.site.findings.questions import findings
 
     found = findings(read(submissions))
     if as_json:

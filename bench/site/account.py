@@ -119,7 +119,8 @@ def _claimed(entry: Entry) -> dict[str, Any]:
     return {
         "title": "Claimed and measured",
         "anchor": "claimed",
-        "says": f"Pruned by others: {pruning.method}. Measured here, tensor by tensor, against the dense parent.",
+        "says": f"Handed in as a file, pruned by {pruning.method} as its authors say. Measured here, tensor by tensor, "
+        "against the dense parent.",
         "header": ["what", "claimed", "measured"],
         "numbers": {1, 2},
         "rows": lines,
@@ -168,7 +169,7 @@ def _scenarios(entry: Entry) -> dict[str, Any]:
     return {
         "title": "When the adversary knows less",
         "anchor": "scenarios",
-        "says": "Transfer: images crafted on the dense parent. Black-box: queries only"
+        "says": "Transfer: the nearest images that were found on the dense parent, replayed. Black-box: queries only"
         f"{_budgets(entry.protocol)}. Last column: the worst case.",
         "header": ["scenario", "threat model", "robust %", "95 % interval", "white-box %"],
         "numbers": {2, 3, 4},
@@ -192,7 +193,7 @@ def _provenance(catalogue: Catalogue, entry: Entry) -> Iterator[dict[str, Any]]:
         ["sha256 of the parent's tensors", model.parent_sha256 or "none"],
         _made(pruning),
         ["regime", pruning.regime or "not said"],
-        ["target sparsity", pruning.target or "none"],
+        ["target sparsity", pruning.asked or "none"],
         ["zeros", f"{thousands(pruning.zeros)} of {thousands(pruning.prunable)} prunable weights"],
         ["compression", f"{_times(entry.compression)}; {_times(entry.connected_compression)} without dead weights"],
         ["latency", _latency(result.cost.latency)],

@@ -62,7 +62,7 @@ def _anchor(entry: Entry) -> str:
 def _group(catalogue: Catalogue, protocol: Protocol, taken: dict[Entry, None]) -> dict[str, Any]:
     entries = candidates(catalogue, protocol)
     again = sum(entry.level.ranked for entry in entries)
-    says = f"{again} of {len(entries)} entries were measured again by others; only these are taken here."
+    says = f"{again} of {len(entries)} entries were measured again and signed; only these are taken here."
     tables = [
         {"title": title, "rows": list(_rows(catalogue, entries, norms, taken))}
         for title, norms in _threats(catalogue, protocol, entries)
@@ -96,7 +96,7 @@ def _nothing(answer: Answer, kind: str) -> str:
     if answer.nearest is None:
         return "nothing was measured again"
     needs = f"{sizes(answer.nearest)[kind]:.1f} % of {'its weights' if kind == 'left' else 'the MACs of its parent'}"
-    return f"nothing fits: the smallest, {answer.nearest.title}, has {needs}"
+    return f"nothing that survives at any point fits: the smallest, {answer.nearest.title}, has {needs}"
 
 
 def _taken(catalogue: Catalogue, answer: Answer, take: Entry, question: Question) -> dict[str, Any]:

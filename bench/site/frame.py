@@ -46,7 +46,7 @@ STORED = (
     Column("robust", "count", "Of them, left by the norm's own cascade; none where withheld.", optional=True),
     Column("best_known", "count", "Of them, without a verified witness of any source; boards rank by it; none where "
            "withheld.", optional=True),
-    Column("transfer", "count", "Of them, left by images that were crafted on the dense parent.", optional=True),
+    Column("transfer", "count", "Of them, left by the nearest images found on the dense parent.", optional=True),
     Column("black_box", "count", "Of them, left by attacks that only ask queries.", optional=True),
     Column("rank", "count", "By best_known, within the band.", optional=True),
     Column("rank_best", "count", "The best rank that paired tests leave open.", optional=True),

@@ -24,7 +24,7 @@ from bench.site.figures import (
     times,
     under,
 )
-from bench.site.findings import findings
+from bench.site.findings.questions import findings
 from bench.site.mixture import Line, Reign, candidates, drawn, envelope, lines
 from bench.site.pages import Page
 from bench.site.sweetspots import Ladder, ladders

@@ -14,6 +14,7 @@ from bench.site.reproduce import commands
 from bench.site.tables import doubts
 from bench.submission.schema import VerificationLevel
 from bench.submission.score import rate, wilson
+from bench.submission.verification import Verification
 from bench.submission.verifiers import listed, same, signer
 
 _VERIFIED = {
@@ -43,7 +44,13 @@ def home(catalogue: Catalogue) -> Page:
     ]
     news = [change._asdict() for change in changes(catalogue)[:6]]
     drawn = [plots.pareto(catalogue, catalogue.boards[0], "density", "home")] if catalogue.boards else []
-    context = {"boards": grouped, "changes": news, "figures": drawn, "literature": literature.cards(catalogue)}
+    context = {
+        "boards": grouped,
+        "again": _again(catalogue),
+        "changes": news,
+        "figures": drawn,
+        "literature": literature.cards(catalogue),
+    }
     return Page("index.html", "home.html", context, "index.html")
 
 
@@ -149,8 +156,7 @@ def _verified(entry: Entry) -> str:
     if found is None:
         return " ".join([_VERIFIED[entry.level], *more])
     told = [f"By {found.by} on {found.date}."]
-    team = signer(found, listed()).team
-    if team is not None and any(same(team, author) for author in entry.submission.authors):
+    if _kin(entry, found):
         told.append("Author and verifier are one team.")
     told += [
         f"Under {again.norm} {counted(len(again.fallen), 'point')} fell that stood before, which the counts leave out."
@@ -158,6 +164,23 @@ def _verified(entry: Entry) -> str:
         if again.fallen
     ]
     return " ".join([*told, *([found.says] if found.says else []), *more])
+
+
+def _kin(entry: Entry, found: Verification) -> bool:
+    """Tell whether the verifier is of the authors' team."""
+    team = signer(found, listed()).team
+    return team is not None and any(same(team, author) for author in entry.submission.authors)
+
+
+def _again(catalogue: Catalogue) -> str:
+    """Say how many entries were measured again, and how many of these by their authors' own team."""
+    ranked = [entry for entry in catalogue if entry.level.ranked]
+    own = sum(_kin(entry, entry.verification) for entry in ranked if entry.verification is not None)
+    if not ranked:
+        return ""
+    who = "all of them" if own == len(ranked) else str(own)
+    results = counted(len([*catalogue]), "result")
+    return f"So far {len(ranked)} of {results} were, {who} by verifiers of the authors' own team."
 
 
 def _lowered(entry: Entry) -> Iterator[str]:

@@ -144,8 +144,9 @@ def curves(entries: Sequence[Entry], norm: Norm, page: str, *, any_norm: bool = 
     radius = entries[0].protocol.threat(norm).epsilon
     headline = {"epsilon": float(radius), "says": str(radius)}
     says = (
-        f"Robustness curves in {symbol(norm)} of {'; '.join(names.values())}: share of points whose nearest "
-        f"adversarial image lies beyond epsilon. The dotted line marks the radius that ranks, {radius}."
+        f"Robustness curves in {symbol(norm)} of {'; '.join(names.values())}: share of points for which no "
+        f"adversarial image was found within epsilon, a bound from above. The dotted line marks the "
+        f"radius that ranks, {radius}."
     )
     figure = Figure(charts.curves, {"curves": rows, "headline": [headline]}, ("" if any_norm else symbol(norm),))
     name, title = (

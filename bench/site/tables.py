@@ -8,8 +8,9 @@ from fractions import Fraction
 import numpy as np
 
 from bench.site import cost
+from bench.site.edge import loose
 from bench.site.entries import DENSE, Board, Catalogue, Entry
-from bench.site.figures import duration, interval, metric, percent, signed, threat
+from bench.site.figures import SYMBOLS, duration, interval, metric, percent, signed, threat
 from bench.submission.paired import Paired
 from bench.submission.schema import Level, VerificationLevel
 from bench.submission.score import rate, wilson
@@ -24,8 +25,10 @@ _LATENCY = (
 )
 _NONZERO = "Non-zero parameters of the whole network."
 _RANK = "Within the band of sparsity: the ranks that paired tests leave open, all pairs of the band taken together."
+_RECIPE = "Score, structure, scope, schedule; for a file that `bench prune` wrote, what it wrote down."
 _HALF = (
-    "Half of all points have an adversarial image no farther away, in the norm of the board; misread points count as 0."
+    "For half of all points an adversarial image was found no farther away, in the norm of the board: a bound from "
+    "above; misread points count as 0."
 )
 
 
@@ -133,9 +136,15 @@ def doubts(catalogue: Catalogue, entry: Entry) -> list[str]:
     """Return the remarks with each flag in its own words, the reason why there is no rank first."""
     spelt = {_flag(flag.check, flag.level): flag.says for flag in entry.result.flags if flag.says}
     why = [flag.says for flag in entry.result.flags if flag.check == "collapse" and flag.says]
-    return [
+    found = [
         why[0] if why and remark.startswith("collapsed") else spelt.get(remark, remark)
         for remark in remarks(catalogue, entry)
+    ]
+    edges = [(norm, edge) for norm in entry.robust if not entry.withheld and (edge := loose(entry, norm))]
+    return found + [
+        f"Of the {edge.broken} points that fell under {SYMBOLS[norm]}, no image was found nearer than the edge of the "
+        f"radius for {edge.found}: the curve inside it and the median distance may be far too high."
+        for norm, edge in edges
     ]
 
 
@@ -192,7 +201,7 @@ def columns(board: Board) -> list[Column]:
         ),
         Column("band", "Band", "Of measured sparsity.", _band, facet=True, extra=True),
         Column("level", "Level", "How far others have checked it.", _level, facet=True),
-        Column("recipe", "Recipe", "Score, structure, scope, schedule.", _word("recipe"), facet=True, extra=True),
+        Column("recipe", "Recipe", _RECIPE, _word("criterion"), facet=True, extra=True),
         *_methods(board),
         Column("structure", "Structure", "The pattern of the zeros.", _word("structure"), facet=True, extra=True),
         Column("regime", "Regime", "What followed the pruning.", _word("regime"), facet=True, extra=True),
@@ -226,7 +235,7 @@ def _surviving(*norms: Norm) -> Callable[[Row], Cell]:
 
 def _methods(board: Board) -> Iterator[Column]:
     if any(entry.result.pruning.method for entry in board.entries):
-        says = "How others pruned it, in their words; nobody can compute it again from these alone."
+        says = "How it was pruned before it was handed in as a file, in the words of its authors."
         yield Column("method", "Method", says, _word("method"), facet=True, extra=True)
 
 

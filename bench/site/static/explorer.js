@@ -86,7 +86,7 @@
     find("answer").textContent = winner
       ? `With ${state.p} % attacked traffic, ${winner.line.entry.title} is best: ${percent(at(winner.line, p))} % right (${percent(winner.line.clean)} % clean, ${percent(winner.line.robust)} % robust).`
       : "No entry fits this scenario; allow a larger size or all entries.";
-    find("basis").textContent = `${label}, ${state.knowledge}. Collapsed, withheld and superseded entries cannot win.`;
+    find("basis").textContent = `${label}, ${state.knowledge}. Collapsed, withheld and superseded entries cannot win${state.knowledge === "transfer" ? ", nor can dense networks, which have no parent" : ""}. At other strengths than the board's own an entry counts by the nearest images that were found.`;
     find("answers").replaceChildren(...reigns.map(({ line, start, end }) => {
       const row = document.createElement("tr");
       const cell = document.createElement("td");

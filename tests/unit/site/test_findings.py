@@ -4,20 +4,27 @@ import json
 import shutil
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from bench.cli.report import command
 from bench.evaluation.plan.manifest import method
-from bench.site import findings as module
+from bench.protocol.load import load
 from bench.site import guides
+from bench.site.edge import loose
 from bench.site.entries import paired, read
-from bench.site.findings import findings
+from bench.site.figures import percent, signed
+from bench.site.findings import compression
+from bench.site.findings.finding import order, share
+from bench.site.findings.questions import findings
 from bench.site.mixture import candidates
 from bench.site.press import Press
 from bench.site.sweetspots import ladders
+from bench.site.tables import doubts
 from bench.submission.paired import holm
 from bench.submission.statistics import kendall
+from bench.threats import Norm
 from tests.support.builders import Cell, board, write
 
 
@@ -88,50 +95,122 @@ def test_children_are_counted_by_tests_that_stand_together(root):
     assert worse > 0
 
 
-def test_what_differs_in_nothing_but_its_recipe_is_held_apart_from_its_regime(tmp_path):
-    half = {"parent": "net", "sparsity": Fraction(1, 2)}
-    write(tmp_path, Cell(id="net-dense", parent="net"))
-    for number, recipe in enumerate(("magnitude-global", "magnitude-uniform", "random-erk")):
-        write(tmp_path, Cell(id=f"net-{number}", recipe=recipe, strength=0.8 - 0.1 * number, **half))
-    catalogue = read(tmp_path)
-    entries = [entry for entry in catalogue if not entry.dense]
-    assert module._spread(entries, catalogue.boards[0], module._but_recipe) is None, "three entries tell too little"
-    for number, recipe in enumerate(("magnitude-global", "magnitude-uniform", "random-erk")):
-        cell = Cell(id=f"net-more-{number}", recipe=recipe, parent="net", sparsity=Fraction(9, 10), strength=0.5)
-        write(tmp_path, cell)
-    catalogue = read(tmp_path)
-    entries = [entry for entry in catalogue if not entry.dense]
-    pooled, groups, count = module._spread(entries, catalogue.boards[0], module._but_recipe)
-    assert (groups, count) == (2, 6)
-    by_target: dict[str | None, list[float]] = {}
-    for entry in entries:
-        by_target.setdefault(entry.result.pruning.target, []).append(float(module._robust(entry, catalogue.boards[0])))
-    shares = list(by_target.values())
-    by_hand = sum((share - sum(group) / 3) ** 2 for group in shares for share in group) / 4
-    assert pooled == pytest.approx(by_hand)
-    assert module._spread(entries, catalogue.boards[0], module._but_regime) is None
-    assert said(tmp_path, "recipe-or-regime") is None, "one half of the comparison answers nothing"
-
-
-def test_files_that_learned_after_bench_prune_are_held_against_what_the_recipe_left(tmp_path):
-    write(tmp_path, Cell(id="net-dense", parent="net"))
-    for sparsity in (Fraction(1, 2), Fraction(3, 4), Fraction(9, 10)):
+def grid(root, regimes, targets=(2, 3, 4, 5, 6)):
+    """Write a parent, two recipes at several sparsities, and for each regime what learned after the first of them."""
+    write(root, Cell(id="net-dense", parent="net"))
+    for left in targets:
+        sparsity = Fraction(left - 1, left)
         cell = Cell(parent="net", sparsity=sparsity)
-        stem, claim = f"net-{float(sparsity)}", {"sparsity": str(sparsity)}
-        write(tmp_path, cell, id=f"{stem}-global", recipe="magnitude-global", strength=0.9)
-        write(tmp_path, cell, id=f"{stem}-random", recipe="random-erk", strength=0.7)
-        written = method("magnitude-global", 1)
-        write(
-            tmp_path, cell, id=f"{stem}-ft", recipe="magnitude-global", theirs=written, claim=claim, regime="ft-adv",
-            strength=1.1,
-        )  # fmt: skip
-    found = said(tmp_path, "recipe-or-regime")
-    assert {row[1:4] for row in found.rows} == {("recipes", "3", "6"), ("regimes", "3", "6")}
-    assert "recipes make" in found.says[0]
+        stem, claim = f"net-{left}", {"sparsity": str(sparsity)}
+        write(root, cell, id=f"{stem}-global", recipe="magnitude-global", strength=0.9)
+        write(root, cell, id=f"{stem}-random", recipe="random-erk", strength=0.7)
+        for regime, strength in regimes.items():
+            write(
+                root, cell, id=f"{stem}-{regime}", recipe="magnitude-global", theirs=method("magnitude-global", 1),
+                claim=claim, regime=regime, strength=strength,
+            )  # fmt: skip
+
+
+def test_recipes_are_held_against_regimes_in_cells_where_both_differ(tmp_path):
+    grid(tmp_path / "few", {"ft-adv": 1.1}, targets=(2, 3, 4, 5))
+    assert said(tmp_path / "few", "recipe-or-regime") is None, "four cells tell too little"
+    grid(tmp_path / "alone", {})
+    assert said(tmp_path / "alone", "recipe-or-regime") is None, "one half of the comparison answers nothing"
+    grid(tmp_path / "both", {"ft-adv": 1.1})
+    catalogue = read(tmp_path / "both")
+    first = catalogue.boards[0]
+    shares = {entry.id: share(entry, first) for entry in catalogue}
+    recipes, regimes = (
+        sum(float(shares[f"net-{left}-global"] - shares[f"net-{left}-{other}"]) ** 2 / 2 for left in range(2, 7))
+        for other in ("random", "ft-adv")
+    )
+    found = said(tmp_path / "both", "recipe-or-regime")
+    assert found.rows[0][1:3] == ("5", "15")
+    assert f"recipes make {percent(recipes / (recipes + regimes), 0)} % of the variance" in found.says[0]
     assert "its authors' word" in found.says[-1]
-    catalogue = read(tmp_path)
-    (ladder,) = ladders(catalogue, catalogue.boards[0])
+    (ladder, *_) = ladders(catalogue, first)
     assert set(ladder.spots) == {"magnitude-global", "random-erk", "magnitude-global, ft-adv"}
+
+
+@pytest.mark.parametrize(("strength", "verdict"), [(0.9, "recipes matter more"), (1.6, "regimes matter more")])
+def test_which_matters_more_is_said_where_the_interval_leaves_one_half_out(tmp_path, strength, verdict):
+    grid(tmp_path, {"ft-adv": strength})
+    assert verdict in said(tmp_path, "recipe-or-regime").says[0]
+
+
+def test_what_is_drawn_again_is_the_same_every_time_and_holds_the_estimate():
+    cells = [compression._Cell(3, recipes, 1.0) for recipes in (0.1, 0.5, 1.0, 2.0, 9.0)]
+    low, high = compression._interval(cells)
+    assert (low, high) == compression._interval(cells)
+    assert low < compression._part(cells) < high
+    alike = [compression._Cell(3, 1.0, 3.0)] * 5
+    assert compression._interval(alike) == (0.25, 0.25)
+
+
+def test_what_learning_brought_is_counted_pair_by_pair(tmp_path):
+    grid(tmp_path, {"ft-adv": 1.4, "ft": 0.4, "bn": 0.9})
+    found = said(tmp_path, "regimes")
+    by_regime = {row[1]: row[2:5] for row in found.rows if row[0].startswith("Digits, L∞")}
+    assert by_regime["ft-adv"] == ("5", "5", "0")
+    assert by_regime["ft"] == ("5", "0", "5")
+    assert by_regime["bn"][1:] == ("0", "0")
+    assert any(
+        "ft-adv leaves significantly more points than pruning at once in 5 of 5 pairs" in says for says in found.says
+    )
+    catalogue = read(tmp_path)
+    first = catalogue.boards[0]
+    gained = [
+        share(one, first) - share(other, first)
+        for left in range(2, 7)
+        for one in catalogue
+        for other in catalogue
+        if (one.id, other.id) == (f"net-{left}-ft-adv", f"net-{left}-global")
+    ]
+    mean = signed(sum(gained, Fraction(0)) / 5)
+    assert next(row[5] for row in found.rows if row[1] == "ft-adv") == mean
+    assert f"{mean} points of a hundred in the mean" in found.says[2]
+
+
+def test_where_neither_network_nor_parent_survives_no_difference_is_counted(tmp_path):
+    for name in ("net", "other"):
+        write(tmp_path, Cell(id=f"{name}-dense", parent=name))
+        write(tmp_path, Cell(id=f"{name}-half", parent=name, sparsity=Fraction(1, 2), recipe="magnitude-global"))
+    catalogue = read(tmp_path)
+    assert "of 2 pruned networks" in compression.parents(catalogue).says[0]
+    for entry in catalogue:
+        if entry.id.startswith("net"):
+            entry.robust[Norm.LINF] = np.zeros_like(entry.correct)
+    sentence = compression.parents(catalogue).says[0]
+    assert "of 1 pruned network " in sentence
+    assert "Left out of 2" in sentence
+
+
+def test_an_order_needs_five_values_on_either_side():
+    values = [Fraction(number, 10) for number in range(5)]
+    assert order([(one, one) for one in values]) == 1
+    assert order([(one, -one) for one in values]) == -1
+    assert order([(one, Fraction(0)) for one in values]) is None
+    assert order([(one, min(one, Fraction(3, 10))) for one in values]) is None
+
+
+def test_curves_that_nothing_was_found_inside_of_are_named(tmp_path):
+    write(tmp_path, id="edge", strength=0.3)
+    write(tmp_path, id="inside", strength=0.3)
+    catalogue = read(tmp_path)
+    named = {entry.id: entry for entry in catalogue}
+    assert loose(named["edge"], Norm.LINF) is None, "as written they lie inside"
+    distances = named["edge"].folder.points.distance
+    radius = np.float32(load("digits-v1").threat(Norm.LINF).epsilon)
+    fell = (distances[Norm.LINF] > 0) & (distances[Norm.LINF] <= radius)
+    distances[Norm.LINF] = np.where(fell, radius, distances[Norm.LINF])
+    found = loose(named["edge"], Norm.LINF)
+    assert found is not None
+    assert found.found == found.broken == int(fell.sum())
+    assert loose(named["inside"], Norm.LINF) is None
+    finding = next(one for one in findings(catalogue) if one.anchor == "unresolved")
+    assert "1 of 2 networks have curves that are loose" in finding.says[0]
+    assert any("no image was found nearer than the edge" in doubt for doubt in doubts(catalogue, named["edge"]))
+    assert not any("no image was found" in doubt for doubt in doubts(catalogue, named["inside"]))
 
 
 def test_orders_agree_as_the_reference_says():
