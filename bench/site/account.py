@@ -136,12 +136,16 @@ def _attacks(entry: Entry) -> dict[str, Any]:
         if beyond := record.robust - record.best_known:
             elsewhere = ["witnesses from elsewhere", "–", thousands(beyond), "–", "–", "–"]
             lines.append([threat(record.norm, record.epsilon), *elsewhere])
+        if later := record.best_known - entry.survivors(record.norm):
+            found = ["challenges and re-runs", "–", thousands(later), "–", "–", "–"]
+            lines.append([threat(record.norm, record.epsilon), *found])
     return {
         "title": "The cascade",
         "anchor": "cascade",
         "says": (
             "Each attack runs on the points that the cascade has not broken; rejected candidates fool from outside the "
-            "ball. Witnesses from elsewhere (other norms, the parent, checks) take what the cascade left."
+            "ball. Witnesses from elsewhere (other norms, the parent, checks) take what the cascade left; what a "
+            "challenge or a re-run broke later counts, too."
         ),
         "header": ["threat model", "attack", "attempted", "broken", "rejected", "forward passes", "backward passes"],
         "numbers": {2, 3, 4, 5, 6},

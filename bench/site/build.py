@@ -67,7 +67,7 @@ def _build(submissions: Path, store: Store | None, commands: click.Group | None)
     catalogue = read(submissions, store)
     shelf = documents.documents(commands)
     downloads, says = _downloads(catalogue, submissions)
-    shared = [*_pages(catalogue), guides.data(downloads, says)]
+    shared = [*_pages(catalogue), guides.data(downloads, says, catalogue.updated)]
     drawings = [drawing for page in shared for drawing in figures(page)]
     assets = _assets(catalogue, drawings, shelf)
     press = Press({name: address for name, (address, _) in assets.items()})

@@ -8,11 +8,15 @@ from typing import Any
 import altair as alt
 
 WIDTH, HEIGHT = 460, 280
-SHARES = alt.Axis(format="~p", values=[0, 0.25, 0.5, 0.75, 1])
+SHARES = alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1])
+_STROKES = alt.Legend(columns=1, symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=3, symbolSize=300)
 LINES = "split(datum.label, ', ')"
 """Puts the parts of an entry's title below each other, which leaves room for the figure on a phone."""
+SIGNED = "datum.value == 0 ? '0 %' : format(datum.value, '+~p')"
 FRONTS = ["front, measured", "front, ranked"]
 SERIES = [f"var(--c{number})" for number in range(1, 7)]
+DASHES = [dash for dash in ([1, 0], [6, 3], [2, 2]) for _ in SERIES]
+"""Of lines that share a colour; more than three times as many as there are colours are not told apart."""
 
 
 def _data(name: str) -> alt.InlineData:
@@ -21,8 +25,7 @@ def _data(name: str) -> alt.InlineData:
 
 def _colour(field: str) -> alt.Color:
     """Colour by a field, in the order of the rows."""
-    legend = alt.Legend(columns=1, symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=3)
-    return alt.Color(f"{field}:N", title=None, sort=None, legend=legend).scale(range=SERIES)
+    return alt.Color(f"{field}:N", title=None, sort=None, legend=_STROKES).scale(range=SERIES)
 
 
 def _share(field: str, title: str, **scale: Any) -> alt.Y:
@@ -83,10 +86,14 @@ def pareto(size: str, spelt: str) -> Any:
 def curves(norm: str) -> Any:
     """Plot the share of points with a distance above epsilon, with 95 % intervals; the norm may be left out.
 
+    The axis is that of the square root, since networks differ at radii that are small beside the last one.
+
     ``curves``: epsilon (a number), says (as written), robust, low, high, series.
-    ``headline``: epsilon of the radius that ranks.
+    ``headline``: epsilon of the radius that ranks, and says.
     """
-    x = alt.X("epsilon:Q", title=f"{norm} distance ε".strip(), axis=alt.Axis(tickCount=6)).scale(nice=False)
+    x = alt.X("epsilon:Q", title=f"{norm} distance ε, root scale".strip(), axis=alt.Axis(tickCount=6)).scale(
+        type="sqrt", nice=False
+    )
     colour = _colour("series")
     base = alt.Chart(_data("curves"))
     band = base.mark_area(opacity=0.12).encode(x=x, y=_share("low", "points beyond ε"), y2="high:Q", color=colour)
@@ -96,10 +103,12 @@ def curves(norm: str) -> Any:
         color=colour,
         tooltip=["series:N", alt.Tooltip("says:N", title="ε"), alt.Tooltip("robust:Q", format=".1%", title="robust")],
     )
-    rule = (
-        alt.Chart(_data("headline")).mark_rule(strokeDash=[2, 3]).encode(x="epsilon:Q", color=alt.value("var(--muted)"))
+    radius = alt.Chart(_data("headline"))
+    rule = radius.mark_rule(strokeDash=[2, 3]).encode(x="epsilon:Q", color=alt.value("var(--muted)"))
+    said = radius.mark_text(align="left", dx=4, color="var(--muted)").encode(
+        x="epsilon:Q", y=alt.value(8), text="says:N"
     )
-    return alt.layer(band, rule, line).properties(width=WIDTH, height=HEIGHT)
+    return alt.layer(band, rule, said, line).properties(width=WIDTH, height=HEIGHT)
 
 
 def ladder() -> Any:
@@ -118,11 +127,14 @@ def ladder() -> Any:
     )
     room = dense.mark_rect(opacity=0.12).encode(y="low:Q", y2="high:Q", color=alt.value("var(--muted)"))
     base = alt.Chart(_data("ladder"))
-    whiskers = base.mark_rule(opacity=0.45).encode(x=x, y="low:Q", y2="high:Q", color=colour)
+    # in both layers, or there were a legend for each of the two
+    dash = alt.StrokeDash("recipe:N", title=None, sort=None, legend=_STROKES).scale(range=DASHES)
+    whiskers = base.mark_rule(opacity=0.45).encode(x=x, y="low:Q", y2="high:Q", color=colour, strokeDash=dash)
     line = base.mark_line(point=alt.OverlayMarkDef(size=40)).encode(
         x=x,
         y="robust:Q",
         color=colour,
+        strokeDash=dash,
         tooltip=[
             alt.Tooltip("name:N", title="entry"),
             "recipe:N",
@@ -235,7 +247,7 @@ def differences() -> Any:
     ``zero``: at, the line of no difference.
     """
     y = alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=230, labelColor="var(--ink)", labelExpr=LINES))
-    x = alt.X("low:Q", title="difference in robust accuracy", axis=alt.Axis(format="+~p", tickCount=5))
+    x = alt.X("low:Q", title="difference in robust accuracy", axis=alt.Axis(labelExpr=SIGNED, tickCount=5))
     colour = alt.Color("verdict:N", title=None, legend=alt.Legend(columns=1, symbolOpacity=1)).scale(
         domain=["better", "worse", "not separated"], range=["var(--c3)", "var(--c2)", "var(--muted)"]
     )
@@ -251,4 +263,4 @@ def differences() -> Any:
         color=colour,
         tooltip=["name:N", alt.Tooltip("difference:Q", format="+.1%"), "verdict:N", alt.Tooltip("says:N", title="p")],
     )
-    return alt.layer(bars, zero, whiskers, points).properties(width=WIDTH - 100, height=alt.Step(42))
+    return alt.layer(bars, zero, whiskers, points).properties(width=WIDTH - 100, height=alt.Step(48))

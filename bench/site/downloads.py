@@ -17,6 +17,7 @@ from bench.submission.ranks import Place
 from bench.submission.schema import ThreatRecord
 from bench.submission.score import rate, wilson
 from bench.threats import Norm
+from bench.version import __version__
 
 
 class Change(NamedTuple):
@@ -163,6 +164,17 @@ def bibtex(entry: Entry) -> str:
         fields["url"] = submission.paper
     body = "".join(f"  {key} = {{{_latex(value) if key != 'url' else value}}},\n" for key, value in fields.items())
     return f"@misc{{prunebench-{entry.id},\n{body}}}\n"
+
+
+def citation(updated: date | None) -> str:
+    """Return the citation of the benchmark, of the year of its newest entry."""
+    fields = {
+        "title": "prunebench: a benchmark and leaderboard for the adversarial robustness of pruned image classifiers",
+        "author": "{The prunebench maintainers}",
+        **({"year": str(updated.year)} if updated else {}),
+        "version": __version__,
+    }
+    return "@software{prunebench,\n" + "".join(f"  {key} = {{{value}}},\n" for key, value in fields.items()) + "}\n"
 
 
 def badge(entry: Entry, norm: Norm) -> tuple[str, bytes]:

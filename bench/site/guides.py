@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
+from datetime import date
 from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
 from bench.protocol.load import Protocol
 from bench.site import charts, frame, plots
-from bench.site.downloads import changes
+from bench.site.downloads import changes, citation
 from bench.site.draw import Drawing, Figure, draw
 from bench.site.entries import Board, Catalogue, Entry, paired
 from bench.site.figures import (
@@ -266,8 +267,8 @@ def news(catalogue: Catalogue) -> Page:
     return Page("changes.html", "changes.html", {"days": days}, "changes.html")
 
 
-def data(files: Mapping[str, bytes], notes: Mapping[str, str]) -> Page:
-    """Return the list of what can be downloaded, with checksums."""
+def data(files: Mapping[str, bytes], notes: Mapping[str, str], updated: date | None) -> Page:
+    """Return the list of what can be downloaded, with checksums, and how the benchmark is cited."""
     shown = [
         {
             "path": path,
@@ -277,4 +278,5 @@ def data(files: Mapping[str, bytes], notes: Mapping[str, str]) -> Page:
         }
         for path, content in sorted(files.items())
     ]
-    return Page("data.html", "data.html", {"files": shown, "columns": frame.STORED}, "data.html")
+    context = {"files": shown, "columns": frame.STORED, "citation": citation(updated)}
+    return Page("data.html", "data.html", context, "data.html")

@@ -43,7 +43,7 @@ def home(catalogue: Catalogue) -> Page:
         for protocol in catalogue.protocols
     ]
     news = [change._asdict() for change in changes(catalogue)[:6]]
-    drawn = [plots.pareto(catalogue, catalogue.boards[0], "density", "home")] if catalogue.boards else []
+    drawn = [plots.pareto(catalogue, catalogue.boards[0], "density", "home", apart=True)] if catalogue.boards else []
     context = {
         "boards": grouped,
         "again": _again(catalogue),

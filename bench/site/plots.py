@@ -8,7 +8,7 @@ from typing import Any
 from bench.site import charts
 from bench.site.draw import Drawing, Figure, draw, labels
 from bench.site.entries import Board, Catalogue, Entry, paired
-from bench.site.figures import p_value, percent, symbol, thousands, threat
+from bench.site.figures import p_value, percent, symbol, thousands, threat, under
 from bench.site.mixture import candidates
 from bench.site.sweetspots import Ladder, ladders
 from bench.submission.schema import Result
@@ -43,13 +43,14 @@ def _interval(count: int, total: int) -> dict[str, float]:
     return {"robust": round(count / total, 6), "low": round(ends.low, 6), "high": round(ends.high, 6)}
 
 
-def pareto(catalogue: Catalogue, board: Board, measure: str, page: str) -> Drawing:
-    """Draw robust accuracy against one of the measured sizes."""
+def pareto(catalogue: Catalogue, board: Board, measure: str, page: str, *, apart: bool = False) -> Drawing:
+    """Draw robust accuracy against one of the measured sizes; a figure apart from its board is called by it."""
     title, size, spelt = {
         "density": ("Sparsity against robustness", "share of prunable weights left", "p"),
         "nonzero_macs": ("Compute against robustness", "multiply-accumulates with non-zero weights", "s"),
         "bytes_packed": ("Size against robustness", "bytes of masks and values, packed", "s"),
     }[measure]
+    title += f": {under(board.protocol.title, board.norm, board.epsilon)}" if apart else ""
     rows, ranked, alive = [], [], []
     for entry in board.entries:
         x = _measured(entry, measure)
@@ -243,7 +244,10 @@ def waterfall(entry: Entry, norm: Norm, page: str) -> Drawing:
     total, standing = entry.result.data.points, entry.result.clean.correct
     rows: list[dict[str, Any]] = [_stage("correct", 0, standing, total, "standing")]
     taken = [(attack.name, attack.broken) for attack in record.attacks]
-    for name, broken in [*taken, ("elsewhere", record.robust - record.best_known)]:
+    taken += [("elsewhere", record.robust - record.best_known)]
+    if later := record.best_known - entry.survivors(norm):
+        taken += [("found later", later)]
+    for name, broken in taken:
         rows.append(_stage(name, standing - broken, standing, total, "broken"))
         standing -= broken
     rows.append(_stage("robust", 0, standing, total, "standing"))

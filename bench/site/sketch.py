@@ -31,13 +31,19 @@ def _curves(options: Sequence[str], rows: Rows) -> str:
     for row in rows["curves"]:
         series.setdefault(row["series"], []).append(row)
     far = max(float(row["epsilon"]) for row in rows["curves"])
-    x, y, shares = _scale(far, _LEFT, _RIGHT), _scale(1.0, _FOOT, _TOP), (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-    ranks = "".join(f"M{_at(x(float(line['epsilon'])))} {_at(_TOP)}V{_at(_FOOT)}" for line in rows["headline"])
+    root, y, shares = _scale(far**0.5, _LEFT, _RIGHT), _scale(1.0, _FOOT, _TOP), (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+    def x(radius: float) -> float:
+        return root(radius**0.5)
+
+    radii = [(x(float(line["epsilon"])), line["says"]) for line in rows["headline"]]
+    ranks = "".join(f"M{_at(at)} {_at(_TOP)}V{_at(_FOOT)}" for at, _ in radii)
     parts = [
         _path("".join(f"M{_at(_LEFT)} {_at(y(share))}H{_at(_RIGHT)}" for share in shares), "--line"),
         _texts((_LEFT - 6, y(share), f"{share:.0%}") for share in shares),
         _texts(((x(tick), _HIGH - 26, f"{tick:g}") for tick in _ticks(far)), "middle"),
         _path(ranks, "--muted", ' stroke-dasharray="2 3"'),
+        _texts(((at + 4, _TOP + 8, says) for at, says in radii), "start"),
     ]
     low = _HIGH + 14
     for number, (name, points) in enumerate(series.items()):
@@ -49,7 +55,7 @@ def _curves(options: Sequence[str], rows: Rows) -> str:
         parts.append(_path(f"M{_at(_LEFT)} {_at(low)}h18", colour, width=3.0))
         parts.append(_text(_LEFT + 24, low, name))
         low += 16
-    title = f"{' '.join(options)} distance ε".strip()
+    title = f"{' '.join(options)} distance ε, root scale".strip()
     parts.append(_text((_LEFT + _RIGHT) / 2, _HIGH - 8, title, ' text-anchor="middle"'))
     return _svg(_WIDE, low, parts)
 

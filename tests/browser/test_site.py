@@ -7,6 +7,7 @@ import tomllib
 from fractions import Fraction
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.submission.check import examine
@@ -261,7 +262,19 @@ def test_a_view_is_taken_away_as_csv_that_no_spreadsheet_evaluates(site, tab):
     )
     assert {line["Level"] for line in lines} == {"self-reported"}
     assert all(line["Recipe"] and float(line["Clean %"]) >= 0 for line in lines)
-    assert not any(value[:1] in set("=+-@") for line in lines for value in line.values())
+    table = pd.read_csv(waiting.value.path(), index_col="id")
+    assert [*table.index] == page.eval_on_selector_all("#board tbody tr[id]", "rows => rows.map(row => row.id)")
+    data = pd.read_csv(site.folder / "data" / "entries.csv").query("norm == 'Linf'").set_index("entry").loc[table.index]
+    shown = table["Robust %"].notna()
+    assert shown.any()
+    shares = 100 * data["best_known"] / data["points"]
+    assert (table["Robust %"] - shares)[shown].abs().max() < 0.051
+    assert (table["Robust %, low"] <= table["Robust %"])[shown].all()
+    assert (table["Robust %"] <= table["Robust %, high"])[shown].all()
+    assert (table["MACs"] == data["nonzero_macs"]).all()
+    assert pd.api.types.is_numeric_dtype(table["Δ parent"])
+    words = table.select_dtypes(exclude="number").fillna("")
+    assert not any(value[:1] in set("=+-@") for name in words for value in words[name])
 
 
 def test_an_anchor_leads_to_its_row(site, tab):

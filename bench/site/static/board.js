@@ -97,8 +97,9 @@
   });
   const csv = make("button", { type: "button" }, "CSV of this view");
   csv.addEventListener("click", () => {
-    const quote = (text) => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replace(/"/g, '""')}"`;
-    const text = [shown().map((key) => titles.get(key)), ...found.map((row) => shown().map((key) => full(rows.cell(key, row))))];
+    const quote = (value) => (value === "" || typeof value === "number" ? value : `"${(/^[=+\-@\t\r]/.test(value) ? `'${value}` : value).replace(/"/g, '""')}"`);
+    const columns = [["id", found.map((row) => rows.ids[row])], ...shown().flatMap(data)];
+    const text = [columns.map(([title]) => title), ...found.map((_, line) => columns.map(([, values]) => values[line]))];
     const lines = text.map((line) => `${line.map(quote).join(",")}\n`);
     const link = make("a", { download: `${table.dataset.board}.csv`, href: URL.createObjectURL(new Blob(lines, { type: "text/csv" })) });
     link.click();
@@ -123,6 +124,31 @@
   function told() {
     compare.disabled = chosen.size < 2;
     compare.textContent = chosen.size ? `Compare ${chosen.size}` : "Compare";
+  }
+
+  // A column as data: numbers as numbers, what is missing as nothing, ranges and intervals as their ends.
+  function data(key) {
+    const cells = found.map((row) => rows.cell(key, row));
+    const title = titles.get(key);
+    const range = /^([\d.]+)–([\d.]+)/;
+    const number = ([text, order]) => {
+      const said = Number(text.replace("−", "-").replace("∞", "Infinity"));
+      if (text && !Number.isNaN(said)) return Number.isFinite(said) ? said : "inf";
+      return typeof order === "number" && Math.abs(order) < 1e9 ? order : "";
+    };
+    const end = (text, place) => Number(range.exec(text)?.[place] ?? Number.NaN);
+    const known = (value) => (Number.isNaN(value) ? "" : value);
+    if (!numeric.has(key)) return [[title, cells.map(([text]) => text)], ...note(key === "entry" ? "Variant" : `${title}, note`, cells)];
+    const main = cells.some(([text]) => range.test(text))
+      ? [1, 2].map((place) => [`${title}, ${place === 1 ? "best" : "worst"}`, cells.map(([text]) => known(range.test(text) ? end(text, place) : Number(text)))])
+      : [[title, cells.map(number)]];
+    const small = cells.map(([, , words]) => words || "");
+    if (!small.some((words) => range.test(words))) return [...main, ...note(`${title}, note`, cells)];
+    return [...main, ...[1, 2].map((place) => [`${title}, ${place === 1 ? "low" : "high"}`, small.map((words) => known(end(words, place)))])];
+  }
+
+  function note(title, cells) {
+    return cells.some(([, , words]) => words) ? [[title, cells.map(([, , words]) => words || "")]] : [];
   }
 
   // The same elements as those of a printed page.

@@ -83,6 +83,7 @@
     find("count").textContent = `${shown.length} of at most ${MOST} entries compared.`;
     remember({ board: board.key, ids: chosen.join("~") });
     fillCurves(shown, names, total);
+    bars.querySelector("figcaption").textContent = shown.length ? `Paired difference to ${names[0]}` : "Paired difference";
     return window.benchCharts.fill(bars, {
       differences: pairs.map((found, index) => {
         const [low, high] = difference(found);

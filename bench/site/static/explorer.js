@@ -1,7 +1,7 @@
 // Answers which entry is best for the reader's scenario, with the same rule as the printed table.
 (() => {
   "use strict";
-  const { percent, metric, element, options, remember, recall, copier } = window.benchNumbers;
+  const { percent, metric, wilson, element, options, remember, recall, copier } = window.benchNumbers;
   const { protocols, entries } = window.BENCH;
   const find = (id) => document.getElementById(id);
   const controls = find("controls");
@@ -84,7 +84,7 @@
     const label = `${protocols[state.protocol].title}, ${rule().symbol} ${state.epsilon}`;
     const winner = reigns.find((reign) => p >= reign.start && p <= reign.end);
     find("answer").textContent = winner
-      ? `With ${state.p} % attacked traffic, ${winner.line.entry.title} is best: ${percent(at(winner.line, p))} % right (${percent(winner.line.clean)} % clean, ${percent(winner.line.robust)} % robust).`
+      ? `With ${state.p} % attacked traffic, ${winner.line.entry.title} is best: ${percent(at(winner.line, p))} % right (${percent(winner.line.clean)} % clean, ${percent(winner.line.robust)} % robust, ${wilson(Math.round(winner.line.robust * protocols[state.protocol].points), protocols[state.protocol].points).map((end) => percent(end)).join("–")}).`
       : "No entry fits this scenario; allow a larger size or all entries.";
     find("basis").textContent = `${label}, ${state.knowledge}. Collapsed, withheld and superseded entries cannot win${state.knowledge === "transfer" ? ", nor can dense networks, which have no parent" : ""}. At other strengths than the board's own an entry counts by the nearest images that were found.`;
     find("answers").replaceChildren(...reigns.map(({ line, start, end }) => {

@@ -163,6 +163,7 @@ def _captions(page, under):
 def _rest(page, fields):
     """Cover what is said in words by fields of words; nothing but the tables and figures above may be left out."""
     page = re.sub(r"<figure.*?</figure>", "", page, flags=re.DOTALL)
+    page = re.sub(r'<pre[^>]*aria-label="Command that traces.*?</pre>', "", page, flags=re.DOTALL)  # an id is no number
     page = re.sub(r'<ul class="cards numbers">.*?</ul>|<tbody>.*?</tbody>', "", page, flags=re.DOTALL)
     stems = {"name", "method", "title", "threat", "radius", "level", "black-box", "date", "cite", "reproduce", "badge"}
     stems |= {"history", "verification", "challenge", "withdrawal", "sparsity", "doubt", "environment"}

@@ -136,7 +136,7 @@
       const ends = wilson(robust, total).map((end) => percent(end));
       return `Take ${named(entry)}: ${percent(robust / total)} % robust (${ends.join("–")}) under ${label()}, ${percent(entry.clean / total)} % clean, with ${spelt(state.kind, size)}. ${answer.fitting === 1 ? "Nothing else fits." : `${answer.fitting} fit; ${more ? `${more} of them cannot` : "none of them can"} be told apart from it.`}`;
     }
-    const who = state.everyone ? "was measured" : "was measured again by others";
+    const who = state.everyone ? "was measured" : "was measured again and signed";
     if (!answer.nearest) return `Nothing that ${who} can be asked this.`;
     const { entry, size } = answer.nearest;
     if (answer.enough) return `Nothing that ${who} fits: the smallest${state.clean ? " that is accurate enough" : ""}, ${named(entry)}, has ${spelt(state.kind, size)}.`;
