@@ -8,7 +8,7 @@ from typing import Any
 from bench.site import charts
 from bench.site.draw import Drawing, Figure, draw, labels
 from bench.site.entries import Board, Catalogue, Entry, paired
-from bench.site.figures import p_value, percent, symbol, thousands, threat, under
+from bench.site.figures import p_value, percent, signed, symbol, thousands, threat, under
 from bench.site.mixture import candidates
 from bench.site.sweetspots import Ladder, ladders
 from bench.submission.schema import Result
@@ -317,7 +317,7 @@ def difference_rows(base: Entry, others: Sequence[Entry], norm: Norm) -> list[di
 def differences(base: Entry, others: Sequence[Entry], norm: Norm, page: str) -> Drawing:
     """Draw paired differences to one entry."""
     rows = difference_rows(base, others, norm)
-    found = "; ".join(f"{row['name']} {percent(row['difference'])} points, {row['verdict']}" for row in rows)
+    found = "; ".join(f"{row['name']} {signed(row['difference'])} points, {row['verdict']}" for row in rows)
     title = f"Paired difference to {base.title}"
     figure = Figure(charts.differences, {"differences": rows, "zero": [{"at": 0}]})
     return draw(figure, "differences", title, f"{title}: {found}.", page)
