@@ -178,9 +178,9 @@ def _again(catalogue: Catalogue) -> str:
     own = sum(_kin(entry, entry.verification) for entry in ranked if entry.verification is not None)
     if not ranked:
         return ""
-    who = "all of them" if own == len(ranked) else str(own)
+    who = "all" if own == len(ranked) else str(own or "none")
     results = counted(len([*catalogue]), "result")
-    return f"So far {len(ranked)} of {results} were, {who} by verifiers of the authors' own team."
+    return f"So far these are {len(ranked)} of {results}, {who} measured again by verifiers of the authors' own team."
 
 
 def _lowered(entry: Entry) -> Iterator[str]:

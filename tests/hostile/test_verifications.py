@@ -215,9 +215,16 @@ def test_points_that_fell_again_no_longer_count(folder, tmp_path):
 def test_the_page_says_that_author_and_verifier_are_one_team(folder, tmp_path):
     verify(folder, "re-run", DAY)
     assert "one team" not in told(tmp_path)
+    assert (
+        "So far these are 1 of 1 result, none measured again by verifiers"
+        in pages.home(read(tmp_path)).context["again"]
+    )
     path = folder / "submission.toml"
     path.write_text(path.read_text("utf-8").replace('"A. Author"', '"The Team"'), "utf-8")
     assert "Author and verifier are one team." in told(tmp_path)
+    assert (
+        "So far these are 1 of 1 result, all measured again by verifiers" in pages.home(read(tmp_path)).context["again"]
+    )
 
 
 @pytest.mark.parametrize(
