@@ -16,7 +16,7 @@ _MANY = 500
 @click.command("list")
 @click.argument(
     "kind",
-    type=click.Choice(["models", "recipes", "attacks", "checks", "datasets", "protocols", "architectures"]),
+    type=click.Choice(["models", "recipes", "regimes", "attacks", "checks", "datasets", "protocols", "architectures"]),
 )
 @click.argument("word", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -73,6 +73,14 @@ def _recipes() -> Listing:
         ]
         for recipe in found
     ]
+
+
+def _regimes() -> Listing:
+    from bench.pruning.regime import REGIMES
+
+    found = [REGIMES[name] for name in REGIMES]
+    columns = ["regime", "needs", "version", "source"]
+    return columns, [[regime.name, regime.needs, str(regime.version), regime.source] for regime in found]
 
 
 def _attacks() -> Listing:
@@ -141,6 +149,7 @@ def _architectures() -> Listing:
 
 _LISTINGS: dict[str, Callable[[], Listing]] = {
     "recipes": _recipes,
+    "regimes": _regimes,
     "attacks": _attacks,
     "checks": _checks,
     "datasets": _datasets,

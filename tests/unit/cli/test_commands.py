@@ -16,6 +16,7 @@ from bench.evaluation.checks.check import CHECKS
 from bench.models.architecture import ARCHITECTURES
 from bench.protocol.load import load, names
 from bench.pruning.recipe import RECIPES
+from bench.pruning.regime import REGIMES
 
 
 def printed(capsys, *words: str) -> dict:
@@ -28,6 +29,7 @@ def printed(capsys, *words: str) -> dict:
     [
         ("attacks", "attack", list(ATTACKS)),
         ("recipes", "recipe", list(RECIPES)),
+        ("regimes", "regime", list(REGIMES)),
         ("datasets", "data set", [*DATASETS, *FORMATS]),
         ("architectures", "architecture", list(ARCHITECTURES)),
         ("protocols", "protocol", list(names())),

@@ -26,7 +26,7 @@
       for (const part of spec.data) if (part.name in sets) part.values = rows(sets[part.name]);
       // A name in the legend is cut where it would be wider than the page, beside the axis that it starts at.
       const { legend } = spec.config;
-      legend.labelLimit = Math.min(legend.labelLimit, plot.clientWidth - 84);
+      legend.labelLimit = Math.min(legend.labelLimit, plot.clientWidth - 96);
       const { view } = await window.drawVega(place, spec, quiet);
       const svg = place.querySelector("svg");
       svg.setAttribute("aria-hidden", "true");

@@ -49,7 +49,7 @@
       renew();
     });
   }
-  table.caption.querySelector(".part")?.remove();
+  for (const part of table.caption.querySelectorAll(".part")) part.remove(); // what the line above the table says as it stands
   const region = table.parentElement;
   const turner = region.parentElement.querySelector("nav.pages") || make("nav");
 

@@ -125,7 +125,7 @@
   }
 
   const share = (number, total) => `${percent(number / total)} (${wilson(number, total).map((end) => percent(end)).join("–")})`;
-  const tag = (entry) => [entry.structure === "dense" && "dense", !entry.again && entry.level].filter(Boolean);
+  const tag = (entry) => [entry.structure === "dense" && !entry.title.endsWith("dense") && "dense", !entry.again && entry.level].filter(Boolean);
   const named = (entry) => `${entry.title}${tag(entry).length ? ` (${tag(entry).join(", ")})` : ""}`;
 
   function say(answer) {
