@@ -179,8 +179,9 @@ def _pruned(entry: Entry, files: Files) -> Iterator[_Row]:
         yield "method", _words("{}; {}".format), pruning("method", "structure")
     if entry.result.pruning.regime:
         yield "regime", WORDS, pruning("regime")
-    if entry.result.pruning.target:
-        yield "target", WORDS, pruning("target")
+    if entry.result.pruning.asked:
+        asked = ("target",) if entry.result.pruning.claim is None else ("claim", "sparsity")
+        yield "target", WORDS, (files.result("pruning", *asked),)
     zeros = _words(lambda zeros, all_: f"{thousands(zeros)} of {thousands(all_)} prunable weights")
     yield "zeros", zeros, pruning("zeros", "prunable")
     rates = Formula("first / (first − second); first / third", lambda all_, zeros, alive: (

@@ -141,7 +141,7 @@ def test_the_chart_draws_the_distances_of_both_runs(ran):
     html = ran.shown(".curve(")["text/html"]
     start = html.rindex("})({") + 3
     chart, _ = json.JSONDecoder().raw_decode(html[start:])
-    band, rule, line = chart["layer"]
+    band, rule, said, line = chart["layer"]
     assert band["data"] == line["data"]
     drawn = line["data"]["values"]
     for name in ("sparse", "dense"):
@@ -152,7 +152,7 @@ def test_the_chart_draws_the_distances_of_both_runs(ran):
             beyond = np.mean(points["distance_Linf"] > float(Fraction(row["says"])) * (1 + 1e-6))
             assert row["robust"] == pytest.approx(beyond, abs=1e-6), (name, row["says"])
     assert len(drawn) == 22
-    assert rule["data"]["values"] == [{"epsilon": 0.1, "says": "1/10"}]
+    assert rule["data"]["values"] == said["data"]["values"] == [{"epsilon": 0.1, "says": "1/10"}]
     assert "var(" not in json.dumps(chart)
 
 

@@ -114,7 +114,7 @@ def test_the_site_shows_claimed_and_measured_side_by_side(tmp_path):
     files = build(tmp_path)
     page = files["entries/digits-v1/theirs/index.html"].decode()
     assert "Claimed and measured" in page
-    assert "Pruned by others: LAMP + TRADES." in page
+    assert "Handed in as a file, pruned by LAMP + TRADES as its authors say." in page
     assert '<th scope="row">sparsity %</th><td class="n">80.0</td><td class="n">80.0</td>' in page
     assert ">Method<" in files["boards/digits-v1-linf.html"].decode()
     catalogue = read(tmp_path)
