@@ -14,7 +14,6 @@ from bench.site.reproduce import commands
 from bench.site.tables import doubts
 from bench.submission.schema import VerificationLevel
 from bench.submission.score import rate, wilson
-from bench.submission.verification import Verification
 from bench.submission.verifiers import listed, same, signer
 
 _VERIFIED = {
@@ -156,7 +155,7 @@ def _verified(entry: Entry) -> str:
     if found is None:
         return " ".join([_VERIFIED[entry.level], *more])
     told = [f"By {found.by} on {found.date}."]
-    if _kin(entry, found):
+    if _own(entry, signer(found, listed()).team):
         told.append("Author and verifier are one team.")
     told += [
         f"Under {again.norm} {counted(len(again.fallen), 'point')} fell that stood before, which the counts leave out."
@@ -166,18 +165,18 @@ def _verified(entry: Entry) -> str:
     return " ".join([*told, *([found.says] if found.says else []), *more])
 
 
-def _kin(entry: Entry, found: Verification) -> bool:
-    """Tell whether the verifier is of the authors' team."""
-    team = signer(found, listed()).team
+def _own(entry: Entry, team: str | None) -> bool:
+    """Tell whether a verifier's team is among the authors."""
     return team is not None and any(same(team, author) for author in entry.submission.authors)
 
 
 def _again(catalogue: Catalogue) -> str:
     """Say how many entries were measured again, and how many of these by their authors' own team."""
-    ranked = [entry for entry in catalogue if entry.level.ranked]
-    own = sum(_kin(entry, entry.verification) for entry in ranked if entry.verification is not None)
+    ranked = [(entry, entry.verification) for entry in catalogue if entry.verification and entry.level.ranked]
     if not ranked:
         return ""
+    verifiers = listed()  # signatures were held when the entries were read, and take their time
+    own = sum(any(_own(entry, one.team) for one in verifiers.named(signed.by, signed.date)) for entry, signed in ranked)
     who = "all" if own == len(ranked) else str(own or "none")
     results = counted(len([*catalogue]), "result")
     return f"So far these are {len(ranked)} of {results}, {who} measured again by verifiers of the authors' own team."
