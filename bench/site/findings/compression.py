@@ -89,7 +89,7 @@ def _farthest(shown: Sequence[_Reached]) -> str:
         return ""
     far = max(shown, key=lambda line: (_compression(line.spot.entry), line.spot.together is not None, line.steps))
     as_far = sum(_times(line.spot.entry) == _times(far.spot.entry) for line in shown) - 1
-    others = f", as far as {counted(as_far, 'other')}" if as_far == 1 else f", as far as {as_far} others" * bool(as_far)
+    others = f", as far as {counted(as_far, 'other')}" if as_far else ""
     alone = ", its only step" if far.steps == 1 else ""
     name = far.ladder.parent.submission.name
     return f"; the farthest is {far.line} on {name} at {_times(far.spot.entry)}{others}{alone}"
@@ -138,7 +138,7 @@ def parents(catalogue: Catalogue) -> Finding | None:
     if says:
         says.append(
             "arXiv:2108.08560 saw gains of naturally trained networks, and most parents here were trained to be "
-            "robust; its own setting is repeated in the document 'The experiment repeated'."
+            "robust; its own setting is repeated in the document 'The first experiment, repeated'."
         )
     header = ("Board", "Pruned", "Networks", "More robust", "Less robust", "Mean difference, points of a hundred")
     return answered(
@@ -167,9 +167,7 @@ def regimes(catalogue: Catalogue) -> Finding | None:
         for regime in sorted({gain.regime for gain in gains}):
             own = [gain for gain in gains if gain.regime == regime]
             more, fewer = (sum(gain.sure and sign * gain.robust > 0 for gain in own) for sign in (1, -1))
-            robust, clean = (
-                signed(sum(shares, Fraction(0)) / len(own)) for shares in list(zip(*own, strict=True))[1:3]
-            )
+            robust, clean = signed(_mean([gain.robust for gain in own])), signed(_mean([gain.clean for gain in own]))
             if len(own) >= _PAIRS:
                 says.append(
                     f"On {named(board)}, {regime} leaves significantly more points than pruning at once in {more} of "
